@@ -1,0 +1,14 @@
+"""Files to samples: datasets and transforms, registered in mmseg's registries."""
+
+from . import transforms
+from .camvid import CamVidDataset
+from .checks import SplitError, check_splits
+from .unlabeled import UnlabeledDataset
+
+__all__ = [
+    "CamVidDataset",
+    "SplitError",
+    "UnlabeledDataset",
+    "check_splits",
+    "transforms",
+]

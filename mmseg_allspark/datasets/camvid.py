@@ -1,0 +1,65 @@
+"""CamVid with SegNet's 11 classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from .class_count import ClassCountMixin
+
+
+@DATASETS.register_module()
+class CamVidDataset(ClassCountMixin, BaseSegDataset):
+    """CamVid: 480x360 street scenes, 11 classes, 255 = void (Brostow et al., 2009; SegNet's labels).
+
+    Args:
+        img_suffix: Suffix of the images. None (default): '.jpg' if the image folder holds such files, else
+            '.png' (SegNet's copy).
+        seg_map_suffix: Suffix of the masks. Default: '.png'.
+        **kwargs: As in ``BaseSegDataset``; ``ann_file`` lists ids (file names without suffix), one a line.
+    """
+
+    METAINFO = dict(
+        classes=(
+            "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car",
+            "pedestrian", "bicyclist",
+        ),
+        palette=[
+            [128, 128, 128], [128, 0, 0], [192, 192, 128], [128, 64, 128], [60, 40, 222], [128, 128, 0],
+            [192, 128, 128], [64, 64, 128], [64, 0, 128], [64, 64, 0], [0, 128, 192],
+        ],
+    )  # fmt: skip
+
+    def __init__(self, img_suffix: str | None = None, seg_map_suffix: str = ".png", **kwargs: object) -> None:
+        super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """As in ``BaseSegDataset``.
+
+        Returns:
+            One dict per image.
+
+        Raises:
+            FileNotFoundError: If the image folder or the list does not exist.
+            ValueError: If there is no image.
+        """
+        folder = Path(self.data_prefix["img_path"])
+        for what, path in (("image folder", folder), ("list", Path(self.ann_file or "."))):
+            if not path.exists():
+                raise FileNotFoundError(
+                    f"The CamVid {what} {path} does not exist. Make it with `python "
+                    "tools/prepare/camvid.py`, or correct `data_root`, `data_prefix` or `ann_file` of the "
+                    "dataset."
+                )
+        if self.img_suffix is None:
+            self.img_suffix = ".jpg" if next(folder.rglob("*.jpg"), None) else ".png"
+        data_list = super().load_data_list()
+        if not data_list:  # mmengine would say "need at least one array to concatenate"
+            raise ValueError(
+                f"The CamVid data set has no image: the list {self.ann_file} is empty."
+                if self.ann_file
+                else f"The CamVid data set has no image: {folder} holds no file ending in {self.img_suffix}."
+            )
+        return data_list

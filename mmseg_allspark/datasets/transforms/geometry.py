@@ -1,0 +1,68 @@
+"""Geometric augmentation of the AllSpark release."""
+
+from __future__ import annotations
+
+import numpy as np
+from mmcv.transforms import Resize
+from mmcv.transforms.utils import cache_randomness
+from mmseg.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class RandomResizeLongSide(Resize):
+    """Resizes so that the long side is a random share of its length, keeping the aspect ratio.
+
+    The new long side is an integer drawn uniformly from [int(long * low), int(long * high)], both included;
+    the short side follows as int(short * new_long / long + 0.5). With the default Pillow backend the image is
+    resized bilinearly with antialiasing and the mask to the nearest pixel, as the release does.
+
+    Args:
+        ratio_range: Lowest and highest share of the long side. Default: (0.5, 2.0).
+        backend: 'pillow' (default, as the release) or 'cv2'.
+        interpolation: Of the image. Default: 'bilinear'.
+
+    Raises:
+        ValueError: If the range is not two numbers with 0 < low <= high.
+    """
+
+    def __init__(
+        self,
+        ratio_range: tuple[float, float] = (0.5, 2.0),
+        backend: str = "pillow",
+        interpolation: str = "bilinear",
+    ) -> None:
+        if len(ratio_range) != 2 or not 0 < ratio_range[0] <= ratio_range[1]:
+            raise ValueError(
+                f"RandomResizeLongSide needs ratio_range=(low, high) with 0 < low <= high, got {ratio_range}."
+            )
+        super().__init__(scale=1, keep_ratio=False, backend=backend, interpolation=interpolation)
+        self.ratio_range = tuple(ratio_range)
+
+    @cache_randomness
+    def _draw_long_side(self, long_side: int) -> int:
+        low, high = (int(long_side * ratio) for ratio in self.ratio_range)
+        return int(np.random.randint(max(low, 1), max(high, 1) + 1))
+
+    def transform(self, results: dict) -> dict:
+        """Resizes image and mask.
+
+        Args:
+            results: The sample so far, with ``img`` (H, W, 3) uint8 and perhaps ``gt_seg_map`` (H, W).
+
+        Returns:
+            The sample with ``img``, ``gt_seg_map``, ``img_shape``, ``scale`` (w, h) and ``scale_factor``
+            changed.
+        """
+        height, width = results["img"].shape[:2]
+        new_long = self._draw_long_side(max(height, width))
+        if height > width:
+            new_height, new_width = new_long, int(1.0 * width * new_long / height + 0.5)
+        else:
+            new_height, new_width = int(1.0 * height * new_long / width + 0.5), new_long
+        results["scale"] = (max(new_width, 1), max(new_height, 1))
+        self._resize_img(results)
+        self._resize_seg(results)
+        return results
+
+    def __repr__(self) -> str:
+        return f"{self.__class__.__name__}(ratio_range={self.ratio_range}, backend={self.backend})"

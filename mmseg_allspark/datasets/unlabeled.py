@@ -1,0 +1,146 @@
+"""Images without masks, from wherever the user has them."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from .class_count import ClassCountMixin
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+_LIST_SUFFIXES = (".txt", ".json")
+_PATH_KEYS = ("img_path", "file_name", "path")
+
+
+@DATASETS.register_module()
+class UnlabeledDataset(ClassCountMixin, BaseSegDataset):
+    """Images without masks from a folder, a glob, a list file, or several of these.
+
+    A source may be: a folder (searched with all its subfolders), a glob (``'frames/**/*.jpg'``), one image, a
+    text file (one path a line; empty lines and lines starting with # are skipped), or a JSON file (a list of
+    paths, a list of dicts with 'img_path', 'file_name' or 'path', or a dict with such a list under 'images'
+    or 'data_list'). Relative sources are taken from ``data_root`` if given; relative paths inside a list file
+    from ``data_root`` if given, else from the list file's folder. The result is sorted, and every file is
+    there once.
+
+    Args:
+        source: One source or several.
+        data_root: Where relative paths start. Default: None, the working directory.
+        suffixes: Which files of a folder or glob are images. Default: ``IMAGE_SUFFIXES``.
+        metainfo: May name ``classes`` and ``palette`` for visualisers. Default: None.
+        **kwargs: As in ``BaseSegDataset`` (``pipeline``, ``indices``, ``serialize_data``, ...).
+
+    Raises:
+        FileNotFoundError: If a source, or a file named in a list, does not exist, or if no image is found.
+        ValueError: If a list file cannot be read as described.
+    """
+
+    def __init__(
+        self,
+        source: str | os.PathLike | Sequence[str | os.PathLike],
+        data_root: str | None = None,
+        suffixes: Sequence[str] = IMAGE_SUFFIXES,
+        metainfo: dict | None = None,
+        **kwargs: object,
+    ) -> None:
+        is_one = isinstance(source, str | os.PathLike)
+        self.sources = [os.fspath(entry) for entry in ([source] if is_one else source)]
+        self.suffixes = tuple(suffix.lower() for suffix in suffixes)
+        super().__init__(
+            metainfo=metainfo,
+            data_root=None if data_root is None else os.fspath(data_root),
+            data_prefix=dict(img_path=""),
+            **kwargs,
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """Finds the images.
+
+        Returns:
+            One dict per image, sorted by path.
+
+        Raises:
+            FileNotFoundError: If nothing is found or something named is missing.
+        """
+        found: dict[str, str] = {}
+        for source in self.sources:
+            for path in self._expand(source):
+                found.setdefault(os.path.realpath(path), path)
+        if not found:
+            raise FileNotFoundError(
+                f"UnlabeledDataset found no image in {[self._from_root(s) for s in self.sources]} (suffixes "
+                f"{', '.join(self.suffixes)}). Correct `source` or `data_root`, or give `suffixes`."
+            )
+        record = dict(label_map=self.label_map, reduce_zero_label=self.reduce_zero_label)
+        return [dict(img_path=path, seg_fields=[], **record) for path in sorted(found.values())]
+
+    def _from_root(self, path: str) -> str:
+        return os.path.join(self.data_root or "", path)
+
+    def _expand(self, source: str) -> Iterator[str]:
+        path = self._from_root(source)
+        if os.path.isdir(path):
+            for folder, _, names in os.walk(path, followlinks=True):
+                yield from (os.path.join(folder, name) for name in names if self._is_image(name))
+        elif os.path.isfile(path):
+            yield from self._expand_list(path) if path.lower().endswith(_LIST_SUFFIXES) else [path]
+        elif glob.has_magic(path):
+            matches = glob.iglob(path, recursive=True)
+            yield from (match for match in matches if self._is_image(match) and os.path.isfile(match))
+        else:
+            raise FileNotFoundError(
+                f"The source {path} of UnlabeledDataset does not exist. Give a folder, a glob, an image, or "
+                "a .txt or .json list in `source`; relative ones start at `data_root`."
+            )
+
+    def _is_image(self, name: str) -> bool:
+        return name.lower().endswith(self.suffixes) and not os.path.basename(name).startswith(".")
+
+    def _expand_list(self, list_file: str) -> Iterator[str]:
+        start = self.data_root if self.data_root is not None else os.path.dirname(list_file)
+        paths = [os.path.join(start, entry) for entry in _read_entries(list_file)]
+        missing = [path for path in paths if not os.path.isfile(path)]
+        if missing:
+            raise FileNotFoundError(
+                f"{len(missing)} of {len(paths)} images named in {list_file} do not exist, first: "
+                f"{missing[:3]}. Relative paths start at `data_root` if given, else at the list's folder; "
+                "suffixes have to be written."
+            )
+        yield from paths
+
+
+def _read_entries(list_file: str) -> list[str]:
+    """Paths named in a text or JSON list file, as written there."""
+    text = Path(list_file).read_text(encoding="utf-8")
+    if not list_file.lower().endswith(".json"):
+        lines = (line.strip() for line in text.splitlines())
+        return [line for line in lines if line and not line.startswith("#")]
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{list_file} is not valid JSON: {error}.") from error
+    if isinstance(content, dict):
+        content = content.get("images", content.get("data_list"))
+    if not isinstance(content, list):
+        raise ValueError(
+            f"{list_file} has to hold a list of paths, or a dict with one under 'images' or 'data_list'."
+        )
+    return [_entry_path(entry, list_file) for entry in content]
+
+
+def _entry_path(entry: object, list_file: str) -> str:
+    if isinstance(entry, str):
+        return entry
+    if isinstance(entry, dict):
+        for key in _PATH_KEYS:
+            if isinstance(entry.get(key), str):
+                return entry[key]
+    raise ValueError(
+        f"{list_file} holds {entry!r}: a path, or a dict with one under {' or '.join(_PATH_KEYS)}, is needed."
+    )

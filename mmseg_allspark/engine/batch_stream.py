@@ -1,0 +1,81 @@
+"""Batches of indices without end, from any sampler, that can start anywhere."""
+
+import math
+from collections.abc import Iterator
+from itertools import count, islice
+
+from mmengine.dataset import InfiniteSampler
+from torch.utils.data import BatchSampler, Sampler
+
+from mmseg.registry import DATA_SAMPLERS
+from mmseg_allspark.utils.checks import check_positive_int
+
+
+@DATA_SAMPLERS.register_module()
+class StreamBatchSampler(BatchSampler):
+    """Endless batches over a finite or infinite sampler; its length is the batches of one pass.
+
+    The data loader on top never ends, so its workers are started once, and a resumed run moves to its
+    position by :meth:`seek`, without reading data.
+
+    Args:
+        sampler: Gives the indices of this rank; its ``set_epoch``, if any, is called before every pass.
+        batch_size: Images per batch.
+        drop_last: Drop a pass's incomplete batch. Ignored with ``cycle``. Default False.
+        cycle: Fill a pass's incomplete batch from the next pass, so that all batches are full (labeled data, of
+            which there are few). Default False.
+    """
+
+    def __init__(
+        self, sampler: Sampler, batch_size: int, drop_last: bool = False, cycle: bool = False
+    ) -> None:
+        super().__init__(sampler, batch_size, drop_last)
+        check_positive_int("batch_size", batch_size)
+        self.cycle = cycle
+        self._first_batch = 0
+        if len(self) == 0:
+            raise ValueError(
+                f"{self._pass_length()} images per rank give no batch of batch_size={batch_size}; use a smaller "
+                "batch_size or drop_last=False."
+            )
+
+    def _pass_length(self) -> int:
+        """Images of one pass on this rank."""
+        if isinstance(self.sampler, InfiniteSampler):  # its length is the whole data set's
+            return math.ceil(self.sampler.size / self.sampler.world_size)
+        return len(self.sampler)
+
+    def __len__(self) -> int:
+        """Batches of one pass."""
+        rounding = math.floor if self.drop_last and not self.cycle else math.ceil
+        return rounding(self._pass_length() / self.batch_size)
+
+    def seek(self, num_batches: int) -> None:
+        """Start the next iteration after ``num_batches`` batches, counted from the beginning of training."""
+        self._first_batch = num_batches
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield batches for ever."""
+        batches = self._cycled_batches() if self.cycle else self._pass_batches()
+        return islice(batches, self._first_batch, None)
+
+    def _passes(self) -> Iterator[list[int]]:
+        """Yield the indices of pass after pass."""
+        infinite = iter(self.sampler) if isinstance(self.sampler, InfiniteSampler) else None
+        for epoch in count():
+            if infinite is not None:
+                yield list(islice(infinite, self._pass_length()))
+                continue
+            if hasattr(self.sampler, "set_epoch"):
+                self.sampler.set_epoch(epoch)
+            yield list(self.sampler)
+
+    def _pass_batches(self) -> Iterator[list[int]]:
+        for indices in self._passes():
+            for batch in range(len(self)):
+                yield indices[batch * self.batch_size : (batch + 1) * self.batch_size]
+
+    def _cycled_batches(self) -> Iterator[list[int]]:
+        stream = (index for indices in self._passes() for index in indices)
+        while True:
+            yield list(islice(stream, self.batch_size))

@@ -1,0 +1,36 @@
+"""When figures go into the log."""
+
+from mmengine.hooks import LoggerHook
+from mmengine.runner import Runner
+
+
+def is_logging_step(runner: Runner, batch_idx: int) -> bool:
+    """Whether the runner's ``LoggerHook`` prints after this iteration.
+
+    Args:
+        runner: The runner.
+        batch_idx: Index of the iteration within the epoch.
+
+    Returns:
+        True at the hook's interval; False without a ``LoggerHook``.
+    """
+    for hook in runner.hooks:
+        if isinstance(hook, LoggerHook):
+            return hook.every_n_inner_iters(batch_idx, hook.interval)
+    return False
+
+
+def per_class(names: tuple[str, ...] | list[str] | None, values: list[float], form: str) -> str:
+    """Format one number per class, e.g. ``sky 0.31, road 0.24``, leaving out zeros.
+
+    Args:
+        names: Class names; None: indices.
+        values: One value per class.
+        form: Format specification of a value.
+
+    Returns:
+        The text; ``'none'`` when all are zero.
+    """
+    names = names or [str(index) for index in range(len(values))]
+    parts = [f"{name} {value:{form}}" for name, value in zip(names, values, strict=True) if value]
+    return ", ".join(parts) or "none"

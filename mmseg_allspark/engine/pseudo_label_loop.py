@@ -1,0 +1,196 @@
+"""PseudoLabelLoop: two data loaders, pseudo labels first, then one training step on both."""
+
+import copy
+import math
+
+import torch
+from mmengine.hooks import EMAHook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmseg.registry import LOOPS
+from mmseg_allspark.engine.batch_stream import StreamBatchSampler
+from mmseg_allspark.engine.start_checks import check_before_training
+from mmseg_allspark.utils.checks import check_choice, check_positive_int
+
+
+@LOOPS.register_module()
+class PseudoLabelLoop(BaseLoop):
+    """Training loop over labeled and unlabeled images.
+
+    An epoch is one pass over the unlabeled images and ends; the labeled images are cycled, reshuffled at
+    every pass over them. ``runner.train_dataloader`` is the unlabeled loader, so epoch lengths that
+    schedules and hooks ask for are right. The position in both data sets follows from the iteration
+    number alone, so a resumed run continues in the middle of an epoch without reading what it has seen.
+
+    Each iteration: (1) the unlabeled batch is preprocessed with the labeled one, once; (2) it is labeled without
+    gradient by the model or its exponential moving average; (3) one ``train_step`` on both. Hooks may add
+    named arguments of the step to ``data_batch['step']`` in ``before_train_iter`` and find the preprocessed
+    ``SemiBatch`` as ``data_batch`` in ``after_train_iter``.
+
+    Args:
+        runner: The runner.
+        dataloader: Config of the labeled loader (the config's ``train_dataloader``).
+        unlabeled_dataloader: Config of the unlabeled loader.
+        max_epochs: Epochs to train; exclusive with ``max_iters``.
+        max_iters: Iterations to train; exclusive with ``max_epochs``.
+        val_begin: First epoch (iteration, with ``max_iters``) after which is validated. Default 1.
+        val_interval: Epochs (iterations) between validations. Default 1, with ``max_iters`` 1000.
+        burn_in_iters: During the first iterations the unlabeled loss counts 0. Default 0.
+        ramp_up_iters: During the next iterations it rises as exp(-5 (1 - t)^2), t from 0 to 1
+            (arXiv 1610.02242). Default 0, none.
+        pseudo_labels_from: ``'model'``, the model itself in eval mode, or ``'ema'``, the averaged model of the
+            ``EMAHook`` in ``custom_hooks``. Default ``'model'``.
+        allow_overlap: Whether an image may be in both the labeled and the unlabeled set. Default False.
+
+    Raises:
+        ValueError: On contradictory arguments, or data that cannot be trained on; see
+            :func:`check_before_training`.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: dict,
+        unlabeled_dataloader: dict,
+        max_epochs: int | None = None,
+        max_iters: int | None = None,
+        val_begin: int = 1,
+        val_interval: int | None = None,
+        burn_in_iters: int = 0,
+        ramp_up_iters: int = 0,
+        pseudo_labels_from: str = "model",
+        allow_overlap: bool = False,
+    ) -> None:
+        if (max_epochs is None) == (max_iters is None):
+            raise ValueError(
+                "train_cfg of type PseudoLabelLoop needs exactly one of max_epochs and max_iters, got "
+                f"max_epochs={max_epochs}, max_iters={max_iters}; delete the other (key=None in an inherited "
+                "config)."
+            )
+        check_choice("train_cfg.pseudo_labels_from", pseudo_labels_from, ("model", "ema"))
+        for name, value in (("burn_in_iters", burn_in_iters), ("ramp_up_iters", ramp_up_iters)):
+            if value != 0:
+                check_positive_int(f"train_cfg.{name}", value)
+        self.labeled_dataloader = _build_stream(runner, dataloader, "train_dataloader", cycle=True)
+        unlabeled = _build_stream(runner, unlabeled_dataloader, "train_cfg.unlabeled_dataloader", cycle=False)
+        super().__init__(runner, unlabeled)
+        self.by_epoch = max_epochs is not None
+        length = len(self.dataloader)
+        check_positive_int("train_cfg.max_epochs or max_iters", max_epochs if self.by_epoch else max_iters)
+        self._max_iters = max_epochs * length if self.by_epoch else max_iters
+        self._max_epochs = max_epochs if self.by_epoch else math.ceil(max_iters / length)
+        self._epoch = self._iter = 0
+        self.val_begin = val_begin
+        self.val_interval = val_interval or (1 if self.by_epoch else 1000)
+        self.burn_in_iters, self.ramp_up_iters = burn_in_iters, ramp_up_iters
+        self.pseudo_labels_from, self.allow_overlap = pseudo_labels_from, allow_overlap
+        self.stop_training = False  # set by mmengine's EarlyStoppingHook
+        self.runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, "metainfo", None)
+
+    @property
+    def max_epochs(self) -> int:
+        """Passes over the unlabeled images, the last perhaps incomplete."""
+        return self._max_epochs
+
+    @property
+    def max_iters(self) -> int:
+        """Iterations to train."""
+        return self._max_iters
+
+    @property
+    def epoch(self) -> int:
+        """Finished passes over the unlabeled images."""
+        return self._epoch
+
+    @property
+    def iter(self) -> int:
+        """Finished iterations."""
+        return self._iter
+
+    def run(self) -> nn.Module:
+        """Train.
+
+        Returns:
+            The trained model.
+        """
+        check_before_training(self)
+        self.runner.call_hook("before_train")
+        self._epoch = self._iter // len(self.dataloader)
+        for loader in (self.labeled_dataloader, self.dataloader):
+            loader.batch_sampler.seek(self._iter)
+        batches = zip(self.labeled_dataloader, self.dataloader, strict=False)  # neither ends
+        while self._iter < self._max_iters and not self.stop_training:
+            self._run_epoch(batches)
+        self.runner.call_hook("after_train")
+        return self.runner.model
+
+    def _run_epoch(self, batches: zip) -> None:
+        self.runner.call_hook("before_train_epoch")
+        self.runner.model.train()
+        length = len(self.dataloader)
+        last = min(self._max_iters, (self._epoch + 1) * length)
+        while self._iter < last and not self.stop_training:
+            labeled, unlabeled = next(batches)
+            self._run_iter(self._iter % length, dict(labeled=labeled, unlabeled=unlabeled))
+            if not self.by_epoch:
+                self._validate(self._iter, self._max_iters)
+        if self._iter < (self._epoch + 1) * length and self.by_epoch:
+            return  # stopped early
+        self.runner.call_hook("after_train_epoch")
+        self._epoch += 1
+        if self.by_epoch:
+            self._validate(self._epoch, self._max_epochs)
+
+    def _run_iter(self, batch_idx: int, data_batch: dict) -> None:
+        data_batch["step"] = dict(unsup_scale=self.unsup_scale(self._iter))
+        self.runner.call_hook("before_train_iter", batch_idx=batch_idx, data_batch=data_batch)
+        model, optim_wrapper = self.runner.model, self.runner.optim_wrapper
+        inner = model.module if is_model_wrapper(model) else model
+        batch = inner.data_preprocessor(data_batch, training=True)
+        with torch.no_grad(), optim_wrapper.optim_context(model):
+            batch["pseudo_logits"] = self._labeler(inner).label_unlabeled(batch["inputs"])
+        outputs = model.train_step(batch, optim_wrapper=optim_wrapper)
+        self.runner.call_hook("after_train_iter", batch_idx=batch_idx, data_batch=batch, outputs=outputs)
+        self._iter += 1
+
+    def unsup_scale(self, iteration: int) -> float:
+        """Factor in [0, 1] of the unlabeled loss at an iteration (burn-in, then ramp-up)."""
+        since = iteration - self.burn_in_iters
+        if since < 0:
+            return 0.0
+        if since >= self.ramp_up_iters:
+            return 1.0
+        return math.exp(-5.0 * (1.0 - since / self.ramp_up_iters) ** 2)
+
+    def _labeler(self, model: nn.Module) -> nn.Module:
+        """The model that labels: itself or its moving average."""
+        if self.pseudo_labels_from == "model":
+            return model
+        for hook in self.runner.hooks:
+            if isinstance(hook, EMAHook):
+                return hook.ema_model.module
+        raise ValueError(
+            "train_cfg.pseudo_labels_from='ema' needs an averaged model: add custom_hooks=[dict("
+            "type='EMAHook', momentum=0.004, update_buffers=True)]."
+        )
+
+    def _validate(self, done: int, total: int) -> None:
+        """Validate after ``done`` of ``total`` epochs or iterations if it is time."""
+        due = done >= self.val_begin and (done % self.val_interval == 0 or done == total)
+        if self.runner.val_loop is not None and due:
+            self.runner.val_loop.run()
+            self.runner.model.train()
+
+
+def _build_stream(runner: Runner, cfg: dict, key: str, cycle: bool) -> DataLoader:
+    """Build a loader whose batches never end."""
+    if not isinstance(cfg, dict):
+        raise TypeError(f"{key} must be a config dict, got {type(cfg).__name__}.")
+    cfg = copy.deepcopy(cfg)
+    drop_last = cfg.pop("drop_last", False)
+    cfg.setdefault("batch_sampler", dict(type=StreamBatchSampler, drop_last=drop_last, cycle=cycle))
+    diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
+    return runner.build_dataloader(cfg, seed=runner.seed, diff_rank_seed=diff_rank_seed)

@@ -1,0 +1,185 @@
+"""Pseudo labels: what is kept of them, how they are mixed, and what they look like in figures.
+
+Legend: B images, K classes, (H, W) image size in pixels.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmseg.registry import MODELS
+from mmseg_allspark.utils.checks import check_choice, check_range
+
+
+@dataclass(frozen=True)
+class PseudoLabel:
+    """Pseudo labels of a batch of unlabeled images.
+
+    Attributes:
+        logits: (B, K, H, W) from which they come; the neck groups channels by them.
+        label: (B, H, W) int64, argmax over the classes.
+        weight: (B, H, W) float in [0, 1], how much each pixel counts in the loss.
+    """
+
+    logits: Tensor
+    label: Tensor
+    weight: Tensor
+
+
+@MODELS.register_module()
+class ConfidenceThreshold(BaseModule):
+    """Keep what the model is sure of; confidence = largest softmax probability.
+
+    Args:
+        threshold: One number in [0, 1] for all classes, or a sequence with one per class.
+        per: ``'pixel'``: a pixel under the threshold of its class does not count. ``'image'``: all pixels of
+            an image count with the share of its pixels at or above the threshold. Default ``'pixel'``.
+    """
+
+    def __init__(self, threshold: float | list[float], per: str = "pixel") -> None:
+        super().__init__()
+        check_choice("confidence.per", per, ("pixel", "image"))
+        values = [threshold] if isinstance(threshold, (int, float)) else list(threshold)
+        for value in values:
+            check_range("confidence.threshold", value, 0.0, 1.0)
+        self.per = per
+        self.register_buffer("threshold", torch.tensor(values, dtype=torch.float32), persistent=False)
+
+    def forward(self, confidence: Tensor, label: Tensor) -> Tensor:
+        """Weight of each pixel.
+
+        Args:
+            confidence: (B, H, W) in [0, 1].
+            label: (B, H, W) int64.
+
+        Returns:
+            (B, H, W) float32.
+
+        Raises:
+            IndexError: If there are thresholds for fewer classes than the labels use.
+        """
+        threshold = self.threshold if len(self.threshold) == 1 else self.threshold[label]
+        sure = (confidence >= threshold).float()
+        return sure if self.per == "pixel" else sure.mean(dim=(1, 2), keepdim=True).expand_as(sure)
+
+
+@MODELS.register_module()
+class ClassQuantileThreshold(BaseModule):
+    """Keep the same share of every class's pixels, the surest of each (class-balanced self-training).
+
+    A fixed threshold lets classes that are easy early take over: theirs are the only pixels kept. Here the
+    threshold of a class is a running estimate of the quantile of its own confidence.
+
+    Args:
+        num_classes: Classes K.
+        keep: Share of each class's pixels to keep, in (0, 1]. Default 0.5.
+        momentum: Step of the running estimate, per training step. Default 0.05.
+        ceiling: A class never needs more confidence than this. Default 0.95.
+    """
+
+    def __init__(
+        self, num_classes: int, keep: float = 0.5, momentum: float = 0.05, ceiling: float = 0.95
+    ) -> None:
+        super().__init__()
+        check_range("confidence.keep", keep, 0.0, 1.0)
+        check_range("confidence.momentum", momentum, 0.0, 1.0)
+        check_range("confidence.ceiling", ceiling, 0.0, 1.0)
+        self.keep, self.momentum, self.ceiling = keep, momentum, ceiling
+        self.register_buffer("threshold", torch.full((num_classes,), 0.5))
+
+    def forward(self, confidence: Tensor, label: Tensor) -> Tensor:
+        """Weight of each pixel: (B, H, W) confidence and int64 label -> (B, H, W) float32."""
+        return (confidence >= self.threshold.clamp(max=self.ceiling)[label]).float()
+
+    @torch.no_grad()
+    def update(self, confidence: Tensor, label: Tensor) -> None:
+        """Move each class's threshold to the quantile of its pixels: (B, H, W) confidence and label."""
+        above = (confidence >= self.threshold[label]).float().flatten()
+        count = torch.bincount(label.flatten(), minlength=len(self.threshold)).float()
+        kept = torch.bincount(label.flatten(), weights=above, minlength=len(self.threshold))
+        # Robbins-Monro on the quantile: raise where too much is kept, lower where too little.
+        step = self.momentum * (kept / count.clamp(min=1) - self.keep) * (count > 0)
+        self.threshold.add_(step.to(self.threshold.dtype)).clamp_(0.0, 1.0)
+
+
+@MODELS.register_module()
+class DistributionAlignment(BaseModule):
+    """Shift pseudo logits so that the classes appear as often as in the labeled images.
+
+    Self-training drifts towards the classes it predicts most. Adding log(prior of the labels / running mean
+    of the predictions) per class removes the drift (distribution alignment, ReMixMatch, section 3.1).
+
+    Args:
+        num_classes: Classes K.
+        momentum: Step of both running means. Default 0.01.
+        strength: 1 aligns fully, 0 not at all. Default 1.
+    """
+
+    def __init__(self, num_classes: int, momentum: float = 0.01, strength: float = 1.0) -> None:
+        super().__init__()
+        check_range("alignment.momentum", momentum, 0.0, 1.0)
+        check_range("alignment.strength", strength, 0.0, 1.0)
+        self.momentum, self.strength = momentum, strength
+        uniform = torch.full((num_classes,), 1.0 / num_classes)
+        self.register_buffer("labeled_prior", uniform.clone())
+        self.register_buffer("predicted_prior", uniform.clone())
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Align: (B, K, H, W) logits -> the same shape."""
+        shift = self.labeled_prior.clamp(min=1e-6).log() - self.predicted_prior.clamp(min=1e-6).log()
+        return logits + (self.strength * shift).to(logits.dtype)[None, :, None, None]
+
+    @torch.no_grad()
+    def update(self, labels: Tensor, logits: Tensor, ignore_index: int = 255) -> None:
+        """Update both running means.
+
+        Args:
+            labels: (B_l, H, W) int64 labels of the labeled images.
+            logits: (B_u, K, H, W) raw logits of the unlabeled images.
+            ignore_index: Label not counted. Default 255.
+        """
+        valid = labels[labels != ignore_index]
+        counts = torch.bincount(valid, minlength=len(self.labeled_prior)).float()
+        predicted = logits.float().softmax(dim=1).mean(dim=(0, 2, 3))
+        # Equal weights at first, so that the uniform start is forgotten at once.
+        step = torch.clamp(1.0 / (self.updates + 1.0), min=self.momentum)
+        if counts.sum() > 0:
+            self.labeled_prior.lerp_(counts / counts.sum(), step)
+        self.predicted_prior.lerp_(predicted, step)
+        self.updates.add_(1)
+
+
+@torch.no_grad()
+def pseudo_label_statistics(
+    pseudo: PseudoLabel, truth: Tensor | None, *, num_classes: int, ignore_index: int = 255
+) -> dict[str, Tensor]:
+    """Figures about pseudo labels for the log.
+
+    Args:
+        pseudo: The pseudo labels of a batch.
+        truth: (B, H, W) int64 ground truth where masks happen to exist, else None. Only counted, never trained on.
+        num_classes: Classes K.
+        ignore_index: Truth not counted. Default 255.
+
+    Returns:
+        ``kept``: mean weight of a pixel in [0, 1]; ``entropy``: mean entropy of the softmax in nats;
+        ``class_share``: (K,) share of each class; with ``truth`` also ``agreement``: share of pixels whose
+        label is true, and ``agreement_kept``: the same weighted by the weight.
+    """
+    log_prob = pseudo.logits.float().log_softmax(dim=1)
+    counts = torch.bincount(pseudo.label.flatten(), minlength=num_classes)
+    statistics = dict(
+        kept=pseudo.weight.mean(),
+        entropy=-(log_prob.exp() * log_prob).sum(dim=1).mean(),
+        class_share=counts / counts.sum(),
+    )
+    if truth is not None:
+        valid = (truth != ignore_index).float()
+        correct = (pseudo.label == truth).float() * valid
+        weight = pseudo.weight * valid
+        statistics["agreement"] = correct.sum() / valid.sum().clamp(min=1)
+        statistics["agreement_kept"] = (correct * weight).sum() / weight.sum().clamp(min=1e-6)
+    return statistics

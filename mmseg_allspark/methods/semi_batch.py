@@ -1,0 +1,60 @@
+"""One training step's input: labeled and unlabeled images, preprocessed exactly once."""
+
+from mmengine.model import BaseDataPreprocessor
+from torch import nn
+
+from mmseg.registry import MODELS
+
+
+class SemiBatch(dict):
+    """Preprocessed input of one step, passed on as keyword arguments of ``SemiSegmentor.forward``.
+
+    Keys: ``inputs``: dict of (B, 3, H, W) float tensors, ``'labeled'`` and the views of the unlabeled images
+    by name (``'weak'``, perhaps ``'strong'``); ``data_samples``: dict of lists of ``SegDataSample``,
+    ``'labeled'`` and ``'unlabeled'``; further keys are the step's named arguments (``pseudo_logits``,
+    ``unsup_scale``, ``use_memory`` ...). The type says that the tensors are normalised and on the device.
+    """
+
+
+@MODELS.register_module()
+class SemiDataPreprocessor(BaseDataPreprocessor):
+    """Applies a segmentation preprocessor to the labeled part and to every view of the unlabeled part.
+
+    Args:
+        preprocessor: The preprocessor of a zoo config, e.g. ``SegDataPreProcessor``, or its config.
+    """
+
+    def __init__(self, preprocessor: dict | nn.Module) -> None:
+        super().__init__()
+        self.preprocessor = MODELS.build(preprocessor) if isinstance(preprocessor, dict) else preprocessor
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Preprocess.
+
+        Args:
+            data: ``dict(labeled=..., unlabeled=..., step=dict(...))`` of collated samples, or a plain
+                collated batch (validation, test), or a :class:`SemiBatch`, which is returned unchanged.
+            training: Passed to the wrapped preprocessor. Default False.
+
+        Returns:
+            A :class:`SemiBatch`, or what the wrapped preprocessor returns for a plain batch.
+
+        Raises:
+            KeyError: If only one of ``labeled`` and ``unlabeled`` is there.
+        """
+        if isinstance(data, SemiBatch):
+            return data
+        parts = {"labeled", "unlabeled"} & set(data)
+        if not parts:
+            return self.preprocessor(data, training)
+        if len(parts) == 1:
+            raise KeyError(f"A semi-supervised batch needs 'labeled' and 'unlabeled', got {sorted(data)}.")
+        labeled = self.preprocessor(data["labeled"], training)
+        inputs = dict(labeled=labeled["inputs"])
+        samples = data["unlabeled"]["data_samples"]
+        views = data["unlabeled"]["inputs"]
+        for name, images in (views if isinstance(views, dict) else dict(weak=views)).items():
+            view = self.preprocessor(dict(inputs=images, data_samples=samples), training)
+            inputs[name], samples = view["inputs"], view["data_samples"]
+        data_samples = dict(labeled=labeled["data_samples"], unlabeled=samples)
+        return SemiBatch(inputs=inputs, data_samples=data_samples, **data.get("step", {}))

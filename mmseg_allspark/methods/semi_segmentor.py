@@ -1,0 +1,251 @@
+"""SemiSegmentor: an EncoderDecoder that also learns from unlabeled images."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from mmseg.utils import add_prefix
+from mmseg_allspark.methods.cutmix import CutMix
+from mmseg_allspark.methods.pseudo_label import PseudoLabel
+from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor
+from mmseg_allspark.models import AllSparkNeck
+from mmseg_allspark.utils.checks import check_range
+
+SamplesByPart = dict[str, list[SegDataSample]]
+
+
+@MODELS.register_module()
+class SemiSegmentor(EncoderDecoder):
+    """Pseudo-label training on labeled and unlabeled images in one joint forward.
+
+    By itself the pseudo-label baseline; with :class:`AllSparkNeck` it is AllSpark (CVPR 2024, section 3.1).
+    A zoo config becomes semi-supervised by ``model.type='SemiSegmentor'``, ``train_cfg`` of type
+    ``PseudoLabelLoop`` and a neck. The training step is fixed (:meth:`loss`); a method overrides its named
+    steps: :meth:`label_unlabeled`, :meth:`make_pseudo_label`, :meth:`mix_unlabeled`, :meth:`unsup_losses`.
+
+    Args:
+        sup_weight: Weight of the loss on labeled images. Default 0.5 (L = (L_s + L_u) / 2).
+        unsup_weight: Weight of the loss on unlabeled images. Default 0.5.
+        unlabeled_view: View of the unlabeled images that is trained on; labels always come from ``'weak'``.
+            Default ``'weak'``.
+        confidence: Config of a module that weights pixels by confidence, e.g.
+            ``dict(type='ConfidenceThreshold', threshold=0.9)``. Default None, every pixel counts.
+        alignment: Config of :class:`DistributionAlignment` without ``type`` and ``num_classes``. Default None.
+        cutmix: Arguments of :class:`CutMix`, ``dict()`` for its defaults. Default None, off.
+        pseudo_label_keys: ``inference_keys`` of the neck while labelling; None: as configured in the neck.
+            The paper's configs use ``'batch'``, as the release does.
+        data_preprocessor: As in a zoo config; wrapped so that it also takes semi-supervised batches.
+        **kwargs: Those of :class:`mmseg.models.EncoderDecoder`.
+
+    Raises:
+        ValueError: If neck and decode head do not agree on the number of classes, or the head has one output.
+    """
+
+    def __init__(
+        self,
+        *,
+        sup_weight: float = 0.5,
+        unsup_weight: float = 0.5,
+        unlabeled_view: str = "weak",
+        confidence: dict | None = None,
+        alignment: dict | None = None,
+        cutmix: dict | None = None,
+        pseudo_label_keys: str | None = None,
+        data_preprocessor: dict | nn.Module | None = None,
+        **kwargs,  # noqa: ANN003
+    ) -> None:
+        if not isinstance(data_preprocessor, SemiDataPreprocessor):
+            data_preprocessor = SemiDataPreprocessor(data_preprocessor or dict(type="BaseDataPreprocessor"))
+        super().__init__(data_preprocessor=data_preprocessor, **kwargs)
+        check_range("model.sup_weight", sup_weight, 0.0, float("inf"))
+        check_range("model.unsup_weight", unsup_weight, 0.0, float("inf"))
+        self.sup_weight, self.unsup_weight = sup_weight, unsup_weight
+        self.unlabeled_view, self.pseudo_label_keys = unlabeled_view, pseudo_label_keys
+        self.confidence = self._build_per_class(confidence)
+        alignment = None if alignment is None else dict(type="DistributionAlignment", **alignment)
+        self.alignment = self._build_per_class(alignment)
+        self.cutmix = None if cutmix is None else CutMix(**cutmix)
+        if self.out_channels != self.num_classes:
+            raise ValueError(
+                f"model.decode_head.out_channels={self.out_channels} (a sigmoid output) is not supported; leave "
+                f"it out so that the head has num_classes={self.num_classes} outputs."
+            )
+        if self._has_allspark and self.neck.num_classes != self.num_classes:
+            raise ValueError(
+                f"model.neck.num_classes={self.neck.num_classes} but model.decode_head.num_classes="
+                f"{self.num_classes}; both are the number of classes of the data set."
+            )
+
+    @property
+    def _has_allspark(self) -> bool:
+        return self.with_neck and isinstance(self.neck, AllSparkNeck)
+
+    def _build_per_class(self, cfg: dict | None) -> nn.Module | None:
+        """Build a module, giving it the head's number of classes if it takes one and has none."""
+        if cfg is None:
+            return None
+        module = MODELS.get(cfg["type"])
+        if module is not None and "num_classes" in module.__init__.__code__.co_varnames:
+            cfg = dict(num_classes=self.num_classes) | dict(cfg)
+        return MODELS.build(cfg)
+
+    def forward(
+        self,
+        inputs: Tensor | dict[str, Tensor],
+        data_samples: list[SegDataSample] | SamplesByPart | None = None,
+        mode: str = "tensor",
+        **step: object,
+    ) -> Tensor | list[SegDataSample] | dict[str, Tensor]:
+        """mmseg's entry: ``mode='loss'`` takes a :class:`SemiBatch`'s items, the others are unchanged.
+
+        Args:
+            inputs: (B, 3, H, W), or for ``'loss'`` the dict of a :class:`SemiBatch`.
+            data_samples: A list, or for ``'loss'`` the dict of a :class:`SemiBatch`.
+            mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
+            **step: Named arguments of :meth:`loss`.
+
+        Returns:
+            Losses, predictions or logits, as in mmseg.
+
+        Raises:
+            TypeError: If ``mode='loss'`` gets a plain batch.
+        """
+        if mode != "loss":
+            return super().forward(inputs, data_samples, mode)
+        if not isinstance(inputs, dict):
+            raise TypeError(
+                "SemiSegmentor trains on labeled and unlabeled images: use train_cfg=dict("
+                "type='PseudoLabelLoop', ...), or model.type='EncoderDecoder' for supervised training."
+            )
+        return self.loss(inputs, data_samples, **step)
+
+    def loss(
+        self,
+        inputs: dict[str, Tensor],
+        data_samples: SamplesByPart,
+        *,
+        pseudo_logits: Tensor,
+        unsup_scale: float = 1.0,
+        use_memory: bool = True,
+    ) -> dict[str, Tensor]:
+        """Losses of one step.
+
+        Args:
+            inputs: ``'labeled'`` (B_l, 3, H, W) and the views of the unlabeled images (B_u, 3, H, W).
+            data_samples: ``'labeled'`` with ground truth; ``'unlabeled'`` is not looked at.
+            pseudo_logits: (B_u, K, H, W) from :meth:`label_unlabeled`.
+            unsup_scale: Factor of the unlabeled loss: 0 during burn-in, rising during ramp-up. Default 1.
+            use_memory: False while the semantic memory warms up. Default True.
+
+        Returns:
+            Losses ``sup.*`` and ``unsup.*``; their sum is what is minimised.
+
+        Raises:
+            KeyError: If the configured view is not in ``inputs``.
+        """
+        labeled = inputs["labeled"]
+        if self.unlabeled_view not in inputs:
+            raise KeyError(
+                f"model.unlabeled_view={self.unlabeled_view!r}, but the unlabeled data give the views "
+                f"{sorted(set(inputs) - {'labeled'})}; add the view to the pipeline's MultiView."
+            )
+        self._update_running(data_samples["labeled"], pseudo_logits)
+        images, pseudo = self.mix_unlabeled(inputs[self.unlabeled_view], self.make_pseudo_label(pseudo_logits))
+        feats = self.extract_feat(
+            torch.cat([labeled, images]),
+            num_labeled=len(labeled),
+            pseudo_logits=pseudo.logits,
+            use_memory=use_memory,
+        )
+        logits = self.decode_head(feats)
+        losses = self.sup_losses(feats, logits[: len(labeled)], data_samples["labeled"])
+        losses.update(self.unsup_losses(logits[len(labeled) :], pseudo, unsup_scale))
+        return losses
+
+    @torch.no_grad()
+    def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Logits of the weak view in eval mode, at image size.
+
+        Args:
+            inputs: As in :meth:`loss`; ``'weak'`` (B_u, 3, H, W) is labeled.
+
+        Returns:
+            (B_u, K, H, W).
+        """
+        training = self.training
+        self.eval()
+        images = inputs["weak"]
+        feats = self.extract_feat(images, inference_keys=self.pseudo_label_keys)
+        logits = self._upsample(self.decode_head(feats), images.shape[2:])
+        self.train(training)
+        return logits
+
+    @torch.no_grad()
+    def make_pseudo_label(self, pseudo_logits: Tensor) -> PseudoLabel:
+        """Turn (B_u, K, H, W) logits into labels and weights."""
+        if self.alignment is not None:
+            pseudo_logits = self.alignment(pseudo_logits)
+        if self.confidence is None:
+            label = pseudo_logits.argmax(dim=1)
+            return PseudoLabel(pseudo_logits, label, torch.ones_like(label, dtype=torch.float32))
+        confidence, label = pseudo_logits.float().softmax(dim=1).max(dim=1)
+        return PseudoLabel(pseudo_logits, label, self.confidence(confidence, label))
+
+    @torch.no_grad()
+    def mix_unlabeled(self, images: Tensor, pseudo: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
+        """Mix (B_u, 3, H, W) images and their pseudo labels alike; without ``cutmix`` return them as they are."""
+        if self.cutmix is None:
+            return images, pseudo
+        images, *mixed = self.cutmix([images, pseudo.logits, pseudo.label, pseudo.weight])
+        return images, PseudoLabel(*mixed)
+
+    def extract_feat(self, inputs: Tensor, **neck_options: object) -> list[Tensor]:
+        """Backbone and neck; ``neck_options`` reach an :class:`AllSparkNeck` and no other.
+
+        Args:
+            inputs: (B, 3, H, W).
+            **neck_options: Named arguments of :meth:`AllSparkNeck.forward`.
+
+        Returns:
+            Multi-level features.
+        """
+        feats = self.backbone(inputs)
+        if not self.with_neck:
+            return feats
+        return self.neck(feats, **neck_options) if self._has_allspark else self.neck(feats)
+
+    def sup_losses(
+        self, feats: list[Tensor], logits: Tensor, data_samples: list[SegDataSample]
+    ) -> dict[str, Tensor]:
+        """Losses of decode head (from its logits (B_l, K, h, w)) and auxiliary heads on the labeled images."""
+        losses = add_prefix(self.decode_head.loss_by_feat(logits, data_samples), "decode")
+        if self.with_auxiliary_head:
+            labeled_feats = [level[: len(data_samples)] for level in feats]
+            losses.update(self._auxiliary_head_forward_train(labeled_feats, data_samples))
+        weighted = {
+            name: value * self.sup_weight if "loss" in name else value for name, value in losses.items()
+        }
+        return add_prefix(weighted, "sup")
+
+    def unsup_losses(self, logits: Tensor, pseudo: PseudoLabel, unsup_scale: float) -> dict[str, Tensor]:
+        """Weighted cross-entropy of (B_u, K, h, w) logits against the pseudo labels, mean over every pixel."""
+        logits = self._upsample(logits, pseudo.label.shape[1:])
+        pixel_loss = F.cross_entropy(logits, pseudo.label, reduction="none")
+        loss = (pixel_loss * pseudo.weight).mean()
+        return {"unsup.decode.loss_ce": loss * (self.unsup_weight * unsup_scale)}
+
+    def _upsample(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
+        return resize(logits, size=size, mode="bilinear", align_corners=self.align_corners, warning=False)
+
+    def _update_running(self, data_samples: list[SegDataSample], pseudo_logits: Tensor) -> None:
+        """Let the modules that keep running estimates see this step."""
+        if self.alignment is not None:
+            labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
+            self.alignment.update(labels, pseudo_logits, self.decode_head.ignore_index)
+        if hasattr(self.confidence, "update"):
+            pseudo = self.alignment(pseudo_logits) if self.alignment is not None else pseudo_logits
+            self.confidence.update(*pseudo.float().softmax(dim=1).max(dim=1))

@@ -1,0 +1,5 @@
+"""Backbones."""
+
+from .reference_mit import ReferenceMixVisionTransformer
+
+__all__ = ["ReferenceMixVisionTransformer"]

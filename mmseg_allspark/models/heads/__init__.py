@@ -1,0 +1,5 @@
+"""Decode heads."""
+
+from .segformer_mlp_head import SegformerMLPHead
+
+__all__ = ["SegformerMLPHead"]

@@ -1,0 +1,5 @@
+"""Losses."""
+
+from .ohem_loss import OhemLoss
+
+__all__ = ["OhemLoss"]

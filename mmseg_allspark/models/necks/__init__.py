@@ -1,0 +1,5 @@
+"""Necks."""
+
+from .allspark_neck import AllSparkNeck
+
+__all__ = ["AllSparkNeck"]

@@ -1,0 +1,164 @@
+"""Channel-wise Semantic Grouping and the Semantic Memory (AllSpark, section 3.4).
+
+Legend: B images, N = H*W tokens, C channels, K classes, M memory rows per class.
+"""
+
+import torch
+import torch.nn.functional as F
+from mmengine.dist import all_gather, broadcast, get_world_size
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmseg_allspark.utils.checks import as_size, check_choice, check_positive_int
+
+SIMILARITIES = ("cosine", "instance_norm")
+GROUPING_MAPS = ("logits", "softmax")
+SYNC_MODES = ("rank0", "gather", "local")
+
+
+@torch.no_grad()
+def group_channels(
+    tokens: Tensor,
+    pseudo_logits: Tensor,
+    *,
+    size: tuple[int, int],
+    similarity: str = "cosine",
+    grouping_map: str = "logits",
+) -> Tensor:
+    """Give every channel of every image the class whose pseudo-label map it resembles most.
+
+    Args:
+        tokens: (B, N, C) normalised features of the unlabeled images.
+        pseudo_logits: (B, K, H', W') logits of the same images, any resolution.
+        size: (H, W) of the features, N = H*W.
+        similarity: ``'cosine'`` over the tokens (release, default) or ``'instance_norm'``, the paper's
+            psi(p h): since psi is monotone, this is the argmax of the raw inner product.
+        grouping_map: ``'logits'`` (release, default) or ``'softmax'``, the paper's probability map.
+
+    Returns:
+        (B, C) int64, the class of each channel; ties go to the lower class.
+    """
+    check_choice("similarity", similarity, SIMILARITIES)
+    check_choice("grouping_map", grouping_map, GROUPING_MAPS)
+    with torch.autocast(device_type=tokens.device.type, enabled=False):
+        maps = pseudo_logits.float()
+        maps = maps.softmax(dim=1) if grouping_map == "softmax" else maps
+        maps = F.interpolate(maps, size=size, mode="bilinear", align_corners=False).flatten(2)  # (B, K, N)
+        channels = tokens.float()
+        if similarity == "cosine":
+            maps, channels = F.normalize(maps, dim=2), F.normalize(channels, dim=1)
+        return (maps @ channels).argmax(dim=1)  # (B, K, C) -> (B, C)
+
+
+class SemanticMemory(BaseModule):
+    """A ring of M channel rows per class, filled by the channels of unlabeled images.
+
+    The memory only stores: :meth:`write` never reads for the step and :meth:`read` never writes.
+
+    Args:
+        num_classes: Classes K.
+        num_slots: Rows M per class; AllSpark uses M = C.
+        size: (H, W) of the feature maps stored, N = H*W tokens a row.
+        sync: How the memories of several ranks combine. ``'rank0'``: before each write rank 0's memory
+            overwrites the others (what the release does through DistributedDataParallel's buffer
+            broadcast); ``'gather'``: every rank writes the channels of all ranks in rank order, so all
+            memories are equal; ``'local'``: each rank keeps its own. Default ``'rank0'``.
+
+    Buffers: ``queue`` (K, M, N) float32 from a normal distribution, ``pointer`` (K,) int64 the next row,
+    ``enqueued`` (K,) int64 the number of channels ever written (for the fill level).
+    """
+
+    def __init__(self, num_classes: int, num_slots: int, size: tuple[int, int], sync: str = "rank0") -> None:
+        super().__init__()
+        check_positive_int("num_classes", num_classes)
+        check_positive_int("num_slots", num_slots)
+        check_choice("sync", sync, SYNC_MODES)
+        self.size = as_size("memory_size", size)
+        self.sync = sync
+        self.register_buffer("queue", torch.randn(num_classes, num_slots, self.size[0] * self.size[1]))
+        self.register_buffer("pointer", torch.zeros(num_classes, dtype=torch.int64))
+        self.register_buffer("enqueued", torch.zeros(num_classes, dtype=torch.int64))
+
+    @property
+    def num_classes(self) -> int:
+        """Classes K."""
+        return self.queue.shape[0]
+
+    @property
+    def num_slots(self) -> int:
+        """Rows M per class."""
+        return self.queue.shape[1]
+
+    def read(self) -> Tensor:
+        """Return the memory as token maps (K, N, M), one per class, detached from any graph."""
+        return self.queue.transpose(1, 2)
+
+    def fill_level(self) -> Tensor:
+        """Return the share of rows ever written, per class: (K,) float32 in [0, 1]."""
+        return (self.enqueued / self.num_slots).clamp(max=1.0)
+
+    @torch.no_grad()
+    def write(self, tokens: Tensor, classes: Tensor | None) -> None:
+        """Enqueue every channel into the ring of its class, in image order and then channel order.
+
+        Args:
+            tokens: (B, N, C) features of the unlabeled images.
+            classes: (B, C) int64 class of each channel, or None to add all channels blindly ("S-Mem without
+                CSG", table 5): the memory is then one first-in-first-out ring of K*M rows without classes.
+
+        Raises:
+            ValueError: If the tokens do not have the memory's size.
+        """
+        if tokens.shape[1] != self.queue.shape[2]:
+            raise ValueError(
+                f"The memory holds rows of {self.queue.shape[2]} tokens (memory_size={self.size}), got "
+                f"features of {tokens.shape[1]} tokens; set memory_size to the feature size at the crop."
+            )
+        self.synchronize()
+        rows = tokens.float().transpose(1, 2)
+        if self.sync == "gather" and get_world_size() > 1:
+            rows = _gather_images(rows)
+            classes = None if classes is None else _gather_images(classes)
+        if classes is None:
+            classes = self._next_rows(rows.shape[0] * rows.shape[1])
+        self._enqueue(rows.flatten(0, 1), classes.flatten())
+
+    def synchronize(self) -> None:
+        """Make the ranks' memories agree as ``sync`` declares; without several ranks, do nothing."""
+        if self.sync == "rank0" and get_world_size() > 1:
+            for buffer in (self.queue, self.pointer, self.enqueued):
+                broadcast(buffer, src=0)
+
+    def _next_rows(self, count: int) -> Tensor:
+        """Blocks ("classes") of the next ``count`` rows when the memory is one ring of K*M rows."""
+        first = self.enqueued.sum()
+        rows = first + torch.arange(count, device=first.device)
+        return rows // self.num_slots % self.num_classes
+
+    def _enqueue(self, rows: Tensor, classes: Tensor) -> None:
+        """Enqueue rows (R, N) of classes (R,) without a loop and without a copy to the host."""
+        members = F.one_hot(classes, self.num_classes)  # (R, K)
+        counts = members.sum(dim=0)
+        rank = members.cumsum(dim=0).gather(1, classes[:, None]).squeeze(1) - 1
+        slot = (self.pointer[classes] + rank) % self.num_slots
+        # Of more than M rows of one class only the last M survive in a ring. The others are sent to a
+        # spare row: writing two values to one index has no defined order.
+        survives = rank >= counts[classes] - self.num_slots
+        spare = self.num_classes * self.num_slots
+        target = torch.where(survives, classes * self.num_slots + slot, spare)
+        source = torch.full((spare + 1,), -1, dtype=torch.int64, device=rows.device)
+        source[target] = torch.arange(len(rows), device=rows.device)
+        source = source[:-1].view(self.num_classes, self.num_slots)
+        written = (source >= 0).unsqueeze(-1)
+        self.queue.copy_(torch.where(written, rows[source.clamp(min=0)], self.queue))
+        self.pointer.copy_((self.pointer + counts) % self.num_slots)
+        self.enqueued.add_(counts)
+
+
+def _gather_images(tensor: Tensor) -> Tensor:
+    """Concatenate (B_r, ...) of all ranks in rank order; the B_r may differ."""
+    count = torch.tensor([len(tensor)], device=tensor.device)
+    counts = [int(other) for other in all_gather(count)]
+    padded = tensor.new_zeros((max(counts), *tensor.shape[1:]))
+    padded[: len(tensor)] = tensor
+    return torch.cat([part[:size] for part, size in zip(all_gather(padded), counts, strict=True)])

@@ -1,0 +1,1 @@
+"""Guards and small helpers; imports no other room."""
