@@ -3,10 +3,14 @@
 Imported first by the package; running it twice changes nothing.
 """
 
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 import mmengine.config.utils as config_utils
+import numpy as np
 import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.utils import digit_version
 
 FAMILIES = {
     "onedl-mmengine": "mmengine",
@@ -44,17 +48,22 @@ def map_scope_to_package() -> None:
         config_utils.MODULE2PACKAGE["mmseg"] = "mmseg"
 
 
-def allow_checkpoint_types() -> None:
-    """Let ``torch.load(weights_only=True)`` read what mmengine stores in a checkpoint besides tensors."""
-    if not hasattr(torch.serialization, "add_safe_globals"):  # torch < 2.4 has no such list
-        return
-    import numpy as np
-    from mmengine.logging import HistoryBuffer
+def _history_method(owner: type, name: str) -> Callable:
+    """The ``getattr`` that a pickled ``HistoryBuffer`` needs for its public methods, and no other."""
+    if owner is not HistoryBuffer or name.startswith("_"):
+        raise ValueError(f"A checkpoint asks for {owner!r}.{name}, which mmengine never stores; do not trust the file.")
+    return getattr(owner, name)
 
-    kinds = [np.dtypes.Float32DType, np.dtypes.Float64DType, np.dtypes.Int64DType] if hasattr(np, "dtypes") else []
-    scalar = np.float64(0).__reduce__()[0]
-    reconstruct = np.empty(0).__reduce__()[0]
-    torch.serialization.add_safe_globals([HistoryBuffer, scalar, reconstruct, np.ndarray, np.dtype, *kinds])
+
+def allow_checkpoint_types() -> None:
+    """Let ``torch.load(weights_only=True)``, torch's default since 2.6, read what mmengine stores besides tensors."""
+    if digit_version(torch.__version__) < digit_version("2.6.0"):
+        return
+    kinds = [type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64, np.bool_)]
+    scalar, reconstruct = np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]
+    torch.serialization.add_safe_globals(
+        [HistoryBuffer, scalar, reconstruct, np.ndarray, np.dtype, *kinds, (_history_method, "builtins.getattr")]
+    )
 
 
 check_families()

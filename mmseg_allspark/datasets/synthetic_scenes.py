@@ -26,6 +26,18 @@ PALETTE: tuple[tuple[int, int, int], ...] = (
     (150, 108, 214),
 )
 IGNORE = 255
+# Hues (1 is a full turn) that a class prefers, two each; every hue is preferred by several classes or near to one.
+TYPICAL_HUES: tuple[tuple[float, ...], ...] = (
+    (),
+    (0.0, 0.6),
+    (0.08, 0.5),
+    (0.93, 0.45),
+    (0.14, 0.62),
+    (0.85, 0.72),
+    (0.3, 0.1),
+    (0.0, 0.75),
+)
+TYPICAL_HUE_SHARE = 0.8
 MAKERS: tuple[Callable[[np.random.Generator, Array], Shape], ...] = (
     shapes.make_distractor,
     shapes.make_ball,
@@ -59,7 +71,7 @@ def make_scene(rng: np.random.Generator, size: int = 128) -> tuple[Array, Array]
     canvas = _paint_table(rng, hues, size)
     mask = np.zeros((size, size), np.uint8)
     for label, place, radius in _draw_layout(rng, size):
-        item = MAKERS[label](rng, _draw_colours(rng, hues))
+        item = MAKERS[label](rng, _draw_colours(rng, label, hues))
         _place(canvas, mask, item, label=label, place=place, radius=radius, light=light, rng=rng)
     return _photograph(rng, canvas), mask
 
@@ -70,12 +82,16 @@ def _draw_light(rng: np.random.Generator) -> Array:
     return np.array([np.cos(turn) * np.sin(tilt), np.sin(turn) * np.sin(tilt), np.cos(tilt)])
 
 
-def _draw_colours(rng: np.random.Generator, hues: Array) -> Array:
+def _draw_colours(rng: np.random.Generator, label: int, hues: Array) -> Array:
     """Return three colours (3, 3) for one object; the first two differ clearly in brightness."""
     picked = rng.choice(hues, 3) + rng.normal(0, 0.03, 3)
-    values = np.array([rng.uniform(0.6, 0.95), 0.0, rng.uniform(0.6, 1.0)])
+    if label and rng.random() < TYPICAL_HUE_SHARE:
+        picked[0] = rng.choice(TYPICAL_HUES[label]) + rng.normal(0, 0.035)
+    values = np.array([rng.uniform(0.65, 0.95), 0.0, rng.uniform(0.6, 1.0)])
     values[1] = values[0] - rng.uniform(0.2, 0.4) if rng.random() < 0.5 else rng.uniform(0.9, 1.0)
-    saturations = np.array([rng.uniform(0.4, 0.85), rng.uniform(0.05, 0.7), rng.uniform(0.3, 0.8)])
+    saturations = np.array([rng.uniform(0.5, 0.85), rng.uniform(0.05, 0.7), rng.uniform(0.3, 0.8)])
+    if not label:
+        saturations *= 0.35
     return np.stack([colour_from_hsv(h, s, v) for h, s, v in zip(picked, saturations, values)])
 
 
@@ -90,7 +106,7 @@ def _draw_layout(rng: np.random.Generator, size: int) -> list[tuple[int, Array, 
         tries = rng.uniform(0.06 * size, 0.94 * size, (8, 2))
         gaps = [min((np.hypot(*(p - q)) - r for _, q, r in layout), default=size) for p in tries]
         layout.append((int(label), tries[int(np.argmax(np.minimum(gaps, radius)))], radius))
-    for _ in range(int(rng.integers(1, 6))):
+    for _ in range(int(rng.integers(1, 5))):
         clutter = (0, rng.uniform(0, size, 2), size * rng.uniform(0.03, 0.08))
         layout.insert(int(rng.integers(len(layout) + 1)), clutter)
     return layout
@@ -101,9 +117,9 @@ def _paint_table(rng: np.random.Generator, hues: Array, size: int) -> Array:
     y, x = np.mgrid[0:size, 0:size] / size
     turn, frequency = rng.uniform(0, np.pi), rng.uniform(3, 9)
     a, b = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
-    value, hue = rng.uniform(0.45, 0.95), rng.choice(hues)
-    base = colour_from_hsv(hue, rng.uniform(0.08, 0.5), value)
-    other = colour_from_hsv(hue + rng.normal(0, 0.06), rng.uniform(0.05, 0.45), value * rng.uniform(0.65, 0.88))
+    value, hue = rng.uniform(0.55, 0.95), rng.choice(hues)
+    base = colour_from_hsv(hue, rng.uniform(0.03, 0.2), value)
+    other = colour_from_hsv(hue + rng.normal(0, 0.06), rng.uniform(0.03, 0.2), value * rng.uniform(0.65, 0.88))
     noise, kind = make_noise(rng, 4), rng.integers(7)
     if kind == 0:
         share = 0.4 * noise(3 * x, 3 * y)
@@ -187,11 +203,11 @@ def _photograph(rng: np.random.Generator, canvas: Array) -> Array:
     if rng.random() < 0.35:
         # The edge of a window or a curtain: part of the table lies in the shade.
         light = light * (1 - rng.uniform(0.2, 0.5) * step(along - rng.uniform(-0.3, 0.3), rng.uniform(0.02, 0.15)))
-    cast = 1 + rng.uniform(-0.14, 0.14, 3)
-    image = canvas * light[..., None] * cast * rng.uniform(0.75, 1.1)
-    sigma = rng.uniform(0, 0.9) * size / 128
+    cast = 1 + rng.uniform(-0.1, 0.1, 3)
+    image = canvas * light[..., None] * cast * rng.uniform(0.8, 1.1)
+    sigma = rng.uniform(0, 0.7) * size / 128
     image = np.clip(_blur(image, sigma), 0, 1)
-    image = image + rng.normal(0, rng.uniform(0.004, 0.03), image.shape)
+    image = image + rng.normal(0, rng.uniform(0.004, 0.025), image.shape)
     return np.round(np.clip(image, 0, 1) * 255).astype(np.uint8)
 
 

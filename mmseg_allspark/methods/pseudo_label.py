@@ -36,14 +36,26 @@ class ConfidenceThreshold(BaseModule):
         threshold: One number in [0, 1] for all classes, or a sequence with one per class.
         per: ``'pixel'``: a pixel under the threshold of its class does not count. ``'image'``: all pixels of
             an image count with the share of its pixels at or above the threshold. Default ``'pixel'``.
+        num_classes: Classes K; a sequence of thresholds has to be as long. The model fills it in. Default
+            None, not checked.
+
+    Raises:
+        ValueError: If a threshold is outside [0, 1] or there are not as many as classes.
     """
 
-    def __init__(self, threshold: float | list[float], per: str = "pixel") -> None:
+    def __init__(
+        self, threshold: float | list[float], per: str = "pixel", num_classes: int | None = None
+    ) -> None:
         super().__init__()
         check_choice("confidence.per", per, ("pixel", "image"))
         values = [threshold] if isinstance(threshold, (int, float)) else list(threshold)
         for value in values:
             check_range("confidence.threshold", value, 0.0, 1.0)
+        if num_classes is not None and len(values) not in (1, num_classes):
+            raise ValueError(
+                f"confidence.threshold has {len(values)} values but the model has {num_classes} classes: give "
+                "one number for all, or one per class."
+            )
         self.per = per
         self.register_buffer("threshold", torch.tensor(values, dtype=torch.float32), persistent=False)
 
@@ -56,9 +68,6 @@ class ConfidenceThreshold(BaseModule):
 
         Returns:
             (B, H, W) float32.
-
-        Raises:
-            IndexError: If there are thresholds for fewer classes than the labels use.
         """
         threshold = self.threshold if len(self.threshold) == 1 else self.threshold[label]
         sure = (confidence >= threshold).float()

@@ -4,6 +4,7 @@ from mmengine.model import BaseDataPreprocessor
 from torch import nn
 
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 
 
 class SemiBatch(dict):
@@ -51,10 +52,13 @@ class SemiDataPreprocessor(BaseDataPreprocessor):
             raise KeyError(f"A semi-supervised batch needs 'labeled' and 'unlabeled', got {sorted(data)}.")
         labeled = self.preprocessor(data["labeled"], training)
         inputs = dict(labeled=labeled["inputs"])
-        samples = data["unlabeled"]["data_samples"]
+        samples, unlabeled = data["unlabeled"]["data_samples"], None
         views = data["unlabeled"]["inputs"]
         for name, images in (views if isinstance(views, dict) else dict(weak=views)).items():
-            view = self.preprocessor(dict(inputs=images, data_samples=samples), training)
-            inputs[name], samples = view["inputs"], view["data_samples"]
-        data_samples = dict(labeled=labeled["data_samples"], unlabeled=samples)
+            # Masks go along with the first view only: every call pads the masks it is given.
+            beside = samples if unlabeled is None else [SegDataSample() for _ in samples]
+            view = self.preprocessor(dict(inputs=images, data_samples=beside), training)
+            inputs[name] = view["inputs"]
+            unlabeled = view["data_samples"] if unlabeled is None else unlabeled
+        data_samples = dict(labeled=labeled["data_samples"], unlabeled=unlabeled)
         return SemiBatch(inputs=inputs, data_samples=data_samples, **data.get("step", {}))

@@ -1,5 +1,7 @@
 """SemiSegmentor: an EncoderDecoder that also learns from unlabeled images."""
 
+import inspect
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -89,7 +91,7 @@ class SemiSegmentor(EncoderDecoder):
         if cfg is None:
             return None
         module = MODELS.get(cfg["type"])
-        if module is not None and "num_classes" in module.__init__.__code__.co_varnames:
+        if module is not None and "num_classes" in inspect.signature(module).parameters:
             cfg = dict(num_classes=self.num_classes) | dict(cfg)
         return MODELS.build(cfg)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmseg.models.decode_heads import SegformerHead
@@ -36,8 +36,20 @@ class SegformerMLPHead(SegformerHead):
         """
         levels = self._transform_inputs(inputs)
         size = levels[0].shape[2:]
-        mapped = [
-            resize(conv(level), size=size, mode=self.interpolate_mode, align_corners=self.align_corners)
-            for conv, level in zip(self.convs, levels, strict=True)
-        ]
-        return self.cls_seg(self.fusion_conv(torch.cat(mapped[::-1], dim=1)))
+        # The fusing 1x1 convolution commutes with bilinear upsampling: each level is fused at its own
+        # resolution and the results are added, instead of one convolution over the concatenation at full size.
+        weights = self.fusion_conv.conv.weight.split(self.channels, dim=1)[::-1]  # stored deepest first
+        fused = sum(
+            resize(
+                F.conv2d(conv(level), weight),
+                size=size,
+                mode=self.interpolate_mode,
+                align_corners=self.align_corners,
+            )
+            for conv, level, weight in zip(self.convs, levels, weights, strict=True)
+        )
+        if self.fusion_conv.with_norm:
+            fused = self.fusion_conv.norm(fused)
+        else:  # the fusing convolution has a bias then
+            fused = fused + self.fusion_conv.conv.bias[:, None, None]
+        return self.cls_seg(self.fusion_conv.activate(fused))

@@ -1,0 +1,24 @@
+"""What the tests of several rooms share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from builders import write_data
+from mmengine.registry import init_default_scope
+
+import mmseg_allspark  # noqa: F401  (registers)
+
+
+@pytest.fixture(autouse=True)
+def _scope_and_seeds() -> None:
+    init_default_scope("mmseg")
+    torch.manual_seed(0)
+    np.random.seed(0)
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two labeled, four unlabeled and two validation images on disk. Not to be changed by a test."""
+    return write_data(tmp_path_factory.mktemp("data"))

@@ -1,0 +1,69 @@
+"""Small images and masks on disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.registry import init_default_scope
+from PIL import Image
+
+import mmseg_allspark.datasets  # noqa: F401  (registers)
+
+
+@pytest.fixture(autouse=True)
+def _mmseg_scope() -> None:
+    init_default_scope("mmseg")
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    np.random.seed(0)
+
+
+def picture(height: int = 12, width: int = 16, seed: int = 0) -> np.ndarray:
+    """Random uint8 image (H, W, 3)."""
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def save_image() -> Callable[..., Path]:
+    """Writes a random image and returns its path."""
+
+    def save(path: Path, height: int = 12, width: int = 16, seed: int = 0) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(height, width, seed)).save(path)
+        return path
+
+    return save
+
+
+@pytest.fixture
+def save_mask() -> Callable[..., Path]:
+    """Writes a mask (default: labels 0..4 and one void pixel) and returns its path."""
+
+    def save(path: Path, labels: np.ndarray | None = None, height: int = 12, width: int = 16) -> Path:
+        if labels is None:
+            labels = (np.arange(height * width) % 5).astype(np.uint8).reshape(height, width)
+            labels[0, 0] = 255
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(labels).save(path)
+        return path
+
+    return save
+
+
+@pytest.fixture
+def save_camvid(save_image: Callable, save_mask: Callable) -> Callable[..., Path]:
+    """Writes a tiny CamVid in the 'labels' layout: ids t00, t01, ... and v00, v01, ..."""
+
+    def save(root: Path, train: int = 4, val: int = 2, suffix: str = ".png") -> Path:
+        for split, count in (("train", train), ("val", val)):
+            for index in range(count):
+                name = f"{split[0]}{index:02d}"
+                seed = index + 100 * (split == "val")
+                save_image(root / "leftImg" / split / f"{name}{suffix}", seed=seed)
+                save_mask(root / "labels" / split / f"{name}.png")
+        return root
+
+    return save

@@ -1,0 +1,111 @@
+"""The data configs build and give samples as the contract says."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmseg.registry import DATASETS
+
+from mmseg_allspark.datasets import check_splits
+
+BASE = Path(__file__).resolve().parents[2] / "configs/_base_/datasets"
+SUBSET = BASE.parents[3] / "shared/data/voc2012_subset"
+CHILD = """
+_base_ = ['{base}']
+train_dataloader = dict(dataset=dict(ann_file='splits/1_2/labeled.txt'))
+_base_.unlabeled_dataloader.dataset.ann_file = 'splits/1_2/unlabeled.txt'
+train_cfg = dict(type='PseudoLabelLoop', unlabeled_dataloader=_base_.unlabeled_dataloader, max_iters=2)
+"""
+
+
+@pytest.fixture
+def config(tmp_path, save_camvid):
+    root = save_camvid(tmp_path / "camvid", train=4)
+    folder = root / "splits/1_2"
+    folder.mkdir(parents=True)
+    (folder / "labeled.txt").write_text("t00\nt02\n")
+    (folder / "unlabeled.txt").write_text("t01\nt03\n")
+    (root / "labels/train/t03.png").unlink()
+    (tmp_path / "child.py").write_text(CHILD.format(base=BASE / "camvid.py"))
+    cfg = Config.fromfile(tmp_path / "child.py")
+    keys = ["train_dataloader", "train_cfg.unlabeled_dataloader", "val_dataloader", "test_dataloader"]
+    cfg.merge_from_dict({f"{key}.dataset.data_root": str(root) for key in keys})
+    return cfg
+
+
+def _datasets(cfg: Config) -> list:
+    loaders = (cfg.train_dataloader, cfg.train_cfg.unlabeled_dataloader, cfg.val_dataloader)
+    return [DATASETS.build(loader.dataset) for loader in loaders]
+
+
+def test_camvid_samples(config):
+    labeled, unlabeled, val = datasets = _datasets(config)
+    assert check_splits(*datasets) == dict(labeled=2, unlabeled=2, validation=2)
+    for dataset in (labeled, unlabeled):
+        batch = pseudo_collate([dataset[0], dataset[1]])
+        assert [tuple(image.shape) for image in batch["inputs"]] == [(3, 257, 257)] * 2
+    assert ["gt_sem_seg" in sample for sample in batch["data_samples"]] == [True, False]
+    assert tuple(val[0]["inputs"].shape) == (3, 12, 16)
+
+
+def test_unlabeled_images_get_no_colour_change(config):
+    def types(dataset: dict) -> list[str]:
+        return [step.type for step in dataset.pipeline]
+
+    colour = {"RandomColorJitter", "RandomGray", "RandomGaussianBlur"}
+    assert colour <= set(types(config.train_dataloader.dataset))
+    assert not colour & set(types(config.train_cfg.unlabeled_dataloader.dataset))
+
+
+def test_crop_by_the_options_of_the_header(config):
+    for key in ("train_dataloader", "train_cfg.unlabeled_dataloader"):
+        pipeline = f"{key}.dataset.pipeline"
+        config.merge_from_dict({f"{pipeline}.3.crop_size": 33, f"{pipeline}.4.size": (33, 33)})
+    for dataset in _datasets(config)[:2]:
+        assert tuple(dataset[0]["inputs"].shape) == (3, 33, 33)
+    header = (BASE / "camvid.py").read_text()
+    assert "train_cfg.unlabeled_dataloader.dataset.pipeline.3.crop_size=129" in header
+
+
+def test_voc_has_the_same_pipelines_with_its_own_crop_and_classes():
+    camvid, voc = (Config.fromfile(BASE / f"{name}.py") for name in ("camvid", "voc2012"))
+    assert voc.crop_size == (513, 513) and voc.train_dataloader.batch_size == 2
+    for key in ("labeled_pipeline", "unlabeled_pipeline", "test_pipeline"):
+        assert [step.type for step in voc[key]] == [step.type for step in camvid[key]]
+        assert voc[key][1].num_classes == 21
+
+
+@pytest.mark.parametrize("name", ["camvid", "voc2012"])
+def test_val_is_whole_image_batch_one(name):
+    cfg = Config.fromfile(BASE / f"{name}.py")
+    assert cfg.val_dataloader.batch_size == 1 and cfg.val_evaluator.iou_metrics == ["mIoU"]
+    assert [step.type for step in cfg.test_pipeline] == ["LoadImage", "LoadSegMask", "PackSemiInputs"]
+    assert (
+        cfg.unlabeled_dataloader.sampler.type == "DefaultSampler" and cfg.unlabeled_dataloader.sampler.shuffle
+    )
+
+
+@pytest.mark.skipif(not SUBSET.is_dir(), reason="needs ../shared/data/voc2012_subset")
+def test_voc_on_the_subset_by_options_alone(tmp_path):
+    lists = SUBSET / "ImageSets/Segmentation"
+    labeled = (lists / "labeled_183.txt").read_text().split()
+    rest = [name for name in (lists / "train_aug.txt").read_text().split() if name not in set(labeled)]
+    (tmp_path / "unlabeled.txt").write_text("\n".join(rest))
+    (tmp_path / "child.py").write_text(CHILD.format(base=BASE / "voc2012.py"))
+    cfg = Config.fromfile(tmp_path / "child.py")
+    options = {
+        "train_dataloader.dataset.ann_file": "ImageSets/Segmentation/labeled_183.txt",
+        "train_cfg.unlabeled_dataloader.dataset.ann_file": str(tmp_path / "unlabeled.txt"),
+    }
+    for key in ("train_dataloader", "train_cfg.unlabeled_dataloader", "val_dataloader"):
+        options[f"{key}.dataset.data_root"] = str(SUBSET)
+    for key in ("train_dataloader", "train_cfg.unlabeled_dataloader"):
+        options[f"{key}.dataset.pipeline.3.crop_size"] = 129
+        options[f"{key}.dataset.pipeline.4.size"] = (129, 129)
+    cfg.merge_from_dict(options)
+    datasets = _datasets(cfg)
+    assert check_splits(*datasets) == dict(labeled=65, unlabeled=610, validation=200)
+    for dataset in datasets[:2]:
+        assert tuple(dataset[0]["inputs"].shape) == (3, 129, 129)
+        assert set(dataset[0]["data_samples"].gt_sem_seg.data.unique().tolist()) <= {*range(21), 255}

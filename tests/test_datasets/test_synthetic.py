@@ -1,0 +1,186 @@
+"""The embedded data set: same seed, same pixels; masks and lists as promised; the tool around it."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmseg.registry import DATASETS
+from PIL import Image
+
+from mmseg_allspark.datasets import synthetic, synthetic_scenes
+from mmseg_allspark.datasets.synthetic import SyntheticSpec, hash_synthetic, write_synthetic
+from mmseg_allspark.datasets.synthetic_scenes import CLASSES, IGNORE, PALETTE, make_scene
+
+SPEC = SyntheticSpec(num_labeled=8, num_unlabeled=6, num_val=3, size=48, seed=0)
+TOOL = Path(__file__).parents[2] / "tools" / "prepare" / "synthetic.py"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("data") / "synthetic"
+    assert write_synthetic(out, SPEC)
+    return out
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_same_seed_same_pixels_other_seed_other_pixels(folder: Path, tmp_path: Path) -> None:
+    write_synthetic(tmp_path / "again", SPEC)
+    write_synthetic(tmp_path / "other", replace(SPEC, seed=1))
+    assert hash_synthetic(tmp_path / "again") == hash_synthetic(folder)
+    assert hash_synthetic(tmp_path / "other") != hash_synthetic(folder)
+
+
+def test_scene_is_the_same_on_every_machine() -> None:
+    """Coarse enough to survive one grey level of rounding, fine enough to notice any change of the drawing."""
+    image, mask = make_scene(np.random.default_rng([0, 0, 0]), 64)
+    assert image.mean((0, 1)).round(1).tolist() == PINNED_MEAN
+    assert {int(k): int(n) for k, n in zip(*np.unique(mask, return_counts=True))} == PINNED_PIXELS
+
+
+def test_scene_does_not_depend_on_how_many_there_are(folder: Path, tmp_path: Path) -> None:
+    write_synthetic(tmp_path / "more", replace(SPEC, num_unlabeled=9))
+    for name in ("train_0003", "val_0001"):
+        pair = [np.array(Image.open(root / "images" / f"{name}.png")) for root in (folder, tmp_path / "more")]
+        np.testing.assert_array_equal(*pair)
+
+
+@pytest.mark.parametrize("size", [32, 97])
+def test_scene_shapes_and_labels(size: int) -> None:
+    for seed in range(12):
+        image, mask = make_scene(np.random.default_rng(seed), size)
+        assert image.shape == (size, size, 3) and image.dtype == np.uint8
+        assert mask.shape == (size, size) and mask.dtype == np.uint8
+        assert set(np.unique(mask).tolist()) <= {*range(len(CLASSES)), IGNORE}
+        assert 0.2 < (mask == 0).mean() < 0.99
+        assert (mask == IGNORE).mean() < 0.12
+        assert image.std() > 5
+
+
+def test_every_class_is_common_and_no_place_is_its_own() -> None:
+    masks = np.stack([make_scene(np.random.default_rng([5, i]), 32)[1] for i in range(150)])
+    for label in range(1, len(CLASSES)):
+        assert 0.25 < (masks == label).any((1, 2)).mean() < 0.75, CLASSES[label]
+        halves = [(masks[:, :16] == label).sum(), (masks[:, 16:] == label).sum()]
+        assert min(halves) > 0.3 * sum(halves), CLASSES[label]
+
+
+def test_classes_palette_and_makers_agree() -> None:
+    assert len(CLASSES) == len(PALETTE) == len(synthetic_scenes.MAKERS) == len(synthetic_scenes.TYPICAL_HUES)
+    assert len(set(PALETTE)) == len(PALETTE)
+
+
+def test_lists_split_the_images(folder: Path) -> None:
+    lists = {name: (folder / f"{name}.txt").read_text().split() for name in ("labeled", "unlabeled", "val")}
+    assert [len(lists[name]) for name in ("labeled", "unlabeled", "val")] == [8, 6, 3]
+    names = sorted(sum(lists.values(), []))
+    assert len(set(names)) == 17
+    for kind in ("images", "masks"):
+        assert sorted(path.stem for path in (folder / kind).iterdir()) == names
+
+
+def test_labeled_images_hold_every_class(folder: Path) -> None:
+    labeled = (folder / "labeled.txt").read_text().split()
+    masks = [np.array(Image.open(folder / "masks" / f"{name}.png")) for name in labeled]
+    assert set(range(len(CLASSES))) <= set(np.unique(masks).tolist())
+
+
+def test_too_few_labels_for_all_classes_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="raise num_labeled"):
+        write_synthetic(tmp_path / "out", SyntheticSpec(num_labeled=1, num_unlabeled=0, num_val=1, size=32))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name, value", [("num_labeled", 0), ("num_unlabeled", -1), ("size", 31), ("seed", -1)])
+def test_bad_argument_is_named(name: str, value: int) -> None:
+    with pytest.raises(ValueError, match=f"{name} is {value}"):
+        replace(SPEC, **{name: value})
+
+
+def test_mmseg_reads_it(folder: Path) -> None:
+    pipeline = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations"), dict(type="PackSegInputs")]
+    for name, count in (("labeled", 8), ("unlabeled", 6), ("val", 3)):
+        dataset = DATASETS.build(
+            dict(
+                type="SyntheticDataset",
+                data_root=str(folder),
+                ann_file=f"{name}.txt",
+                data_prefix=dict(img_path="images", seg_map_path="masks"),
+                pipeline=pipeline,
+            )
+        )
+        assert len(dataset) == count
+        assert dataset.metainfo["classes"] == CLASSES
+        sample = dataset[0]
+        assert sample["inputs"].shape == (3, 48, 48)
+        expected = np.array(Image.open(folder / "masks" / f"{Path(sample['data_samples'].img_path).stem}.png"))
+        np.testing.assert_array_equal(sample["data_samples"].gt_sem_seg.data[0].numpy(), expected)
+
+
+@pytest.mark.parametrize("missing", ["image folder", "list"])
+def test_missing_files_are_named(folder: Path, tmp_path: Path, missing: str) -> None:
+    prefix = "nowhere" if missing == "image folder" else str(folder / "images")
+    with pytest.raises(FileNotFoundError, match=f"synthetic {missing} .*tools/prepare/synthetic.py"):
+        synthetic.SyntheticDataset(
+            data_root=str(tmp_path), ann_file="labeled.txt", data_prefix=dict(img_path=prefix)
+        )
+
+
+def test_second_call_changes_nothing(folder: Path) -> None:
+    before = stamps(folder)
+    assert not write_synthetic(folder, SPEC)
+    assert stamps(folder) == before
+
+
+def test_other_arguments_need_overwrite(folder: Path, tmp_path: Path) -> None:
+    out, other = tmp_path / "out", replace(SPEC, num_unlabeled=2, size=32)
+    write_synthetic(out, SPEC)
+    with pytest.raises(FileExistsError, match="num_unlabeled 6 there, 2 asked for.*size 48 there.*--overwrite"):
+        write_synthetic(out, other)
+    assert hash_synthetic(out) == hash_synthetic(folder)
+    assert write_synthetic(out, other, overwrite=True)
+    assert len(list((out / "images").iterdir())) == 13
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_foreign_folder_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(FileExistsError, match="no synthetic data set"):
+        write_synthetic(tmp_path, SPEC, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_synthetic(tmp_path / "out", SPEC, progress=stop)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tool(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "synthetic"
+    numbers = ["--num-labeled", "8", "--num-unlabeled", "6", "--num-val", "3", "--size", "48"]
+
+    def call(*extra: str) -> subprocess.CompletedProcess:
+        command = [sys.executable, str(TOOL), "--out", str(out), *numbers, *extra]
+        environment = dict(os.environ, OMP_NUM_THREADS="1")
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+
+    first = call()
+    assert first.returncode == 0, first.stderr
+    assert "scene 17 of 17" in first.stdout and "labeled: 8 images (table" in first.stdout
+    assert hash_synthetic(out) == hash_synthetic(folder)
+    assert out.stat().st_mode & 0o777 == tmp_path.joinpath("deep").stat().st_mode & 0o777
+    again = call()
+    assert again.returncode == 0 and "nothing to do" in again.stdout
+    other = call("--seed", "1")
+    assert other.returncode == 1 and "error: " in other.stderr and "Traceback" not in other.stderr

@@ -1,0 +1,104 @@
+import json
+import os
+
+import pytest
+from mmseg.registry import DATASETS
+
+from mmseg_allspark.datasets import UnlabeledDataset
+
+PIPELINE = [dict(type="LoadImage"), dict(type="LoadSegMask", optional=True), dict(type="PackSemiInputs")]
+
+
+@pytest.fixture
+def folder(tmp_path, save_image):
+    """b.jpg, a.png, sub/c.PNG, sub/deep/d.jpg and files that are no images."""
+    root = tmp_path / "images"
+    for index, name in enumerate(("b.jpg", "a.png", "sub/c.PNG", "sub/deep/d.jpg")):
+        save_image(root / name, seed=index)
+    (root / "notes.txt").write_text("no image")
+    (root / ".hidden.jpg").touch()
+    return root
+
+
+def names(dataset: UnlabeledDataset, root: os.PathLike) -> list[str]:
+    return [os.path.relpath(dataset.get_data_info(i)["img_path"], root) for i in range(len(dataset))]
+
+
+def test_folder_is_searched_recursively_and_sorted(folder):
+    assert names(UnlabeledDataset(str(folder)), folder) == ["a.png", "b.jpg", "sub/c.PNG", "sub/deep/d.jpg"]
+    assert names(UnlabeledDataset(folder, suffixes=[".jpg"]), folder) == ["b.jpg", "sub/deep/d.jpg"]
+
+
+def test_glob(folder):
+    assert names(UnlabeledDataset(f"{folder}/**/*.jpg"), folder) == ["b.jpg", "sub/deep/d.jpg"]
+    assert names(UnlabeledDataset("sub/*", data_root=str(folder)), folder) == ["sub/c.PNG"]
+
+
+def test_several_sources_are_deduplicated(folder):
+    (folder.parent / "link").symlink_to(folder / "sub", target_is_directory=True)
+    dataset = UnlabeledDataset(
+        [f"{folder}/b.jpg", f"{folder}/*.jpg", f"{folder}/sub", f"{folder.parent}/link"]
+    )
+    assert names(dataset, folder) == ["b.jpg", "sub/c.PNG", "sub/deep/d.jpg"]
+
+
+def test_text_list_relative_to_itself(folder):
+    (folder / "list.txt").write_text("# chosen\nsub/c.PNG\n\na.png\n" + str(folder / "b.jpg"))
+    assert names(UnlabeledDataset(folder / "list.txt"), folder) == ["a.png", "b.jpg", "sub/c.PNG"]
+
+
+def test_text_list_relative_to_data_root(folder, tmp_path):
+    (tmp_path / "list.txt").write_text("a.png\n")
+    assert names(UnlabeledDataset(str(tmp_path / "list.txt"), data_root=str(folder)), folder) == ["a.png"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ["a.png", "b.jpg"],
+        [dict(img_path="a.png"), dict(file_name="b.jpg")],
+        dict(images=[dict(file_name="a.png", id=1), dict(file_name="b.jpg", id=2)]),
+        dict(data_list=[dict(path="a.png"), "b.jpg"]),
+    ],
+)
+def test_json_lists(folder, content):
+    (folder / "list.json").write_text(json.dumps(content))
+    assert names(UnlabeledDataset(folder / "list.json"), folder) == ["a.png", "b.jpg"]
+
+
+def test_sample_without_mask_and_metainfo_for_visualisers(folder):
+    config = dict(type="UnlabeledDataset", source=str(folder), pipeline=PIPELINE)
+    dataset = DATASETS.build(dict(config, metainfo=dict(classes=("x", "y"), palette=[[0, 0, 0], [9, 9, 9]])))
+    sample = dataset[0]
+    assert "gt_sem_seg" not in sample["data_samples"] and tuple(sample["inputs"].shape) == (3, 12, 16)
+    assert sample["data_samples"].metainfo["img_path"] == str(folder / "a.png")
+    assert dataset.metainfo["classes"] == ("x", "y") and dataset.metainfo["palette"][1] == [9, 9, 9]
+    assert dataset.get_data_info(0)["num_classes"] == 2
+    assert "num_classes" not in DATASETS.build(config).get_data_info(0)
+
+
+def test_nothing_found_names_what_was_searched(tmp_path):
+    with pytest.raises(FileNotFoundError, match=rf"no image in \['{tmp_path}'\].*\.jpg"):
+        UnlabeledDataset(str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=r"no image in \[.*\*\.webp"):
+        UnlabeledDataset(f"{tmp_path}/*.webp")
+    (tmp_path / "empty.txt").write_text("\n")
+    with pytest.raises(FileNotFoundError, match="empty.txt"):
+        UnlabeledDataset(str(tmp_path / "empty.txt"))
+
+
+def test_missing_source_and_missing_entries(folder):
+    with pytest.raises(FileNotFoundError, match="/none of UnlabeledDataset does not exist.*`data_root`"):
+        UnlabeledDataset("none", data_root=str(folder))
+    (folder / "list.txt").write_text("a.png\nx.png\ny.png\n")
+    with pytest.raises(FileNotFoundError, match=r"2 of 3 images named in .*list\.txt.*x\.png"):
+        UnlabeledDataset(folder / "list.txt")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"), [("{", "valid JSON"), ('{"a": 1}', "'images'"), ("[3]", "holds 3")]
+)
+def test_bad_json(folder, text, words):
+    (folder / "list.json").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        UnlabeledDataset(folder / "list.json")

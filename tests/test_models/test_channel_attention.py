@@ -1,0 +1,118 @@
+"""The attention against its equation, written out entry by entry."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mmseg_allspark.models import ChannelCrossAttention, ChannelSelfAttention, channel_attention
+from mmseg_allspark.models.channel_attention import affinity_scale
+
+from . import oracles
+
+def draw(seed, *shape, scale=1.0, dtype=torch.float64):
+    rng = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=rng, dtype=dtype) * scale
+
+
+sizes = st.integers(1, 7)
+
+
+@settings(max_examples=30, deadline=None)
+@given(m=sizes, n=sizes, tokens=sizes, scale=st.sampled_from([0.03, 1.0, 30.0]), seed=st.integers(0, 999))
+@pytest.mark.parametrize("implementation", ["exact", "plain"])
+def test_equals_the_equation(implementation, m, n, tokens, scale, seed):
+    query, key = draw(seed, m, tokens, scale=scale), draw(seed + 1, n, tokens, scale=scale) + scale
+    value = draw(seed + 2, n, tokens)
+    # float32 as in training, compared with the equation in float64
+    got = channel_attention(query.float(), key.float(), value.float(), implementation=implementation)
+    expected = oracles.attention(query.numpy(), key.numpy(), value.numpy())
+    np.testing.assert_allclose(got.numpy(), expected, atol=2e-4 * max(1.0, abs(expected).max()))
+
+
+@settings(max_examples=30, deadline=None)
+@given(m=sizes, n=st.integers(2, 9), tokens=sizes, batch=st.integers(1, 3), seed=st.integers(0, 999))
+def test_exact_and_plain_have_the_same_gradients(m, n, tokens, batch, seed):
+    # one set of keys for all images, as the memory
+    shapes = [(batch, m, tokens), (1, n, tokens), (1, n, tokens)]
+    inputs = [draw(seed + i, *shape, dtype=torch.float32) for i, shape in enumerate(shapes)]
+    grad_out = draw(seed + 5, batch, m, tokens, dtype=torch.float32)
+    results = []
+    for implementation in ("exact", "plain"):
+        leaves = [tensor.clone().requires_grad_() for tensor in inputs]
+        out = channel_attention(*leaves, implementation=implementation)
+        results.append([out, *torch.autograd.grad(out, leaves, grad_out)])
+    for exact, plain in zip(*results, strict=True):
+        torch.testing.assert_close(exact, plain, rtol=1e-3, atol=1e-4)
+
+
+def test_gradient_flows_through_the_scale():
+    """A numerical derivative knows nothing of detach."""
+    query, key, value = (draw(seed, 3, 2, dtype=torch.float32) for seed in range(3))
+
+    def loss(tensor):
+        return channel_attention(tensor, key, value)[0, 0]
+
+    leaf = query.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(leaf), leaf)
+    step = 1e-2
+    for index in range(query.numel()):
+        shift = torch.zeros(query.numel())
+        shift[index] = step
+        up, down = (loss(query + sign * shift.view_as(query)) for sign in (1, -1))
+        assert gradient.flatten()[index].item() == pytest.approx(((up - down) / (2 * step)).item(), abs=2e-3)
+
+
+def test_scale_is_exact_where_a_large_mean_would_cancel():
+    query, key = draw(0, 40, 6) + 1000.0, draw(1, 50, 6) + 1000.0
+    expected = ((query @ key.T).var(correction=0) + oracles.PSI_EPS) ** -0.5
+    got = affinity_scale(query.float(), key.float())
+    assert got.item() == pytest.approx(expected.item(), rel=1e-3)
+    assert got.shape == (1, 1)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3])
+def test_self_attention_merges_heads_interleaved(heads):
+    module = ChannelSelfAttention(4, num_heads=heads).eval()
+    tokens = torch.randn(2, 5, 4)
+    expected = [oracles.self_attention(module, image) for image in oracles.array(tokens)]
+    np.testing.assert_allclose(oracles.array(module(tokens)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 3])
+@pytest.mark.parametrize("shared", [True, False])
+def test_cross_attention_is_one_wide_head(heads, shared):
+    module = ChannelCrossAttention(4, num_heads=heads).eval()
+    tokens, sources = torch.randn(3, 5, 4), torch.randn(3, 5, 4)
+    got = oracles.array(module(tokens, sources, shared=shared))
+    for image in range(3):
+        maps = oracles.array(sources if shared else sources[image : image + 1])
+        expected = oracles.cross_attention(module, oracles.array(tokens[image]), maps)
+        np.testing.assert_allclose(got[image], expected, atol=1e-5)
+
+
+def test_dropout_acts_in_training_only_and_keeps_the_mean():
+    module = ChannelCrossAttention(6, attn_drop=0.5, proj_drop=0.0)
+    tokens = torch.randn(1, 4, 6)
+    reference = module.eval()(tokens, tokens, shared=True)
+    torch.testing.assert_close(module(tokens, tokens, shared=True), reference)
+    module.train()
+    runs = torch.stack([module(tokens, tokens, shared=True) for _ in range(400)])
+    assert runs.std(dim=0).max() > 1e-3
+    torch.testing.assert_close(runs.mean(dim=0), reference, rtol=0.0, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("option", "error", "text"),
+    [
+        (dict(num_heads=0), ValueError, "num_heads"),
+        (dict(num_heads=1.5), TypeError, "num_heads"),
+        (dict(attn_drop=1.2), ValueError, "attn_drop"),
+        (dict(proj_drop="much"), TypeError, "proj_drop"),
+        (dict(implementation="quick"), ValueError, "implementation='quick'.*'exact', 'plain'"),
+    ],
+)
+def test_bad_options_are_named(option, error, text):
+    with pytest.raises(error, match=text):
+        ChannelSelfAttention(4, **option)

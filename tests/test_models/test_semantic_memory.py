@@ -1,0 +1,146 @@
+"""Grouping and the ring, against loops over classes and channels."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import interpolate
+
+from mmseg_allspark.models import SemanticMemory, group_channels
+
+from . import oracles
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "instance_norm"])
+@pytest.mark.parametrize("grouping_map", ["logits", "softmax"])
+def test_grouping_equals_the_loop(similarity, grouping_map):
+    size, (batch, classes, channels) = (3, 4), (2, 5, 11)
+    tokens, logits = torch.randn(batch, 12, channels), 3 * torch.randn(batch, classes, 17, 23)
+    options = dict(similarity=similarity, grouping_map=grouping_map)
+    got = group_channels(tokens, logits, size=size, **options)
+    expected = []
+    for image in range(batch):
+        # softmax is taken at full resolution, before the resize
+        maps = logits.softmax(dim=1) if grouping_map == "softmax" else logits
+        maps = interpolate(maps, size=size, mode="bilinear", align_corners=False)[image].flatten(1)
+        expected.append(oracles.grouping(oracles.array(tokens[image]), oracles.array(maps), similarity))
+    assert got.dtype == torch.int64
+    assert got.tolist() == expected
+
+
+def test_softmax_map_differs_from_logits():
+    """Otherwise the option would do nothing."""
+    tokens, logits = torch.randn(4, 12, 30), 3 * torch.randn(4, 5, 3, 4)
+    results = [group_channels(tokens, logits, size=(3, 4), grouping_map=kind) for kind in ("logits", "softmax")]
+    assert not torch.equal(*results)
+
+
+def test_ties_go_to_the_lower_class():
+    logits = torch.randn(1, 1, 2, 2).expand(1, 3, 2, 2)
+    assert group_channels(torch.randn(1, 4, 6), logits, size=(2, 2)).unique().tolist() == [0]
+
+
+@pytest.mark.parametrize("option", ["similarity", "grouping_map"])
+def test_unknown_grouping_option_is_named(option):
+    with pytest.raises(ValueError, match=f"{option}='dot'"):
+        group_channels(torch.randn(1, 4, 6), torch.randn(1, 3, 2, 2), size=(2, 2), **{option: "dot"})
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    num_classes=st.integers(1, 4),
+    num_slots=st.integers(1, 6),
+    steps=st.lists(st.tuples(st.integers(1, 3), st.integers(1, 9)), min_size=1, max_size=5),
+    seed=st.integers(0, 999),
+)
+def test_ring_equals_the_loop(num_classes, num_slots, steps, seed):
+    """Wrap-around, more channels than slots and several images all occur among these shapes."""
+    torch.manual_seed(seed)
+    memory = SemanticMemory(num_classes, num_slots, (2, 3))
+    ring = oracles.Ring(memory)
+    for batch, channels in steps:
+        tokens, classes = torch.randn(batch, 6, channels), torch.randint(num_classes, (batch, channels))
+        memory.write(tokens, classes)
+        ring.write(oracles.array(tokens), classes.tolist())
+        assert oracles.array(memory.queue).tolist() == ring.slots.tolist()
+        assert memory.pointer.tolist() == ring.pointer
+        assert memory.enqueued.tolist() == ring.enqueued
+        expected_fill = [min(1.0, written / num_slots) for written in ring.enqueued]
+        assert memory.fill_level().tolist() == pytest.approx(expected_fill)
+
+
+def test_one_class_takes_more_than_all_its_slots_in_one_write():
+    memory = SemanticMemory(2, 3, (1, 1))
+    before = memory.queue[0].clone()
+    memory.write(torch.arange(8.0).view(1, 1, 8), torch.ones(1, 8, dtype=torch.int64))
+    assert memory.queue[1].flatten().tolist() == [6.0, 7.0, 5.0]  # the last three, where the pointer put them
+    assert memory.pointer.tolist() == [0, 2]
+    assert torch.equal(memory.queue[0], before)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    num_classes=st.integers(1, 3),
+    num_slots=st.integers(1, 4),
+    steps=st.lists(st.tuples(st.integers(1, 2), st.integers(1, 15)), min_size=1, max_size=4),
+)
+def test_without_classes_it_is_one_ring(num_classes, num_slots, steps):
+    memory = SemanticMemory(num_classes, num_slots, (1, 2))
+    rows, position = memory.queue.clone().flatten(0, 1), 0
+    for batch, channels in steps:
+        tokens = torch.randn(batch, 2, channels)
+        memory.write(tokens, None)
+        for image in tokens:
+            for channel in image.T:
+                rows[position % len(rows)] = channel
+                position += 1
+        assert torch.equal(memory.queue.flatten(0, 1), rows)
+        assert memory.enqueued.sum() == position
+        assert memory.fill_level().mean().item() == pytest.approx(min(1.0, position / len(rows)))
+
+
+def test_read_gives_token_maps_without_graph_and_write_leaves_no_graph():
+    memory = SemanticMemory(3, 4, (2, 2))
+    tokens = torch.randn(1, 4, 5, requires_grad=True)
+    memory.write(tokens, torch.randint(3, (1, 5)))
+    maps = memory.read()
+    assert maps.shape == (3, 4, 4)
+    assert not maps.requires_grad
+    assert torch.equal(maps[1, :, 2], memory.queue[1, 2])
+
+
+def test_half_precision_is_stored_as_float32():
+    memory = SemanticMemory(2, 4, (2, 2))
+    memory.write(torch.randn(1, 4, 3, dtype=torch.bfloat16), torch.randint(2, (1, 3)))
+    assert memory.queue.dtype == torch.float32
+
+
+def test_state_is_the_whole_memory():
+    memory, other = SemanticMemory(2, 4, (2, 2)), SemanticMemory(2, 4, (2, 2))
+    memory.write(torch.randn(1, 4, 3), torch.tensor([[0, 1, 1]]))
+    assert set(memory.state_dict()) == {"queue", "pointer", "enqueued"}
+    other.load_state_dict(memory.state_dict())
+    tokens, classes = torch.randn(2, 4, 6), torch.randint(2, (2, 6))
+    for one in (memory, other):
+        one.write(tokens, classes)
+    assert torch.equal(memory.queue, other.queue)
+
+
+def test_tokens_of_another_size_are_refused():
+    with pytest.raises(ValueError, match=r"4 tokens \(memory_size=\(2, 2\)\), got.*6 tokens"):
+        SemanticMemory(2, 4, (2, 2)).write(torch.randn(1, 6, 3), torch.zeros(1, 3, dtype=torch.int64))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "text"),
+    [
+        (dict(num_classes=0), ValueError, "num_classes"),
+        (dict(num_slots=-1), ValueError, "num_slots"),
+        (dict(size="big"), TypeError, "memory_size"),
+        (dict(size=(3, 0)), ValueError, "memory_size"),
+        (dict(sync="all"), ValueError, "sync='all'.*'rank0', 'gather', 'local'"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, error, text):
+    with pytest.raises(error, match=text):
+        SemanticMemory(**(dict(num_classes=2, num_slots=4, size=(2, 2)) | arguments))

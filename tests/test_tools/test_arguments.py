@@ -1,0 +1,128 @@
+"""The command lines of ``tools/train.py`` and ``tools/test.py``, without running them."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+
+@pytest.fixture
+def config(tiny_project):
+    return str(tiny_project / "tiny.py")
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    path = tmp_path / "some.pth"
+    path.touch()
+    return str(path)
+
+
+@pytest.mark.parametrize("spelling", ["--local-rank", "--local_rank"])
+def test_train_takes_what_mmseg_users_pass(load_tool, config, spelling):
+    line = [config, "--work-dir", "w", "--amp", "--launcher", "pytorch", spelling, "1"]
+    args = load_tool("train").parse_args([*line, "--cfg-options", "a.b=1", "c=[1,2]"])
+    assert (args.work_dir, args.amp, args.launcher, args.local_rank) == ("w", True, "pytorch", 1)
+    assert args.cfg_options == {"a.b": 1, "c": [1, 2]}
+
+
+@pytest.mark.parametrize("tool", ["train", "test"])
+def test_missing_config_is_named(load_tool, checkpoint, capsys, tool):
+    with pytest.raises(SystemExit) as stop:
+        load_tool(tool).parse_args(["no/such/config.py", *([checkpoint] if tool == "test" else [])])
+    assert stop.value.code == 2
+    assert "config not found: no/such/config.py" in capsys.readouterr().err
+
+
+def test_missing_checkpoints_are_named(load_tool, config, capsys):
+    with pytest.raises(SystemExit):
+        load_tool("test").parse_args([config, "lost.pth"])
+    assert "checkpoint not found: lost.pth" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        load_tool("train").parse_args([config, "--resume", "lost.pth"])
+    assert "checkpoint to resume not found: lost.pth" in capsys.readouterr().err
+
+
+def test_work_dir_is_argument_then_config_then_name(load_tool, tmp_path):
+    train = load_tool("train")
+    config = str(tmp_path / "small.py")
+    Path(config).write_text("model = dict(type='EncoderDecoder')\n")
+    from_argument = train.parse_args([config, "--work-dir", "here", "--cfg-options", "work_dir=there"])
+    from_config = train.parse_args([config, "--cfg-options", "work_dir=there"])
+    assert train.load_config(from_argument).work_dir == "here"
+    assert train.load_config(from_config).work_dir == "there"
+    assert train.load_config(train.parse_args([config])).work_dir == "work_dirs/small"
+
+
+def test_resume_from_a_named_checkpoint(load_tool, checkpoint):
+    cfg = Config(dict(work_dir="w", load_from="start.pth"))
+    load_tool("train").set_resume(cfg, checkpoint)
+    assert cfg.resume is True
+    assert cfg.load_from == checkpoint
+
+
+def test_resume_puts_start_weights_aside(load_tool, tmp_path, checkpoint):
+    (tmp_path / "last_checkpoint").write_text(checkpoint)
+    cfg = Config(dict(work_dir=str(tmp_path), load_from="start.pth"))
+    load_tool("train").set_resume(cfg, "auto")
+    assert (cfg.resume, cfg.load_from) == (True, checkpoint)
+
+
+def test_resume_with_nothing_to_resume_keeps_start_weights(load_tool, tmp_path):
+    cfg = Config(dict(work_dir=str(tmp_path), load_from="start.pth"))
+    load_tool("train").set_resume(cfg, "auto")
+    assert (cfg.resume, cfg.load_from) == (False, "start.pth")
+
+
+def test_resume_from_a_deleted_checkpoint_is_an_error(load_tool, tmp_path):
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "gone.pth"))
+    with pytest.raises(FileNotFoundError, match=r"gone\.pth"):
+        load_tool("train").set_resume(Config(dict(work_dir=str(tmp_path))), "auto")
+
+
+def test_amp_switches_the_wrapper_and_keeps_a_given_loss_scale(load_tool):
+    cfg = Config(dict(optim_wrapper=dict(type="OptimWrapper", loss_scale=512.0)))
+    load_tool("train").enable_amp(cfg)
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ("AmpOptimWrapper", 512.0)
+    with pytest.raises(ValueError, match="OwnWrapper"):
+        load_tool("train").enable_amp(Config(dict(optim_wrapper=dict(type="OwnWrapper"))))
+
+
+def test_amp_without_a_gpu_is_refused_in_words(load_tool, monkeypatch):
+    train = load_tool("train")
+    monkeypatch.setitem(train.require_gpu_for_amp.__globals__, "get_device", lambda: "cpu")
+    with pytest.raises(RuntimeError, match="needs a GPU"):
+        train.require_gpu_for_amp(Config(dict(optim_wrapper=dict(type="AmpOptimWrapper"))))
+    train.require_gpu_for_amp(Config(dict(optim_wrapper=dict(type="OptimWrapper"))))
+
+
+def test_test_takes_what_mmseg_users_pass(load_tool, config, checkpoint):
+    line = [config, checkpoint, "--show", "--show-dir", "s", "--out", "o", "--tta", "--wait-time", "1"]
+    args = load_tool("test").parse_args(line)
+    assert (args.show, args.show_dir, args.out, args.tta, args.wait_time) == (True, "s", "o", True, 1.0)
+
+
+def test_show_dir_makes_the_hook_draw(load_tool, config):
+    cfg = Config.fromfile(config, import_custom_modules=False)
+    load_tool("test").enable_drawing(cfg, show=False, show_dir="painted", wait_time=2)
+    assert cfg.default_hooks.visualization.draw is True
+    assert cfg.visualizer.save_dir == "painted"
+    del cfg.default_hooks["visualization"]
+    with pytest.raises(KeyError, match="SegVisualizationHook"):
+        load_tool("test").enable_drawing(cfg, show=True, show_dir=None, wait_time=2)
+
+
+def test_tta_wraps_the_model_or_says_what_is_missing(load_tool, config):
+    cfg = Config.fromfile(config, import_custom_modules=False)
+    with pytest.raises(KeyError, match="tta_model and tta_pipeline"):
+        load_tool("test").enable_tta(cfg)
+    cfg.tta_model, cfg.tta_pipeline = dict(type="SegTTAModel"), [dict(type="LoadImageFromFile")]
+    load_tool("test").enable_tta(cfg)
+    assert (cfg.model.type, cfg.model.module.type) == ("SegTTAModel", "EncoderDecoder")
+    assert cfg.test_dataloader.dataset.pipeline == [dict(type="LoadImageFromFile")]
+
+
+def test_out_reaches_every_evaluator_that_can_write(load_tool):
+    cfg = Config(dict(test_evaluator=[dict(type="mmseg.IoUMetric"), dict(type="Other")]))
+    load_tool("test").set_output(cfg, "predictions")
+    assert cfg.test_evaluator == [dict(type="mmseg.IoUMetric", output_dir="predictions"), dict(type="Other")]

@@ -1,0 +1,93 @@
+"""Two CPU processes through the launch scripts, from a folder that is not the project's."""
+
+import subprocess
+
+import pytest
+import torch
+
+from .conftest import ROOT
+
+
+def launch(script, *arguments, cwd, env):
+    command = ["bash", str(ROOT / "tools" / script), *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def trained(tiny_project, cpu_environment):
+    """Train ``tiny.py`` on two ranks; return the finished process and the work directory."""
+    work_dir = tiny_project / "two ranks"
+    arguments = ("tiny.py", 2, "--work-dir", work_dir, "--cfg-options", "randomness.seed=0")
+    process = launch("dist_train.sh", *arguments, cwd=tiny_project, env=cpu_environment)
+    assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
+    return process, work_dir
+
+
+def test_two_ranks_end_with_equal_weights(trained):
+    _, work_dir = trained
+    first, second = (torch.load(work_dir / f"rank{rank}.pth") for rank in range(2))
+    parameters = [name for name in first if not name.endswith(("running_mean", "running_var"))]
+    assert parameters
+    for name in parameters:
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_each_rank_saw_its_own_images(trained):
+    _, work_dir = trained
+    first, second = (torch.load(work_dir / f"rank{rank}.pth") for rank in range(2))
+    name = "backbone.layers.1.running_mean"
+    assert not torch.equal(first[name], second[name])
+
+
+def test_log_says_that_it_runs_on_the_cpu(trained):
+    process, _ = trained
+    assert "2 processes run on the CPU with gloo" in process.stdout + process.stderr
+
+
+def test_resume_goes_on_from_the_latest_checkpoint(trained, tiny_project, cpu_environment):
+    _, work_dir = trained
+    more = ("tiny.py", 2, "--work-dir", work_dir, "--resume", "--cfg-options", "train_cfg.max_iters=6")
+    process = launch("dist_train.sh", *more, cwd=tiny_project, env=cpu_environment)
+    output = process.stdout + process.stderr
+    assert process.returncode == 0, output[-3000:]
+    assert "resumed epoch: 0, iter: 4" in output
+
+
+def test_two_ranks_evaluate_every_image_once(trained, tiny_project, cpu_environment):
+    _, work_dir = trained
+    out = tiny_project / "predictions"
+    arguments = ("tiny.py", work_dir / "iter_4.pth", 2, "--work-dir", tiny_project / "test", "--out", out)
+    process = launch("dist_test.sh", *arguments, cwd=tiny_project, env=cpu_environment)
+    output = process.stdout + process.stderr
+    assert process.returncode == 0, output[-3000:]
+    assert "mIoU" in output
+    assert sorted(path.name for path in out.iterdir()) == [f"{index}.png" for index in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("dist_train.sh", ["tiny.py"]),
+        ("dist_train.sh", ["tiny.py", "two"]),
+        ("dist_train.sh", ["tiny.py", "0"]),
+        ("dist_test.sh", ["tiny.py", "2"]),
+        ("slurm_train.sh", ["partition", "job"]),
+        ("slurm_test.sh", ["partition", "job", "tiny.py"]),
+    ],
+)
+def test_wrong_arguments_print_the_usage(script, arguments, tiny_project, cpu_environment):
+    process = launch(script, *arguments, cwd=tiny_project, env=cpu_environment)
+    assert process.returncode == 2
+    assert f"tools/{script} " in process.stderr
+
+
+def test_slurm_script_hands_everything_to_srun(tiny_project, cpu_environment, tmp_path):
+    srun = tmp_path / "srun"
+    srun.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n')
+    srun.chmod(0o755)
+    env = {**cpu_environment, "PATH": f"{tmp_path}:{cpu_environment['PATH']}", "GPUS": "2"}
+    process = launch("slurm_train.sh", "gpu", "job", "a b.py", "--amp", cwd=tiny_project, env=env)
+    words = process.stdout.splitlines()
+    assert process.returncode == 0, process.stderr
+    assert {"--ntasks=2", "--ntasks-per-node=2", "--gres=gpu:2", "--job-name=job"} <= set(words)
+    assert words[-5:] == [str(ROOT / "tools" / "train.py"), "a b.py", "--amp", "--launcher", "slurm"]

@@ -1,0 +1,80 @@
+"""What ``train.py`` and ``test.py`` share: common arguments, reading the config, building the Runner."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.device import get_device
+from mmengine.runner import Runner
+from mmseg.registry import RUNNERS
+
+from mmseg_allspark.utils.distributed import prepare_cpu_distributed
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that mmseg users expect of every command that runs a config."""
+    parser.add_argument("--work-dir", help="folder for logs and results (default: work_dirs/<config name>)")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        help='change settings of the config: key=value pairs, nested keys with dots, lists as key="[a,b]"',
+    )
+    parser.add_argument(
+        "--launcher",
+        choices=["none", "pytorch", "slurm", "mpi"],
+        default="none",
+        help="how processes are started",
+    )
+    # torch.distributed.launch hands over --local-rank (torch >= 2.0) or --local_rank
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+
+
+def export_local_rank(args: argparse.Namespace) -> None:
+    """Put the local rank where mmengine reads it, unless the launcher already has."""
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+
+
+def require_file(parser: argparse.ArgumentParser, path: str, what: str) -> None:
+    """Stop with a usage error when a local file is missing; addresses (``https://…``) are left alone."""
+    if "://" not in path and not Path(path).is_file():
+        parser.error(f"{what} not found: {path} (looked in {Path.cwd()})")
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config, apply ``--cfg-options``, and settle launcher and work directory.
+
+    The work directory is ``--work-dir``, else the config's ``work_dir``, else ``work_dirs/<config name>``.
+    """
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get("work_dir") is None:
+        cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
+    return cfg
+
+
+def require_gpu_for_amp(cfg: Config) -> None:
+    """Refuse mixed precision on the CPU with a sentence instead of mmengine's assertion.
+
+    Raises:
+        RuntimeError: The config asks for ``AmpOptimWrapper`` and there is no accelerator.
+    """
+    wrapper = cfg.get("optim_wrapper") or {}
+    if wrapper.get("type") == "AmpOptimWrapper" and get_device() in ("cpu", "mps"):
+        raise RuntimeError(
+            'Mixed precision (--amp, optim_wrapper.type="AmpOptimWrapper") needs a GPU, and none was found. '
+            "Leave --amp out, or set optim_wrapper.type=OptimWrapper and drop optim_wrapper.loss_scale."
+        )
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner a config asks for (``runner_type``, else mmengine's), on GPUs or on the CPU."""
+    prepare_cpu_distributed(cfg, cfg.launcher)
+    return Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)

@@ -1,0 +1,69 @@
+# shellcheck shell=bash
+# Sourced by the launch scripts: sets TOOLS_DIR, PYTHON (which interpreter to use) and PYTHONPATH (this checkout).
+# PYTHON or MMSEG_ALLSPARK_PYTHON from the caller wins; then an activated environment; then the project's own .venv.
+
+TOOLS_DIR="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+_project_venv="${MMSEG_ALLSPARK_VENV:-$TOOLS_DIR/../.venv}"
+
+if [ -n "${PYTHON:-${MMSEG_ALLSPARK_PYTHON:-}}" ]; then
+    PYTHON="${PYTHON:-$MMSEG_ALLSPARK_PYTHON}"
+elif [ -n "${VIRTUAL_ENV:-}" ] || [ "${CONDA_DEFAULT_ENV:-base}" != base ]; then
+    PYTHON=python
+elif [ -x "$_project_venv/bin/python" ]; then
+    PYTHON="$_project_venv/bin/python"
+else
+    PYTHON=python3
+fi
+
+# A multi-line usage error in one place: the first comment block of the calling script is its help.
+usage_and_exit() {
+    sed -n '2,/^[^#]/{s/^# \{0,1\}//p;}' "$0" >&2
+    exit 2
+}
+
+require_count() {
+    case "$1" in
+        '' | *[!0-9]* | 0) echo "GPUS must be a positive number of processes, got '$1'" >&2; usage_and_exit ;;
+    esac
+}
+
+# launch_distributed GPUS SCRIPT ARGS...: one process per GPU (or per CPU rank) of this node.
+launch_distributed() {
+    local gpus="$1" script="$2"
+    shift 2
+    local nodes="${NNODES:-1}" port="${PORT:-}"
+    if [ -z "$port" ] && [ "$nodes" = 1 ]; then
+        # two jobs on one machine must not meet on the same port
+        port="$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("", 0)); print(s.getsockname()[1])')"
+    fi
+    export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
+    export PYTHONPATH="$TOOLS_DIR/..${PYTHONPATH:+:$PYTHONPATH}"
+    exec "$PYTHON" -m torch.distributed.run \
+        --nnodes="$nodes" \
+        --node_rank="${NODE_RANK:-0}" \
+        --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+        --master_port="${port:-29500}" \
+        --nproc_per_node="$gpus" \
+        "$TOOLS_DIR/$script" "$@" --launcher pytorch
+}
+
+# launch_slurm PARTITION JOB_NAME SCRIPT ARGS...: one Slurm task per GPU.
+launch_slurm() {
+    local partition="$1" job="$2" script="$3"
+    shift 3
+    local gpus="${GPUS:-4}"
+    local per_node="${GPUS_PER_NODE:-$((gpus < 4 ? gpus : 4))}"
+    require_count "$gpus"
+    export PYTHONPATH="$TOOLS_DIR/..${PYTHONPATH:+:$PYTHONPATH}"
+    # SRUN_ARGS is a list of words on purpose
+    # shellcheck disable=SC2086
+    exec srun -p "$partition" \
+        --job-name="$job" \
+        --gres="gpu:$per_node" \
+        --ntasks="$gpus" \
+        --ntasks-per-node="$per_node" \
+        --cpus-per-task="${CPUS_PER_TASK:-5}" \
+        --kill-on-bad-exit=1 \
+        ${SRUN_ARGS:-} \
+        "$PYTHON" -u "$TOOLS_DIR/$script" "$@" --launcher slurm
+}

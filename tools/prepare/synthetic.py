@@ -1,0 +1,99 @@
+"""Makes the embedded data set: little scenes drawn from a seed, as ordinary image and mask files.
+
+    python tools/prepare/synthetic.py --out data/synthetic
+
+Writes OUT/images, OUT/masks (.png), labeled.txt, unlabeled.txt and val.txt. The masks of the unlabeled images serve
+the agreement statistic in the log only; training does not need them. Running it again with the same arguments changes
+nothing; other arguments need --overwrite or another OUT.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mmseg_allspark.datasets.synthetic import SyntheticSpec, write_synthetic
+from mmseg_allspark.datasets.synthetic_scenes import CLASSES
+
+
+def say(text: str, end: str = "\n") -> None:
+    """Tells the user about progress."""
+    sys.stdout.write(text + end)
+    sys.stdout.flush()
+
+
+def make_progress() -> Callable[[int, int], None]:
+    """Returns a callback that prints scenes done and the time left: one changing line, or few lines in a file."""
+    start, shown = time.monotonic(), [0]
+    live = sys.stdout.isatty()
+
+    def show(done: int, total: int) -> None:
+        every = max(1, total // (100 if live else 4))
+        if done < total and done - shown[0] < every:
+            return
+        shown[0] = done
+        left = (time.monotonic() - start) / done * (total - done)
+        line = f"scene {done} of {total}, {left:.0f} s left"
+        say(f"\r{line:<60}" if live else line, end="\n" if not live or done == total else "")
+
+    return show
+
+
+def summarize(out: Path) -> None:
+    """Prints the number of images and the share of each class in the labeled and the validation images."""
+    for name in ("labeled", "unlabeled", "val"):
+        ids = (out / f"{name}.txt").read_text().split()
+        text = f"{name}: {len(ids)} images"
+        if ids and name != "unlabeled":
+            counts = sum(
+                np.bincount(np.array(Image.open(out / "masks" / f"{i}.png")).ravel(), minlength=256)
+                for i in ids
+            )
+            shares = counts[: len(CLASSES)] / counts[: len(CLASSES)].sum()
+            text += " (" + ", ".join(f"{c} {s:.1%}" for c, s in zip(CLASSES, shares)) + ")"
+        say(text)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line.
+
+    Args:
+        arguments: Default: those of the process.
+
+    Returns:
+        0, or 1 after an error that has been explained on stderr.
+    """
+    default = SyntheticSpec()
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path("data/synthetic"))
+    parser.add_argument("--num-labeled", type=int, default=default.num_labeled, metavar="N")
+    parser.add_argument("--num-unlabeled", type=int, default=default.num_unlabeled, metavar="N")
+    parser.add_argument("--num-val", type=int, default=default.num_val, metavar="N")
+    parser.add_argument("--size", type=int, default=default.size, help="height and width in pixels")
+    parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument("--overwrite", action="store_true", help="replace a data set of other arguments")
+    options = vars(parser.parse_args(arguments))
+    out, overwrite = options.pop("out"), options.pop("overwrite")
+    try:
+        spec = SyntheticSpec(**options)
+        written = write_synthetic(out, spec, overwrite=overwrite, progress=make_progress())
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    say(f"{out} {'written' if written else 'is there already, made with the same arguments: nothing to do'}")
+    summarize(out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
