@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
@@ -77,7 +77,7 @@ def model_config(**changes) -> dict:
         train_cfg=dict(),
         test_cfg=dict(mode="whole"),
     )
-    return copy.deepcopy(config | changes)
+    return ConfigDict(copy.deepcopy(config | changes))
 
 
 def build_model(seed: int = 0, **changes) -> SemiSegmentor:

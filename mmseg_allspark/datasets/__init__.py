@@ -3,6 +3,7 @@
 from . import transforms
 from .camvid import CamVidDataset
 from .checks import SplitError, check_splits
+from .synthetic import SyntheticDataset
 from .unlabeled import UnlabeledDataset
 
 __all__ = [

@@ -35,7 +35,7 @@ class SyntheticDataset(ClassCountMixin, BaseSegDataset):
     Args:
         img_suffix: Suffix of the images. Default: '.png'.
         seg_map_suffix: Suffix of the masks. Default: '.png'.
-        **kwargs: As in ``BaseSegDataset``; ``ann_file`` is one of labeled.txt, unlabeled.txt and val.txt, all with
+        **kwargs: As in ``BaseSegDataset``; ``ann_file`` is labeled.txt, unlabeled.txt or val.txt, always with
             ``data_prefix=dict(img_path='images', seg_map_path='masks')``.
     """
 
@@ -93,7 +93,7 @@ def write_synthetic(
 ) -> bool:
     """Write the data set into a folder: images/, masks/, labeled.txt, unlabeled.txt, val.txt and a manifest.
 
-    The folder appears whole or not at all. If it is there already, made by the same ``spec``, nothing happens.
+    The folder appears whole or not at all. If it is there already, by the same ``spec``, nothing happens.
 
     Args:
         out: folder; its parents are made if needed.
@@ -129,7 +129,7 @@ def write_synthetic(
 
 
 def hash_synthetic(out: Path | str) -> str:
-    """Return a SHA-256 over names, lists and the *pixels* of a data set (PNG bytes depend on the zlib at hand)."""
+    """Return a SHA-256 over names, lists and *pixels* of a data set; PNG bytes depend on the zlib at hand."""
     out, digest = Path(out), hashlib.sha256()
     for path in sorted(p for p in out.rglob("*") if p.is_file()):
         digest.update(path.relative_to(out).as_posix().encode())
@@ -155,8 +155,8 @@ def _is_written(out: Path, manifest: dict, overwrite: bool) -> bool:
     if differing and not overwrite:
         listed = ", ".join(f"{key} {old} there, {new} asked for" for key, (old, new) in differing.items())
         raise FileExistsError(
-            f"{out} holds another synthetic data set ({listed}). Choose another folder with --out, or replace "
-            "it with --overwrite."
+            f"{out} holds another synthetic data set ({listed}). Choose another folder with --out, or "
+            "replace it with --overwrite."
         )
     return not differing
 
@@ -166,7 +166,7 @@ def _name(split: str, index: int) -> str:
 
 
 def _write_scenes(out: Path, spec: SyntheticSpec, progress: Progress | None) -> np.ndarray:
-    """Write every scene; return the pixels of each class in each training scene, (training scenes, classes)."""
+    """Write every scene; return the pixels of each class in each training scene, (scenes, classes)."""
     for folder in ("images", "masks"):
         (out / folder).mkdir(parents=True)
     # TemporaryDirectory makes private folders; a data set should be as readable as any other new folder.

@@ -37,7 +37,8 @@ TYPICAL_HUES: tuple[tuple[float, ...], ...] = (
     (0.3, 0.1),
     (0.0, 0.75),
 )
-TYPICAL_HUE_SHARE = 0.8
+TYPICAL_HUE_SHARE = 0.9
+TONE_IN_TONE_SHARE = 0.6
 MAKERS: tuple[Callable[[np.random.Generator, Array], Shape], ...] = (
     shapes.make_distractor,
     shapes.make_ball,
@@ -66,7 +67,8 @@ def make_scene(rng: np.random.Generator, size: int = 128) -> tuple[Array, Array]
     """
     if size < 32:
         raise ValueError(f"size is {size}, but a scene needs at least 32 pixels; use size=128 if in doubt")
-    hues = rng.random() + np.array([0.0, 0.08, 0.5, rng.uniform(0.2, 0.4), rng.uniform(0.6, 0.8), rng.random()])
+    third, fourth, last = rng.uniform([0.2, 0.6, 0.0], [0.4, 0.8, 1.0])
+    hues = rng.random() + np.array([0.0, 0.08, 0.5, third, fourth, last])
     light = _draw_light(rng)
     canvas = _paint_table(rng, hues, size)
     mask = np.zeros((size, size), np.uint8)
@@ -85,14 +87,17 @@ def _draw_light(rng: np.random.Generator) -> Array:
 def _draw_colours(rng: np.random.Generator, label: int, hues: Array) -> Array:
     """Return three colours (3, 3) for one object; the first two differ clearly in brightness."""
     picked = rng.choice(hues, 3) + rng.normal(0, 0.03, 3)
-    if label and rng.random() < TYPICAL_HUE_SHARE:
-        picked[0] = rng.choice(TYPICAL_HUES[label]) + rng.normal(0, 0.035)
+    typical = rng.random(2) < (TYPICAL_HUE_SHARE, TONE_IN_TONE_SHARE)
+    if label and typical[0]:
+        picked[0] = rng.choice(TYPICAL_HUES[label]) + rng.normal(0, 0.03)
+    if typical[1]:
+        picked[1] = picked[0]
     values = np.array([rng.uniform(0.65, 0.95), 0.0, rng.uniform(0.6, 1.0)])
     values[1] = values[0] - rng.uniform(0.2, 0.4) if rng.random() < 0.5 else rng.uniform(0.9, 1.0)
     saturations = np.array([rng.uniform(0.5, 0.85), rng.uniform(0.05, 0.7), rng.uniform(0.3, 0.8)])
     if not label:
         saturations *= 0.35
-    return np.stack([colour_from_hsv(h, s, v) for h, s, v in zip(picked, saturations, values)])
+    return np.stack([colour_from_hsv(*hsv) for hsv in np.stack([picked, saturations, values], 1)])
 
 
 def _draw_layout(rng: np.random.Generator, size: int) -> list[tuple[int, Array, float]]:
@@ -101,7 +106,7 @@ def _draw_layout(rng: np.random.Generator, size: int) -> list[tuple[int, Array, 
     count = int(rng.integers(2, 6))
     labels = rng.permutation(np.arange(1, len(CLASSES)))[:count]
     for label in labels:
-        radius = size * rng.uniform(0.15, 0.3)
+        radius = size * rng.uniform(0.17, 0.3)
         # Eight tries to find a free place; what is left over overlaps, as objects on a table do.
         tries = rng.uniform(0.06 * size, 0.94 * size, (8, 2))
         gaps = [min((np.hypot(*(p - q)) - r for _, q, r in layout), default=size) for p in tries]
@@ -119,7 +124,8 @@ def _paint_table(rng: np.random.Generator, hues: Array, size: int) -> Array:
     a, b = np.cos(turn) * x + np.sin(turn) * y, np.cos(turn) * y - np.sin(turn) * x
     value, hue = rng.uniform(0.55, 0.95), rng.choice(hues)
     base = colour_from_hsv(hue, rng.uniform(0.03, 0.2), value)
-    other = colour_from_hsv(hue + rng.normal(0, 0.06), rng.uniform(0.03, 0.2), value * rng.uniform(0.65, 0.88))
+    darker = value * rng.uniform(0.65, 0.88)
+    other = colour_from_hsv(hue + rng.normal(0, 0.06), rng.uniform(0.03, 0.2), darker)
     noise, kind = make_noise(rng, 4), rng.integers(7)
     if kind == 0:
         share = 0.4 * noise(3 * x, 3 * y)
@@ -135,8 +141,8 @@ def _paint_table(rng: np.random.Generator, hues: Array, size: int) -> Array:
     elif kind == 5:
         share = noise(24 * a, 24 * b)
     else:
-        joints = np.minimum(np.abs(np.mod(a * frequency / 2, 1) - 0.5), np.abs(np.mod(b * frequency / 2, 1) - 0.5))
-        share = step(0.04 - joints, 0.03) + 0.3 * noise(4 * a, 4 * b)
+        joints = [np.abs(np.mod(along * frequency / 2, 1) - 0.5) for along in (a, b)]
+        share = step(0.04 - np.minimum(*joints), 0.03) + 0.3 * noise(4 * a, 4 * b)
     grain = 1 + 0.06 * (noise(20 * x + 3, 20 * y) - 0.5)
     return mix(base, other, np.clip(share, 0, 1)) * grain[..., None]
 
@@ -181,7 +187,7 @@ def _place(
 
 
 def _shade(height: Array, colour: Array, light: Array, gloss: float) -> Array:
-    """Light a surface of ``height`` (H, W) in pixels and ``colour`` (H, W, 3): diffuse, ambient and highlight."""
+    """Light a surface of ``height`` (H, W) in pixels and ``colour`` (H, W, 3)."""
     if min(height.shape) < 2:
         return colour
     slope_y, slope_x = np.gradient(height)
@@ -194,7 +200,7 @@ def _shade(height: Array, colour: Array, light: Array, gloss: float) -> Array:
 
 
 def _photograph(rng: np.random.Generator, canvas: Array) -> Array:
-    """Turn the lit table (S, S, 3) into an 8-bit photograph: uneven light, colour cast, exposure, blur, noise."""
+    """Photograph the lit table (S, S, 3) in 8 bits: uneven light, colour cast, exposure, blur, noise."""
     size = len(canvas)
     y, x = np.mgrid[0:size, 0:size] / size - 0.5
     turn = rng.uniform(0, 2 * np.pi)
@@ -202,7 +208,8 @@ def _photograph(rng: np.random.Generator, canvas: Array) -> Array:
     light = 1 + rng.uniform(0, 0.6) * along - rng.uniform(0, 0.5) * (x * x + y * y)
     if rng.random() < 0.35:
         # The edge of a window or a curtain: part of the table lies in the shade.
-        light = light * (1 - rng.uniform(0.2, 0.5) * step(along - rng.uniform(-0.3, 0.3), rng.uniform(0.02, 0.15)))
+        shade = step(along - rng.uniform(-0.3, 0.3), rng.uniform(0.02, 0.15))
+        light = light * (1 - rng.uniform(0.2, 0.5) * shade)
     cast = 1 + rng.uniform(-0.1, 0.1, 3)
     image = canvas * light[..., None] * cast * rng.uniform(0.8, 1.1)
     sigma = rng.uniform(0, 0.7) * size / 128

@@ -2,8 +2,8 @@
 
 Every object is a :class:`Shape`: a signed distance and a painter over local coordinates, where the object has
 about radius 1. All randomness is drawn when the object is built, so that the same object can be evaluated
-anywhere, for example at a shifted place for its shadow. Everything is float64: the last bit of ``sin`` differs
-between machines, and in float64 that never reaches an 8-bit pixel.
+anywhere, for example at a shifted place for its shadow. Everything is float64: the last bit of ``sin``
+differs between machines, and in float64 that hardly ever reaches an 8-bit pixel.
 """
 
 from __future__ import annotations
@@ -96,32 +96,40 @@ def make_pattern(rng: np.random.Generator, kinds: tuple[str, ...]) -> Field:
     return field
 
 
+def make_rotation(rng: np.random.Generator) -> Array:
+    """Return a random rotation (3, 3), uniform over all of them, from a unit quaternion."""
+    w, x, y, z = (q := rng.normal(size=4)) / np.sqrt((q * q).sum())
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
 def make_ball(rng: np.random.Generator, colours: Array) -> Shape:
-    """A ball with the sectors of a beach ball, the bands of a marble or a plain, noisy or dotted skin."""
-    axis = rng.normal(size=(3, 3))
-    rotation = np.linalg.qr(axis)[0]
-    sectors, bands, style = rng.integers(2, 5), rng.uniform(1.0, 2.2), rng.integers(2)
-    skin = make_pattern(rng, ("plain", "noise", "dots", "gradient"))
+    """A shiny ball with the sectors of a beach ball or the bands of a marble."""
+    rotation, sectors, bands = make_rotation(rng), rng.integers(2, 5), rng.uniform(1.0, 2.2)
+    banded = rng.random() < 0.5
 
     def paint(u: Array, v: Array) -> tuple[Array, Array]:
         height = np.sqrt(np.clip(1 - u * u - v * v, 0, None))
-        x, y, z = np.moveaxis(np.stack([u, v, height], -1) @ rotation, -1, 0)
-        if style == 0:
-            share = step(np.sin(sectors * np.arctan2(y, x)) * np.hypot(x, y), 0.1)
-        elif style == 1:
+        x, y, z = (sum(rotation[row, i] * p for i, p in enumerate((u, v, height))) for row in range(3))
+        if banded:
             share = step(np.sin(np.pi * bands * z + 0.4), 0.15)
         else:
-            share = skin(x, y)
+            share = step(np.sin(sectors * np.arctan2(y, x)) * np.hypot(x, y), 0.1)
         return height, mix(colours[0], colours[1], share)
 
     return Shape(lambda u, v: np.hypot(u, v) - 1, paint, gloss=0.55)
 
 
 def make_box(rng: np.random.Generator, colours: Array) -> Shape:
-    """A box seen from above: a bevelled rectangle with planks, a checker, stripes or a ribbon around it."""
-    long, short, corner = rng.uniform(0.85, 1.05), rng.uniform(0.5, 0.9), rng.uniform(0.02, 0.16)
-    pattern = make_pattern(rng, ("checker", "checker", "stripes"))
-    ribbon, bevel = rng.uniform(0.08, 0.2) * (rng.random() < 0.4), rng.uniform(0.1, 0.2)
+    """A box seen from above: a bevelled rectangle with a checker, often with a ribbon around it."""
+    long, short, corner = rng.uniform(0.85, 1.05), rng.uniform(0.55, 0.9), rng.uniform(0.02, 0.16)
+    pattern = make_pattern(rng, ("checker",))
+    ribbon, bevel = rng.uniform(0.08, 0.18) * (rng.random() < 0.5), rng.uniform(0.1, 0.2)
 
     def distance(u: Array, v: Array) -> Array:
         x, y = np.abs(u) - long + corner, np.abs(v) - short + corner
@@ -129,17 +137,16 @@ def make_box(rng: np.random.Generator, colours: Array) -> Shape:
 
     def paint(u: Array, v: Array) -> tuple[Array, Array]:
         height = np.clip(-distance(u, v), 0, bevel) * 0.9
-        share = step(ribbon - np.minimum(np.abs(u), np.abs(v)), 0.04) if ribbon else pattern(u, v)
-        return height, mix(colours[0], colours[1], share)
+        colour = mix(colours[0], colours[1], pattern(u, v))
+        band = step(ribbon - np.minimum(np.abs(u), np.abs(v)), 0.04) * (ribbon > 0)
+        return height, mix(colour, colours[2], band)
 
     return Shape(distance, paint, gloss=0.15)
 
 
 def make_ring(rng: np.random.Generator, colours: Array) -> Shape:
-    """A ring: a torus with twisted candy stripes, sprinkles or a plain skin."""
-    tube = rng.uniform(0.2, 0.34)
-    turns, twist, style = rng.integers(4, 10), rng.uniform(-3, 3), 0
-    sprinkles = make_pattern(rng, ("dots", "noise"))
+    """A ring: a torus with twisted candy stripes."""
+    tube, turns, twist = rng.uniform(0.22, 0.36), rng.integers(4, 10), rng.uniform(-3, 3)
 
     def distance(u: Array, v: Array) -> Array:
         return np.abs(np.hypot(u, v) - 1 + tube) - tube
@@ -147,19 +154,16 @@ def make_ring(rng: np.random.Generator, colours: Array) -> Shape:
     def paint(u: Array, v: Array) -> tuple[Array, Array]:
         across = (np.hypot(u, v) - 1 + tube) / tube
         height = tube * np.sqrt(np.clip(1 - across**2, 0, None))
-        if style == 0:
-            share = step(np.sin(turns * np.arctan2(v, u) + twist * across), 0.25)
-        else:
-            share = sprinkles(u * 1.8, v * 1.8) * (style == 1)
+        share = step(np.sin(turns * np.arctan2(v, u) + twist * across), 0.25)
         return height, mix(colours[0], colours[1], share)
 
     return Shape(distance, paint, gloss=0.4)
 
 
 def make_star(rng: np.random.Generator, colours: Array) -> Shape:
-    """A star of five to seven points with bevelled arms."""
-    points, inner = rng.integers(5, 8), rng.uniform(0.42, 0.6)
-    pattern, roof = make_pattern(rng, ("plain", "gradient")), rng.uniform(0.3, 0.7)
+    """A star of five to seven points with bevelled arms that fade towards their tips."""
+    points, inner = rng.integers(5, 8), rng.uniform(0.45, 0.62)
+    fade, roof = rng.uniform(0.0, 0.9), rng.uniform(0.4, 0.8)
     half = np.pi / points
     # The edge from the tip (1, 0) to the notch (inner, half): its normal gives the distance to the outline.
     edge = np.array([inner * np.cos(half) - 1, inner * np.sin(half)])
@@ -171,7 +175,8 @@ def make_star(rng: np.random.Generator, colours: Array) -> Shape:
         return (radius * np.cos(folded) - 1) * normal[0] + radius * np.sin(folded) * normal[1]
 
     def paint(u: Array, v: Array) -> tuple[Array, Array]:
-        return np.clip(-distance(u, v), 0, None) * roof * 1.6, mix(colours[0], colours[1], pattern(u, v))
+        height = np.clip(-distance(u, v), 0, None) * roof * 1.6
+        return height, mix(colours[0], colours[2], fade * np.clip(np.hypot(u, v), 0, 1))
 
     return Shape(distance, paint, gloss=0.3)
 
@@ -206,7 +211,8 @@ def make_leaf(rng: np.random.Generator, colours: Array) -> Shape:
 
     def across(u: Array, v: Array) -> tuple[Array, Array]:
         middle = v - bend * (1 - u * u)
-        half_width = width * np.clip(1 - u * u, 0, None) * (1 + peak * u) + teeth * np.sin(14 * u) * (1 - u * u)
+        lens = 1 - u * u
+        half_width = width * np.clip(lens, 0, None) * (1 + peak * u) + teeth * np.sin(14 * u) * lens
         return middle, half_width
 
     def distance(u: Array, v: Array) -> Array:
@@ -226,7 +232,7 @@ def make_leaf(rng: np.random.Generator, colours: Array) -> Shape:
 
 
 def make_mushroom(rng: np.random.Generator, colours: Array) -> Shape:
-    """A mushroom lying on its side: a cap (dotted, noisy, plain or striped) and a stem."""
+    """A mushroom lying on its side: a dotted cap and a stem."""
     cap_low, lift = rng.uniform(0.05, 0.25), rng.uniform(0.75, 1.05)
     stem, flare = rng.uniform(0.18, 0.32), rng.uniform(-0.08, 0.14)
     pattern = make_pattern(rng, ("dots",))
@@ -264,8 +270,8 @@ def make_distractor(rng: np.random.Generator, colours: Array) -> Shape:
             bumps = wobble[0] * np.sin(2 * angle + phase[0]) + wobble[1] * np.sin(3 * angle + phase[1])
             return np.hypot(u, v / stretch) - 0.8 - bumps
         if kind == 1:
-            turns = phase[0] + np.array([0, 2.1, 4.2])
-            return np.max([u * np.cos(t) + v * np.sin(t) - 0.6 * c for t, c in zip(turns, corners)], axis=0)
+            sides = [(phase[0] + 2.1 * side, 0.6 * corners[side]) for side in range(3)]
+            return np.max([u * np.cos(turn) + v * np.sin(turn) - far for turn, far in sides], axis=0)
         return np.maximum(np.abs(v - wobble[0] * np.sin(2 * u)) - 0.1, np.abs(u) - 1.2)
 
     def paint(u: Array, v: Array) -> tuple[Array, Array]:

@@ -12,11 +12,15 @@ def is_logging_step(runner: Runner, batch_idx: int) -> bool:
         batch_idx: Index of the iteration within the epoch.
 
     Returns:
-        True at the hook's interval; False without a ``LoggerHook``.
+        True at the hook's interval and, as the hook does it, at the end of an epoch that is not longer than the
+        interval; False without a ``LoggerHook``.
     """
+    loader = runner.train_dataloader
     for hook in runner.hooks:
         if isinstance(hook, LoggerHook):
-            return hook.every_n_inner_iters(batch_idx, hook.interval)
+            log_last = not hook.ignore_last or len(loader) <= hook.interval
+            last = log_last and hook.end_of_epoch(loader, batch_idx)
+            return last or hook.every_n_inner_iters(batch_idx, hook.interval)
     return False
 
 

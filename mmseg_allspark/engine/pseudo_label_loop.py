@@ -8,7 +8,7 @@ from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from mmseg.registry import LOOPS
 from mmseg_allspark.engine.batch_stream import StreamBatchSampler
@@ -83,11 +83,13 @@ class PseudoLabelLoop(BaseLoop):
         self._max_iters = max_epochs * length if self.by_epoch else max_iters
         self._max_epochs = max_epochs if self.by_epoch else math.ceil(max_iters / length)
         self._epoch = self._iter = 0
+        self._first_seed = runner.seed
         self.val_begin = val_begin
         self.val_interval = val_interval or (1 if self.by_epoch else 1000)
         self.burn_in_iters, self.ramp_up_iters = burn_in_iters, ramp_up_iters
         self.pseudo_labels_from, self.allow_overlap = pseudo_labels_from, allow_overlap
         self.stop_training = False  # set by mmengine's EarlyStoppingHook
+        _name_classes(self.dataloader.dataset, self.labeled_dataloader.dataset)
         self.runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, "metainfo", None)
 
     @property
@@ -119,13 +121,24 @@ class PseudoLabelLoop(BaseLoop):
         check_before_training(self)
         self.runner.call_hook("before_train")
         self._epoch = self._iter // len(self.dataloader)
-        for loader in (self.labeled_dataloader, self.dataloader):
-            loader.batch_sampler.seek(self._iter)
+        self._seek()
         batches = zip(self.labeled_dataloader, self.dataloader, strict=False)  # neither ends
         while self._iter < self._max_iters and not self.stop_training:
             self._run_epoch(batches)
         self.runner.call_hook("after_train")
         return self.runner.model
+
+    def _seek(self) -> None:
+        """Move both streams to the current iteration, in the order that the run's seed gives.
+
+        Without a seed in the config mmengine draws one, and when it resumes it takes that of the checkpoint only
+        after the loaders were built.
+        """
+        for loader in (self.labeled_dataloader, self.dataloader):
+            sampler = loader.batch_sampler.sampler
+            if getattr(sampler, "seed", None) == self._first_seed:
+                sampler.seed = self.runner.seed
+            loader.batch_sampler.seek(self._iter)
 
     def _run_epoch(self, batches: zip) -> None:
         self.runner.call_hook("before_train_epoch")
@@ -134,7 +147,8 @@ class PseudoLabelLoop(BaseLoop):
         last = min(self._max_iters, (self._epoch + 1) * length)
         while self._iter < last and not self.stop_training:
             labeled, unlabeled = next(batches)
-            self._run_iter(self._iter % length, dict(labeled=labeled, unlabeled=unlabeled))
+            batch_idx = self._iter % length if self.by_epoch else self._iter  # as mmengine's own loops count
+            self._run_iter(batch_idx, dict(labeled=labeled, unlabeled=unlabeled))
             if not self.by_epoch:
                 self._validate(self._iter, self._max_iters)
         if self._iter < (self._epoch + 1) * length and self.by_epoch:
@@ -151,7 +165,7 @@ class PseudoLabelLoop(BaseLoop):
         inner = model.module if is_model_wrapper(model) else model
         batch = inner.data_preprocessor(data_batch, training=True)
         with torch.no_grad(), optim_wrapper.optim_context(model):
-            batch["pseudo_logits"] = self._labeler(inner).label_unlabeled(batch["inputs"])
+            batch["pseudo_logits"] = self.find_labeler(inner).label_unlabeled(batch["inputs"])
         outputs = model.train_step(batch, optim_wrapper=optim_wrapper)
         self.runner.call_hook("after_train_iter", batch_idx=batch_idx, data_batch=batch, outputs=outputs)
         self._iter += 1
@@ -165,13 +179,21 @@ class PseudoLabelLoop(BaseLoop):
             return 1.0
         return math.exp(-5.0 * (1.0 - since / self.ramp_up_iters) ** 2)
 
-    def _labeler(self, model: nn.Module) -> nn.Module:
-        """The model that labels: itself or its moving average."""
+    def find_labeler(self, model: nn.Module) -> nn.Module:
+        """Return the model that labels: ``model`` itself or its moving average.
+
+        Args:
+            model: The model in training, without a distributed wrapper.
+
+        Raises:
+            ValueError: If there is no ``EMAHook`` for ``pseudo_labels_from='ema'``.
+        """
         if self.pseudo_labels_from == "model":
             return model
         for hook in self.runner.hooks:
             if isinstance(hook, EMAHook):
-                return hook.ema_model.module
+                # Before its first update it is a copy from before mmengine initialised the weights.
+                return hook.ema_model.module if self._iter > 0 else model
         raise ValueError(
             "train_cfg.pseudo_labels_from='ema' needs an averaged model: add custom_hooks=[dict("
             "type='EMAHook', momentum=0.004, update_buffers=True)]."
@@ -183,6 +205,17 @@ class PseudoLabelLoop(BaseLoop):
         if self.runner.val_loop is not None and due:
             self.runner.val_loop.run()
             self.runner.model.train()
+
+
+def _name_classes(unlabeled: Dataset, labeled: Dataset) -> None:
+    """Give a data set of images alone the class names and colours of the labeled one.
+
+    mmengine writes the metainfo of ``runner.train_dataloader``, which is the unlabeled one, into checkpoints, and
+    mmseg's inference and visualizer take names and colours from there.
+    """
+    own, names = getattr(unlabeled, "_metainfo", None), getattr(labeled, "metainfo", None) or {}
+    if own is not None and not own.get("classes"):
+        own.update({key: names[key] for key in ("classes", "palette") if key in names})
 
 
 def _build_stream(runner: Runner, cfg: dict, key: str, cycle: bool) -> DataLoader:

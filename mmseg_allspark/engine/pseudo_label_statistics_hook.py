@@ -32,12 +32,12 @@ class PseudoLabelStatisticsHook(Hook):
         if data_batch.get("pseudo_logits") is None:
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        truth = _stack_truth(data_batch["data_samples"]["unlabeled"])
+        ignore_index = model.decode_head.ignore_index
         statistics = pseudo_label_statistics(
             model.make_pseudo_label(data_batch["pseudo_logits"]),
-            truth,
+            _stack_truth(data_batch["data_samples"]["unlabeled"], ignore_index),
             num_classes=model.num_classes,
-            ignore_index=model.decode_head.ignore_index,
+            ignore_index=ignore_index,
         )
         share = statistics.pop("class_share").tolist()
         scalars = {name: value.item() for name, value in statistics.items()}
@@ -50,10 +50,10 @@ class PseudoLabelStatisticsHook(Hook):
         runner.visualizer.add_scalars(scalars, step=runner.iter + 1)
 
 
-def _stack_truth(samples: list[SegDataSample]) -> Tensor | None:
+def _stack_truth(samples: list[SegDataSample], ignore_index: int) -> Tensor | None:
     """(B, H, W) ground truth, an image without mask counting as ignored; None if no image has one."""
     masks = [sample.gt_sem_seg.data.squeeze(0) if "gt_sem_seg" in sample else None for sample in samples]
     known = next((mask for mask in masks if mask is not None), None)
     if known is None:
         return None
-    return torch.stack([torch.full_like(known, 255) if mask is None else mask for mask in masks])
+    return torch.stack([torch.full_like(known, ignore_index) if mask is None else mask for mask in masks])

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
 from torch import nn
 from torch.utils.data import DataLoader
@@ -34,8 +33,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     if val_loop is not None:
         loaders["val_dataloader"] = val_loop.dataloader
     _check_model(model, loaders)
-    if loop.pseudo_labels_from == "ema" and not any(isinstance(h, EMAHook) for h in loop.runner.hooks):
-        loop._labeler(model)
+    loop.find_labeler(model)
     check_splits(
         loop.labeled_dataloader.dataset,
         loop.dataloader.dataset,

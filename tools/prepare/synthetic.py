@@ -2,9 +2,9 @@
 
     python tools/prepare/synthetic.py --out data/synthetic
 
-Writes OUT/images, OUT/masks (.png), labeled.txt, unlabeled.txt and val.txt. The masks of the unlabeled images serve
-the agreement statistic in the log only; training does not need them. Running it again with the same arguments changes
-nothing; other arguments need --overwrite or another OUT.
+Writes OUT/images, OUT/masks (.png), labeled.txt, unlabeled.txt and val.txt. The masks of the unlabeled images
+serve the agreement statistic in the log only; training does not need them. Running it again with the same
+arguments changes nothing; other arguments need --overwrite or another OUT.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def say(text: str, end: str = "\n") -> None:
 
 
 def make_progress() -> Callable[[int, int], None]:
-    """Returns a callback that prints scenes done and the time left: one changing line, or few lines in a file."""
+    """Returns a callback that prints scenes done and time left: one changing line, or few lines in a file."""
     start, shown = time.monotonic(), [0]
     live = sys.stdout.isatty()
 
@@ -58,7 +58,7 @@ def summarize(out: Path) -> None:
                 for i in ids
             )
             shares = counts[: len(CLASSES)] / counts[: len(CLASSES)].sum()
-            text += " (" + ", ".join(f"{c} {s:.1%}" for c, s in zip(CLASSES, shares)) + ")"
+            text += " (" + ", ".join(f"{c} {s:.1%}" for c, s in zip(CLASSES, shares, strict=True)) + ")"
         say(text)
 
 

@@ -1,0 +1,102 @@
+from itertools import islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.dataset import sampler as sampler_module
+from torch.utils.data import SequentialSampler
+
+from mmseg_allspark.engine import StreamBatchSampler
+
+
+def stream(size, batch_size, kind=DefaultSampler, seed=0, shuffle=True, **options):
+    return StreamBatchSampler(kind(range(size), shuffle=shuffle, seed=seed), batch_size, **options)
+
+
+def take(batches, number):
+    return list(islice(iter(batches), number))
+
+
+@pytest.mark.parametrize("kind", [DefaultSampler, InfiniteSampler])
+@pytest.mark.parametrize(("drop_last", "sizes"), [(False, [3, 3, 1]), (True, [3, 3])])
+def test_a_pass_holds_every_image_once(kind, drop_last, sizes):
+    batches = stream(7, 3, kind, drop_last=drop_last)
+    assert len(batches) == len(sizes)
+    passes = take(batches, 3 * len(sizes))
+    for epoch in range(3):
+        one = passes[epoch * len(sizes) : (epoch + 1) * len(sizes)]
+        assert [len(batch) for batch in one] == sizes
+        indices = [index for batch in one for index in batch]
+        assert len(set(indices)) == len(indices) == sum(sizes)
+
+
+@pytest.mark.parametrize("kind", [DefaultSampler, InfiniteSampler])
+def test_passes_are_shuffled_differently(kind):
+    batches = take(stream(8, 8, kind), 4)
+    assert len({tuple(batch) for batch in batches}) == 4
+    assert all(sorted(batch) == list(range(8)) for batch in batches)
+
+
+@pytest.mark.parametrize("kind", [DefaultSampler, InfiniteSampler])
+def test_cycle_fills_batches_from_the_next_pass(kind):
+    batches = stream(5, 3, kind, cycle=True, drop_last=True)
+    assert len(batches) == 2
+    taken = take(batches, 10)
+    assert all(len(batch) == 3 for batch in taken)
+    indices = [index for batch in taken for index in batch]
+    for epoch in range(6):
+        assert sorted(indices[5 * epoch : 5 * (epoch + 1)]) == list(range(5))
+
+
+def test_cycle_with_fewer_images_than_a_batch_repeats_them():
+    assert take(stream(2, 5, shuffle=False, cycle=True), 2) == [[0, 1, 0, 1, 0], [1, 0, 1, 0, 1]]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.integers(2, 9),
+    batch_size=st.integers(1, 4),
+    start=st.integers(0, 12),
+    cycle=st.booleans(),
+    drop_last=st.booleans(),
+    kind=st.sampled_from([DefaultSampler, InfiniteSampler]),
+)
+def test_seek_continues_the_uninterrupted_stream(size, batch_size, start, cycle, drop_last, kind):
+    options = dict(cycle=cycle, drop_last=drop_last and size >= batch_size)
+    whole = take(stream(size, batch_size, kind, **options), start + 5)
+    resumed = stream(size, batch_size, kind, **options)
+    resumed.seek(start)
+    assert take(resumed, 5) == whole[start:]
+
+
+def test_epoch_set_from_outside_does_not_disturb():
+    """mmengine's DistSamplerSeedHook sets it in the middle of the stream."""
+    expected = take(stream(6, 2), 12)
+    disturbed, got = stream(6, 2), []
+    for number, batch in enumerate(islice(iter(disturbed), 12)):
+        got.append(batch)
+        disturbed.sampler.set_epoch(number + 7)
+    assert got == expected
+
+
+def test_any_sampler_will_do():
+    assert take(StreamBatchSampler(SequentialSampler(range(3)), 2), 4) == [[0, 1], [2], [0, 1], [2]]
+
+
+@pytest.mark.parametrize("kind", [DefaultSampler, InfiniteSampler])
+def test_two_ranks_share_a_pass(kind, monkeypatch):
+    ranks = []
+    for rank in range(2):
+        monkeypatch.setattr(sampler_module, "get_dist_info", lambda rank=rank: (rank, 2))
+        ranks.append(stream(8, 2, kind))
+    assert [len(batches) for batches in ranks] == [2, 2]
+    first, second = (take(batches, 4) for batches in ranks)
+    for epoch in (slice(0, 2), slice(2, 4)):
+        assert sorted(index for batch in first[epoch] + second[epoch] for index in batch) == list(range(8))
+
+
+@pytest.mark.parametrize("size", [0, 3])
+def test_no_batch_at_all_is_an_error(size):
+    with pytest.raises(ValueError, match=f"{size} images per rank give no batch of batch_size=4"):
+        stream(size, 4, drop_last=True)

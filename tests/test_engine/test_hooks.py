@@ -1,0 +1,167 @@
+"""SemanticMemoryHook and PseudoLabelStatisticsHook, by running them."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from builders import CLASSES, loader_config, model_config, neck_config, train
+
+from mmseg_allspark.engine import SemanticMemoryHook
+
+from .recording import record
+
+LOCAL = dict(type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")])
+
+
+def log_lines(work_dir, start):
+    """Text after ``start`` of the log's lines that have it."""
+    (path,) = work_dir.glob("*/*.log")
+    lines = (line.partition(start) for line in path.read_text().splitlines())
+    return [text.strip() for _, found, text in lines if found]
+
+
+def scalars(work_dir, prefix):
+    """The visualizer's figures whose name starts with ``prefix``: {step: {name: value}}."""
+    (path,) = work_dir.glob("*/vis_data/scalars.json")
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return {row["step"]: row for row in rows if any(name.startswith(prefix) for name in row)}
+
+
+def logger(interval):
+    return dict(logger=dict(type="LoggerHook", interval=interval))
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (dict(), [True] * 6),
+        (dict(warmup_iters=3), [False] * 3 + [True] * 3),
+        (dict(warmup_epochs=2), [False] * 4 + [True] * 2),  # an epoch is two steps
+        (dict(warmup_epochs=9), [False] * 6),
+    ],
+)
+def test_memory_is_read_after_the_warm_up(data, tmp_path, options, expected):
+    hook = dict(type="SemanticMemoryHook", **options)
+    runner, log = record(data, tmp_path, hooks=[hook], loop=dict(max_iters=6))
+    assert [step["use_memory"] for step in log.steps] == expected
+    assert runner.model.neck.memory.enqueued.sum() == 6 * 2 * 32  # it is written from the first step on
+
+
+def test_warm_up_changes_what_the_labeled_branch_attends_to(data, tmp_path):
+    losses = []
+    for warmup in (0, 1):
+        hook = dict(type="SemanticMemoryHook", warmup_iters=warmup)
+        runner, _ = record(data, tmp_path / str(warmup), hooks=[hook], loop=dict(max_iters=1))
+        losses.append(runner.message_hub.get_scalar("train/sup.decode.loss_ce").current())
+    assert losses[0] != losses[1]
+
+
+def test_fill_and_enqueued_reach_log_and_visualizer(data, tmp_path):
+    hook = dict(type="SemanticMemoryHook", warmup_iters=1)
+    runner = train(
+        data, tmp_path, loop=dict(max_iters=4), custom_hooks=[hook], visualizer=LOCAL, default_hooks=logger(2)
+    )
+    (start,) = log_lines(tmp_path, "Semantic memory: 4 classes")
+    assert start == "x 32 channels of 3x3, warm-up 1 iterations, sync='rank0' over 1 rank(s)."
+    lines = log_lines(tmp_path, "Semantic memory: fill")
+    assert len(lines) == 2  # every second step
+    figures, memory = scalars(tmp_path, "memory/"), runner.model.neck.memory
+    enqueued = np.array([[figures[step][f"memory/enqueued_{name}"] for name in CLASSES] for step in (2, 4)])
+    assert enqueued.sum(axis=1).tolist() == [2 * 64, 2 * 64]  # since the last line, not since the start
+    assert enqueued.sum(axis=0).tolist() == memory.enqueued.tolist()
+    fill = [figures[4][f"memory/fill_{name}"] for name in CLASSES]
+    assert fill == pytest.approx(memory.fill_level().tolist())
+    assert lines[1].startswith(f"{np.mean(fill):.3f} (least {min(fill):.3f}), enqueued: ")
+    named = dict(re.findall(r"(\w) (\d+)", lines[1].partition("enqueued: ")[2]))
+    assert {name: int(count) for name, count in named.items()} == {
+        name: count for name, count in zip(CLASSES, enqueued[1], strict=True) if count
+    }
+
+
+@pytest.mark.parametrize("changes", [dict(neck=None), dict(neck=neck_config(memory=False))])
+def test_without_a_memory_the_hook_is_an_error(data, tmp_path, changes):
+    with pytest.raises(ValueError, match=r"SemanticMemoryHook.*no semantic memory.*memory=True"):
+        train(
+            data, tmp_path, loop=dict(max_iters=1), custom_hooks=[dict(type="SemanticMemoryHook")],
+            model=model_config(**changes),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        (dict(warmup_iters=1, warmup_epochs=1), ValueError, "warmup_iters=1 or warmup_epochs=1, not both"),
+        (dict(warmup_iters=-1), ValueError, "SemanticMemoryHook.warmup_iters"),
+        (dict(warmup_epochs=0.5), TypeError, "SemanticMemoryHook.warmup_epochs"),
+    ],
+)
+def test_bad_warm_up_is_named(options, error, text):
+    with pytest.raises(error, match=text):
+        SemanticMemoryHook(**options)
+
+
+def statistics_run(data, tmp_path, **options):
+    hook = dict(type="PseudoLabelStatisticsHook")
+    model = model_config(confidence=dict(type="ConfidenceThreshold", threshold=0.25, per="image"))
+    return record(data, tmp_path, hooks=[hook], visualizer=LOCAL, model=model, **options)
+
+
+def test_statistics_reach_log_and_visualizer(data, tmp_path):
+    runner, log = statistics_run(data, tmp_path, loop=dict(max_iters=2))
+    lines = log_lines(tmp_path, "Pseudo labels: ")
+    figures = scalars(tmp_path, "pseudo/")
+    assert len(lines) == len(figures) == 2
+    for step, batch in enumerate(log.batches, start=1):
+        logits = batch["pseudo_logits"]
+        label, row = logits.argmax(dim=1), figures[step]
+        truth = torch.cat([sample.gt_sem_seg.data for sample in batch["data_samples"]["unlabeled"]])
+        assert row["pseudo/agreement"] == pytest.approx((label == truth).float().mean().item(), abs=1e-5)
+        sure = (logits.softmax(dim=1).max(dim=1).values >= 0.25).float().mean().item()
+        assert row["pseudo/kept"] == pytest.approx(sure, abs=1e-5)
+        shares = [row[f"pseudo/share_{name}"] for name in CLASSES]
+        assert shares == pytest.approx([(label == kind).float().mean().item() for kind in range(4)], abs=1e-5)
+        text = ", ".join(f"{name} {share:.3f}" for name, share in zip(CLASSES, shares, strict=True) if share)
+        assert lines[step - 1] == (
+            f"kept {row['pseudo/kept']:.3f}, entropy {row['pseudo/entropy']:.3f}, agreement "
+            f"{row['pseudo/agreement']:.3f}, agreement_kept {row['pseudo/agreement_kept']:.3f}; share: {text}"
+        )
+
+
+def test_without_masks_there_is_no_agreement(data, tmp_path):
+    unlabeled = loader_config(data, "unlabeled")
+    unlabeled["dataset"]["data_prefix"] = dict(img_path=str(data / "img"))
+    statistics_run(data, tmp_path, loop=dict(max_iters=1, unlabeled_dataloader=unlabeled))
+    (line,) = log_lines(tmp_path, "Pseudo labels: ")
+    assert "kept" in line
+    assert "agreement" not in line
+
+
+def test_some_images_without_mask_count_as_ignored(data, tmp_path):
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    (folder / "unlabeled0.png").write_bytes((data / "mask" / "unlabeled0.png").read_bytes())
+    unlabeled = loader_config(data, "unlabeled", batch_size=4)
+    unlabeled["dataset"]["data_prefix"] = dict(img_path=str(data / "img"), seg_map_path=str(folder))
+    _, log = statistics_run(data, tmp_path / "run", loop=dict(max_iters=1, unlabeled_dataloader=unlabeled))
+    (batch,) = log.batches
+    index = log.seen[0]["unlabeled"].index("unlabeled0")
+    hits = batch["pseudo_logits"].argmax(dim=1)[index] == batch["data_samples"]["unlabeled"][index].gt_sem_seg.data[0]
+    row = scalars(tmp_path / "run", "pseudo/")[1]
+    assert row["pseudo/agreement"] == pytest.approx(hits.float().mean().item(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loop", "interval", "steps"),
+    [
+        (dict(max_iters=7), 3, [2, 3, 6]),  # mmengine also logs once at the end of the short first pass
+        (dict(max_epochs=3), 1, [1, 2, 3, 4, 5, 6]),
+        (dict(max_epochs=3), 50, [2, 4, 6]),  # epochs shorter than the interval: mmengine logs their end
+    ],
+)
+def test_figures_come_with_every_line_of_the_logger(data, tmp_path, loop, interval, steps):
+    hooks = [dict(type="PseudoLabelStatisticsHook"), dict(type="SemanticMemoryHook")]
+    train(data, tmp_path, loop=loop, custom_hooks=hooks, visualizer=LOCAL, default_hooks=logger(interval))
+    for prefix in ("pseudo/", "memory/", "loss"):
+        assert sorted(scalars(tmp_path, prefix)) == steps, prefix

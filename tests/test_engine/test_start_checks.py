@@ -1,0 +1,150 @@
+"""Bad input is an error before the first iteration, and the message names file or key."""
+
+import shutil
+
+import pytest
+from builders import dataset_config, head_config, loader_config, model_config, neck_config, run_config, train, write_data
+from mmengine.runner import Runner
+
+from mmseg_allspark.datasets import SplitError
+
+
+def start(data, work_dir, **options):
+    """Train, and say how far it came."""
+    options.setdefault("loop", dict(max_iters=1))
+    runner = Runner.from_cfg(run_config(data, work_dir, validate=True, **options))
+    try:
+        runner.train()
+    finally:
+        loop = runner.train_loop
+        start.iterations = 0 if isinstance(loop, dict) else loop.iter
+
+
+@pytest.fixture
+def own(data, tmp_path):
+    """A copy of the data, to be spoiled."""
+    return shutil.copytree(data, tmp_path / "data")
+
+
+def fails(error, text, data, tmp_path, **options):
+    start.iterations = None
+    with pytest.raises(error, match=text):
+        start(data, tmp_path / "run", **options)
+    return start.iterations
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("val", r"both the labeled and the validation data, first: .*val0\.png.*`ann_file`"),
+        ("unlabeled", r"both the labeled and the unlabeled data, first: .*unlabeled0\.png.*allow_overlap=True"),
+    ],
+)
+def test_overlapping_lists(own, tmp_path, name, text):
+    with (own / "labeled.txt").open("a") as file:
+        file.write(f"\n{name}0")
+    assert fails(SplitError, text, own, tmp_path) == 0
+
+
+def test_unlabeled_images_of_the_validation_set(own, tmp_path):
+    (own / "unlabeled.txt").write_text("unlabeled0\nval1")
+    assert fails(SplitError, r"unlabeled and the validation data, first: .*val1\.png", own, tmp_path) == 0
+
+
+def test_overlap_of_labeled_and_unlabeled_can_be_allowed(own, tmp_path):
+    (own / "unlabeled.txt").write_text("unlabeled0\nlabeled0")
+    start(own, tmp_path / "run", loop=dict(max_iters=1, allow_overlap=True))
+    assert start.iterations == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "text"),
+    [
+        ("labeled1", "img", r"1 of 2 images of the labeled data do not exist, first: .*labeled1\.png"),
+        ("labeled1", "mask", r"1 of 2 masks of the labeled data do not exist, first: .*labeled1\.png"),
+        ("unlabeled3", "img", r"1 of 4 images of the unlabeled data do not exist, first: .*unlabeled3\.png"),
+        ("val0", "mask", r"1 of 2 masks of the validation data do not exist, first: .*val0\.png"),
+    ],
+)
+def test_missing_files(own, tmp_path, name, folder, text):
+    (own / folder / f"{name}.png").unlink()
+    assert fails(FileNotFoundError, text, own, tmp_path) == 0
+
+
+def test_unlabeled_images_need_no_masks(own, tmp_path):
+    for path in (own / "mask").glob("unlabeled*.png"):
+        path.unlink()
+    start(own, tmp_path / "run")
+    assert start.iterations == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("unlabeled", "train_cfg.unlabeled_dataloader"), ("labeled", "train_dataloader")]
+)
+@pytest.mark.parametrize("serialize", [True, False])
+def test_empty_list(own, tmp_path, name, key, serialize):
+    (own / f"{name}.txt").write_text("")
+    loader = loader_config(own, name, dataset=dataset_config(own, name, serialize_data=serialize))
+    changes = dict(train_dataloader=loader) if name == "labeled" else {}
+    loop = dict(max_iters=1) | (dict(unlabeled_dataloader=loader) if name == "unlabeled" else {})
+    assert fails(ValueError, f"{key}.*empty", own, tmp_path, loop=loop, **changes) == 0
+
+
+@pytest.mark.parametrize("name", ["labeled", "unlabeled", "val"])
+def test_number_of_classes_differs_between_data_and_head(data, tmp_path, name):
+    loader = loader_config(data, name)
+    loader["dataset"]["metainfo"] = dict(classes=("a", "b", "c"))
+    key = dict(labeled="train_dataloader", unlabeled="train_cfg.unlabeled_dataloader", val="val_dataloader")[name]
+    loop, changes = dict(max_iters=1), {key: loader}
+    if name == "unlabeled":
+        loop, changes = loop | dict(unlabeled_dataloader=loader), {}
+    text = f"{key} has 3 classes but model.decode_head.num_classes=4"
+    assert fails(ValueError, text, data, tmp_path, loop=loop, **changes) == 0
+
+
+def test_number_of_classes_differs_between_head_and_neck(data, tmp_path):
+    model = model_config(neck=neck_config(num_classes=5), decode_head=head_config())
+    fails(ValueError, "model.neck.num_classes=5 but model.decode_head.num_classes=4", data, tmp_path, model=model)
+
+
+def test_crop_that_does_not_fit_the_memory(data, tmp_path):
+    model = model_config(neck=neck_config(memory_size=(4, 4)))
+    text = r"features are 3x3, but AllSparkNeck.memory_size is 4x4.*neck.memory_size=\(3, 3\)"
+    assert fails(ValueError, text, data, tmp_path, model=model) == 0
+
+
+def test_ema_labels_without_ema(data, tmp_path):
+    loop = dict(max_iters=1, pseudo_labels_from="ema")
+    assert fails(ValueError, "pseudo_labels_from='ema' needs.*EMAHook", data, tmp_path, loop=loop) == 0
+
+
+def test_model_that_cannot_label(data, tmp_path):
+    model = model_config(type="EncoderDecoder", neck=None)
+    assert fails(ValueError, "model.type=EncoderDecoder cannot label.*SemiSegmentor", data, tmp_path, model=model) == 0
+
+
+def test_supervised_loop_with_a_semi_supervised_model(data, tmp_path):
+    with pytest.raises(TypeError, match=r"train_cfg=dict\(type='PseudoLabelLoop'"):
+        train(data, tmp_path, loop=dict(max_iters=1), train_cfg=dict(type="IterBasedTrainLoop", max_iters=1))
+
+
+@pytest.mark.parametrize("spoil", ["image", "label"])
+def test_unreadable_image_and_label_out_of_range_are_named_at_the_sample(tmp_path, spoil):
+    data = write_data(tmp_path / "data", labeled=1)
+    (data / ("img" if spoil == "image" else "mask") / "labeled0.png").write_bytes(
+        b"no image" if spoil == "image" else _mask_with(7)
+    )
+    text = r"image .*labeled0\.png.*cannot be decoded" if spoil == "image" else r"mask .*labeled0\.png.*labels 7"
+    with pytest.raises(ValueError, match=text):
+        start(data, tmp_path / "run")
+
+
+def _mask_with(label):
+    import io
+
+    import numpy as np
+    from PIL import Image
+
+    stream = io.BytesIO()
+    Image.fromarray(np.full((65, 65), label, dtype=np.uint8)).save(stream, "png")
+    return stream.getvalue()

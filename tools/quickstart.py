@@ -1,0 +1,171 @@
+"""Train supervised-only and AllSpark side by side on the embedded data set and compare them.
+
+Both runs use tools/train.py, the standard runner, with their config under configs/; this script only starts
+them at the same time, shows how far they are, and puts what they measured into a table and a picture.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+CONFIGS = {
+    "supervised only": "configs/supervised/resnet18-tiny_synthetic.py",
+    "AllSpark": "configs/allspark/resnet18-tiny_synthetic.py",
+}
+NUM_PICTURES = 4
+POLL_SECONDS = 2.0
+REPORT_SECONDS = 10.0
+
+
+@dataclass
+class Run:
+    """One training process and what it has reported so far."""
+
+    name: str
+    config: Path
+    work_dir: Path
+    steps: int
+    process: subprocess.Popen = field(init=False)
+    log: Path = field(init=False)
+
+    def start(self, *, seed: int, data_root: Path, threads: int) -> None:
+        """Start tools/train.py; its output goes to ``train.log`` in the work directory."""
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        self.log = self.work_dir / "train.log"
+        options = [f"randomness.seed={seed}", f"train_cfg.max_iters={self.steps}"]
+        loaders = ["train_dataloader", "val_dataloader", "test_dataloader"]
+        loaders += ["train_cfg.unlabeled_dataloader"] if "allspark" in self.config.parts else []
+        options += [f"{loader}.dataset.data_root={data_root}" for loader in loaders]
+        command = [sys.executable, ROOT / "tools/train.py", self.config, "--work-dir", self.work_dir]
+        threads_env = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*map(str, command), "--cfg-options", *options],
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+                env=os.environ | threads_env,
+            )
+
+    def scalars(self) -> list[dict]:
+        """Everything the visualizer of this run has written."""
+        files = sorted(self.work_dir.glob("*/vis_data/scalars.json"))
+        lines = files[-1].read_text().splitlines() if files else []
+        return [json.loads(line) for line in lines if line.endswith("}")]
+
+    def step(self) -> int:
+        """Steps done."""
+        return max((int(entry["step"]) for entry in self.scalars() if "loss" in entry), default=0)
+
+    def miou(self) -> float | None:
+        """The last validation's mIoU in percent."""
+        values = [entry["mIoU"] for entry in self.scalars() if "mIoU" in entry]
+        return values[-1] if values else None
+
+
+def watch(runs: list[Run]) -> None:
+    """Report progress and remaining time until all runs end.
+
+    Raises:
+        RuntimeError: If a run fails; the end of its log is part of the message.
+    """
+    start = last = time.monotonic()
+    while any(run.process.poll() is None for run in runs):
+        time.sleep(POLL_SECONDS)
+        for run in runs:
+            if run.process.poll() not in (None, 0):
+                tail = "\n".join(run.log.read_text().splitlines()[-15:])
+                raise RuntimeError(f"'{run.name}' failed, see {run.log}:\n{tail}")
+        now = time.monotonic()
+        if now - last < REPORT_SECONDS:
+            continue
+        last = now
+        shares = [run.step() / run.steps for run in runs]
+        left = max((now - start) * (1 - share) / share if share else 0 for share in shares)
+        parts = [f"{run.name} {run.step()}/{run.steps}" for run in runs]
+        remaining = f"about {left / 60:.1f} min left" if all(shares) else "starting"
+        print(f"[{now - start:4.0f} s] {', '.join(parts)} - {remaining}")
+
+
+def picture(runs: list[Run], data_root: Path, path: Path) -> None:
+    """Draw image, ground truth and each run's prediction for some validation images."""
+    import numpy as np
+    from mmseg.apis import inference_model, init_model
+    from PIL import Image
+
+    from mmseg_allspark.datasets import SyntheticDataset
+    from mmseg_allspark.visualization import colour_labels, save_panels
+
+    names = (data_root / "val.txt").read_text().split()[:NUM_PICTURES]
+    images = [data_root / "images" / f"{name}.png" for name in names]
+    masks = [np.asarray(Image.open(data_root / "masks" / f"{name}.png")) for name in names]
+    palette = SyntheticDataset.METAINFO["palette"]
+    columns = [[np.asarray(Image.open(image).convert("RGB")) for image in images]]
+    columns.append([colour_labels(mask, palette) for mask in masks])
+    for run in runs:
+        model = init_model(str(run.config), str(run.work_dir / f"iter_{run.steps}.pth"), device="cpu")
+        predictions = [inference_model(model, str(image)).pred_sem_seg.data[0].numpy() for image in images]
+        columns.append([colour_labels(prediction, palette) for prediction in predictions])
+    titles = ["image", "ground truth", *(f"{run.name}: {run.miou():.1f} mIoU" for run in runs)]
+    rows = list(zip(*columns, strict=True))
+    save_panels(rows, titles, path, classes=SyntheticDataset.METAINFO["classes"], palette=palette)
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    from mmengine.config import Config
+
+    steps = Config.fromfile(ROOT / CONFIGS["AllSpark"]).train_cfg.max_iters
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
+    parser.add_argument("--steps", type=int, default=steps, help=f"training steps of each run (default: {steps})")
+    parser.add_argument("--work-dir", type=Path, default=ROOT / "work_dirs/quickstart")
+    parser.add_argument("--data-root", type=Path, default=ROOT / "data/synthetic")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Make data, train, compare."""
+    import mmseg_allspark  # noqa: F401
+
+    args = parse_args()
+    start = time.monotonic()
+    prepare = [sys.executable, ROOT / "tools/prepare/synthetic.py", "--out", args.data_root]
+    subprocess.run([*map(str, prepare)], check=True)
+    stamp = time.strftime("%Y%m%d_%H%M%S")
+    work_dir = args.work_dir.resolve() / f"{stamp}_seed{args.seed}"
+    runs = [
+        Run(name, ROOT / config, work_dir / Path(config).parts[1], args.steps) for name, config in CONFIGS.items()
+    ]
+    threads = max(1, (os.cpu_count() or 2) // len(runs))
+    print(f"Training {' and '.join(run.name for run in runs)} at the same time, {threads} thread(s) each ...")
+    try:
+        for run in runs:
+            run.start(seed=args.seed, data_root=args.data_root.resolve(), threads=threads)
+        watch(runs)
+    finally:
+        for run in runs:
+            if run.process.poll() is None:
+                run.process.terminate()
+    labeled, unlabeled, val = (
+        len((args.data_root / f"{part}.txt").read_text().split()) for part in ("labeled", "unlabeled", "val")
+    )
+    print(f"\nMeasured in this run (seed {args.seed}, {args.steps} steps, mIoU % on {val} validation images):")
+    print(f"  {'supervised only':16s} {runs[0].miou():6.2f}   {labeled} labeled images")
+    print(f"  {'AllSpark':16s} {runs[1].miou():6.2f}   the same {labeled} labeled + {unlabeled} unlabeled images")
+    path = work_dir / "comparison.png"
+    picture(runs, args.data_root, path)
+    print(f"Finished in {(time.monotonic() - start) / 60:.1f} minutes. Picture: image, ground truth, both predictions:")
+    print(path)
+
+
+if __name__ == "__main__":
+    main()
