@@ -1,11 +1,12 @@
 """What the tests of several rooms share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from builders import write_data
+from builders import leave_config_text_plain, write_data
 from mmengine.registry import init_default_scope
 
 import mmseg_allspark  # noqa: F401  (registers)
@@ -16,6 +17,14 @@ def _scope_and_seeds() -> None:
     init_default_scope("mmseg")
     torch.manual_seed(0)
     np.random.seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _plain_config_text() -> Iterator[None]:
+    patch = pytest.MonkeyPatch()
+    leave_config_text_plain(patch)
+    yield
+    patch.undo()
 
 
 @pytest.fixture(scope="session")

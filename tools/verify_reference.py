@@ -21,10 +21,9 @@ import mmseg_allspark  # noqa: F401
 import numpy as np
 import torch
 from mmengine.optim import OptimWrapper
+from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-
-from mmengine.structures import PixelData
 from torch import Tensor, nn
 
 from mmseg_allspark.convert import convert_reference_checkpoint

@@ -1,4 +1,5 @@
-# Supervised only, embedded data set, from scratch; the averaged model is evaluated, as in the AllSpark config.
+# Supervised only, embedded data set, from scratch, 8 labeled images per step.
+# The averaged model is evaluated, as in the AllSpark config.
 # python tools/prepare/synthetic.py && python tools/train.py configs/supervised/resnet18-tiny_synthetic.py
 _base_ = [
     "../_base_/models/resnet18_tiny.py",
@@ -6,6 +7,4 @@ _base_ = [
     "../_base_/schedules/adamw_poly_synthetic.py",
     "../_base_/default_runtime.py",
 ]
-# as many images per step as the semi-supervised runs see, all of them labeled
-train_dataloader = dict(batch_size=8)
 custom_hooks = [dict(type="EMAHook", momentum=0.01, update_buffers=True)]

@@ -75,10 +75,10 @@ class SyntheticSpec:
         seed: of everything, at least 0.
     """
 
-    num_labeled: int = 16
+    num_labeled: int = 12
     num_unlabeled: int = 400
     num_val: int = 100
-    size: int = 128
+    size: int = 96
     seed: int = 0
 
     def __post_init__(self) -> None:

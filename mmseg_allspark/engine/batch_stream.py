@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from itertools import count, islice
 
 from mmengine.dataset import InfiniteSampler
+from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import BatchSampler, Sampler
 
-from mmseg.registry import DATA_SAMPLERS
 from mmseg_allspark.utils.checks import check_positive_int
+
+EMPTY = "the data set is empty; check its ann_file, data_prefix and data_root."
 
 
 @DATA_SAMPLERS.register_module()
@@ -33,6 +35,8 @@ class StreamBatchSampler(BatchSampler):
         check_positive_int("batch_size", batch_size)
         self.cycle = cycle
         self._first_batch = 0
+        if self._pass_length() == 0:
+            raise ValueError(EMPTY)
         if len(self) == 0:
             raise ValueError(
                 f"{self._pass_length()} images per rank give no batch of batch_size={batch_size}; use a smaller "

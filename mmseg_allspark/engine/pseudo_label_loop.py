@@ -7,11 +7,11 @@ import torch
 from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
+from mmseg.registry import LOOPS
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from mmseg.registry import LOOPS
-from mmseg_allspark.engine.batch_stream import StreamBatchSampler
+from mmseg_allspark.engine.batch_stream import EMPTY, StreamBatchSampler
 from mmseg_allspark.engine.start_checks import check_before_training
 from mmseg_allspark.utils.checks import check_choice, check_positive_int
 
@@ -226,4 +226,9 @@ def _build_stream(runner: Runner, cfg: dict, key: str, cycle: bool) -> DataLoade
     drop_last = cfg.pop("drop_last", False)
     cfg.setdefault("batch_sampler", dict(type=StreamBatchSampler, drop_last=drop_last, cycle=cycle))
     diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
-    return runner.build_dataloader(cfg, seed=runner.seed, diff_rank_seed=diff_rank_seed)
+    try:
+        return runner.build_dataloader(cfg, seed=runner.seed, diff_rank_seed=diff_rank_seed)
+    except ValueError as error:
+        # what numpy says when mmengine's data sets have no image
+        why = EMPTY if "need at least one array to concatenate" in str(error) else error
+        raise ValueError(f"{key}: {why}") from error

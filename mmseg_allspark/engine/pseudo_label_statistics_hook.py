@@ -5,10 +5,10 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from torch import Tensor
-
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
+from torch import Tensor
+
 from mmseg_allspark.engine.log_steps import is_logging_step, per_class
 from mmseg_allspark.methods import pseudo_label_statistics
 

@@ -5,8 +5,8 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-
 from mmseg.registry import HOOKS
+
 from mmseg_allspark.engine.log_steps import is_logging_step, per_class
 from mmseg_allspark.models import SemanticMemory
 from mmseg_allspark.utils.checks import check_positive_int

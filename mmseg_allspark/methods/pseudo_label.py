@@ -6,10 +6,11 @@ Legend: B images, K classes, (H, W) image size in pixels.
 from dataclasses import dataclass
 
 import torch
+from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
+from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg.registry import MODELS
 from mmseg_allspark.utils.checks import check_choice, check_range
 
 
@@ -79,7 +80,7 @@ class ClassQuantileThreshold(BaseModule):
     """Keep the same share of every class's pixels, the surest of each (class-balanced self-training).
 
     A fixed threshold lets classes that are easy early take over: theirs are the only pixels kept. Here the
-    threshold of a class is a running estimate of the quantile of its own confidence.
+    threshold of a class is a running estimate of the quantile of its own confidence, over the images of all ranks.
 
     Args:
         num_classes: Classes K.
@@ -108,6 +109,8 @@ class ClassQuantileThreshold(BaseModule):
         above = (confidence >= self.threshold[label]).float().flatten()
         count = torch.bincount(label.flatten(), minlength=len(self.threshold)).float()
         kept = torch.bincount(label.flatten(), weights=above, minlength=len(self.threshold))
+        for total in (count, kept):
+            all_reduce(total)
         # Robbins-Monro on the quantile: raise where too much is kept, lower where too little.
         step = self.momentum * (kept / count.clamp(min=1) - self.keep) * (count > 0)
         self.threshold.add_(step.to(self.threshold.dtype)).clamp_(0.0, 1.0)
@@ -118,7 +121,8 @@ class DistributionAlignment(BaseModule):
     """Shift pseudo logits so that the classes appear as often as in the labeled images.
 
     Self-training drifts towards the classes it predicts most. Adding log(prior of the labels / running mean
-    of the predictions) per class removes the drift (distribution alignment, ReMixMatch, section 3.1).
+    of the predictions) per class removes the drift (distribution alignment, ReMixMatch, section 3.1). Both means
+    are over the images of all ranks.
 
     Args:
         num_classes: Classes K.
@@ -153,6 +157,8 @@ class DistributionAlignment(BaseModule):
         valid = labels[labels != ignore_index]
         counts = torch.bincount(valid, minlength=len(self.labeled_prior)).float()
         predicted = logits.float().softmax(dim=1).mean(dim=(0, 2, 3))
+        all_reduce(counts)
+        all_reduce(predicted, op="mean")
         # Equal weights at first, so that the uniform start is forgotten at once.
         step = torch.clamp(1.0 / (self.updates + 1.0), min=self.momentum)
         if counts.sum() > 0:

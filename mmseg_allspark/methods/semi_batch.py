@@ -1,10 +1,9 @@
 """One training step's input: labeled and unlabeled images, preprocessed exactly once."""
 
 from mmengine.model import BaseDataPreprocessor
-from torch import nn
-
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from torch import nn
 
 
 class SemiBatch(dict):

@@ -4,13 +4,13 @@ import inspect
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
+from torch import Tensor, nn
+
 from mmseg_allspark.methods.cutmix import CutMix
 from mmseg_allspark.methods.pseudo_label import PseudoLabel
 from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor
@@ -102,7 +102,7 @@ class SemiSegmentor(EncoderDecoder):
         mode: str = "tensor",
         **step: object,
     ) -> Tensor | list[SegDataSample] | dict[str, Tensor]:
-        """mmseg's entry: ``mode='loss'`` takes a :class:`SemiBatch`'s items, the others are unchanged.
+        """Mmseg's entry: ``mode='loss'`` takes a :class:`SemiBatch`'s items, the others are unchanged.
 
         Args:
             inputs: (B, 3, H, W), or for ``'loss'`` the dict of a :class:`SemiBatch`.

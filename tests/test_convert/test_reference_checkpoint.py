@@ -28,7 +28,9 @@ def test_every_number_arrives_once(release):
     assert torch.equal(converted.pop("neck.memory.enqueued"), release[f"{NECK_PREFIX}attn.queue_ptr"])
 
     def sizes(state):
-        return sum(value.numel() for value in state.values()), sum(value.double().abs().sum() for value in state.values())
+        return sum(value.numel() for value in state.values()), sum(
+            value.double().abs().sum() for value in state.values()
+        )
 
     count, total = sizes(release)
     assert sizes(converted) == (count, pytest.approx(total.item()))
@@ -54,7 +56,9 @@ def test_module_prefix_changes_nothing(release):
 @pytest.mark.parametrize("prefix", [NECK_PREFIX, f"module.{NECK_PREFIX}", ""])
 def test_neck_alone_loads_strictly(release, prefix):
     part = {
-        prefix + name.removeprefix(NECK_PREFIX): value for name, value in release.items() if name.startswith(NECK_PREFIX)
+        prefix + name.removeprefix(NECK_PREFIX): value
+        for name, value in release.items()
+        if name.startswith(NECK_PREFIX)
     }
     converted = convert_reference_checkpoint(part)
     neck = MODELS.build(neck_config())
@@ -71,7 +75,12 @@ def test_bare_encoder_loads_strictly_without_its_classifier(release):
 
 @pytest.mark.parametrize(
     "name",
-    ["decoder.decoder.linear_c5.proj.weight", "decoder.allspark.attn.q_x.weight", "backbone.block1.0.attn.q.gamma", "epoch"],
+    [
+        "decoder.decoder.linear_c5.proj.weight",
+        "decoder.allspark.attn.q_x.weight",
+        "backbone.block1.0.attn.q.gamma",
+        "epoch",
+    ],
 )
 def test_unknown_names_are_an_error(release, name):
     with pytest.raises(KeyError, match=name):

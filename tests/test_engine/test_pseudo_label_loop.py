@@ -131,7 +131,9 @@ def test_checkpoint_names_the_classes_also_for_images_without_masks(data, tmp_pa
     unlabeled["pipeline"] = [dict(type="LoadImage"), dict(type="PackSemiInputs")]
     loop = dict(max_iters=1, unlabeled_dataloader=loader_config(data, "unlabeled", dataset=unlabeled))
     hooks = dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=1))
-    runner = train(data, tmp_path, loop=loop, default_hooks=hooks, custom_hooks=[dict(type="PseudoLabelStatisticsHook")])
+    runner = train(
+        data, tmp_path, loop=loop, default_hooks=hooks, custom_hooks=[dict(type="PseudoLabelStatisticsHook")]
+    )
     meta = torch.load(tmp_path / "iter_1.pth", weights_only=False)["meta"]["dataset_meta"]
     assert meta["classes"] == ("a", "b", "c", "d")
     assert len(meta["palette"]) == 4

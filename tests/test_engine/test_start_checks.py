@@ -3,7 +3,16 @@
 import shutil
 
 import pytest
-from builders import dataset_config, head_config, loader_config, model_config, neck_config, run_config, train, write_data
+from builders import (
+    dataset_config,
+    head_config,
+    loader_config,
+    model_config,
+    neck_config,
+    run_config,
+    train,
+    write_data,
+)
 from mmengine.runner import Runner
 
 from mmseg_allspark.datasets import SplitError
@@ -16,8 +25,7 @@ def start(data, work_dir, **options):
     try:
         runner.train()
     finally:
-        loop = runner.train_loop
-        start.iterations = 0 if isinstance(loop, dict) else loop.iter
+        start.iterations = getattr(runner._train_loop, "iter", 0)
 
 
 @pytest.fixture

@@ -8,9 +8,7 @@ HEIGHT, WIDTH = 24, 36
 
 def tagged(batch):
     """Tensors of a batch, every pixel of which says where it came from: image, row and column."""
-    image, row, column = torch.meshgrid(
-        torch.arange(batch), torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij"
-    )
+    image, row, column = torch.meshgrid(torch.arange(batch), torch.arange(HEIGHT), torch.arange(WIDTH), indexing="ij")
     return torch.stack([image, row, column], dim=1)
 
 
@@ -69,9 +67,7 @@ def test_aspect_is_height_by_width(aspect):
     mix = CutMix(prob=1.0, area=(0.04, 0.05), aspect=aspect)
     for _ in range(20):
         rows, columns = mix._rectangle(400, 400)
-        assert (rows.stop - rows.start) / (columns.stop - columns.start) == pytest.approx(
-            sum(aspect) / 2, rel=0.15
-        )
+        assert (rows.stop - rows.start) / (columns.stop - columns.start) == pytest.approx(sum(aspect) / 2, rel=0.15)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,7 @@ CHANNELS, CLASSES, SIZE = 6, 3, (2, 3)
 
 
 def make_neck(**changes):
-    options = dict(
-        in_channels=CHANNELS, num_classes=CLASSES, memory_size=SIZE, attn_drop=0.0, proj_drop=0.0
-    )
+    options = dict(in_channels=CHANNELS, num_classes=CLASSES, memory_size=SIZE, attn_drop=0.0, proj_drop=0.0)
     return AllSparkNeck(**(options | changes))
 
 

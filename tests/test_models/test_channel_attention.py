@@ -11,6 +11,7 @@ from mmseg_allspark.models.channel_attention import affinity_scale
 
 from . import oracles
 
+
 def draw(seed, *shape, scale=1.0, dtype=torch.float64):
     rng = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=rng, dtype=dtype) * scale

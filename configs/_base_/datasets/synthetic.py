@@ -3,7 +3,7 @@
 #   train_cfg = dict(type='PseudoLabelLoop', unlabeled_dataloader=_base_.unlabeled_dataloader, max_iters=...)
 dataset_type = "SyntheticDataset"
 data_root = "data/synthetic"
-crop_size = (96, 96)  # (h, w)
+crop_size = (64, 64)  # (h, w)
 
 weak_geometry = [
     dict(type="RandomResizeLongSide", ratio_range=(0.75, 1.5)),
@@ -38,7 +38,7 @@ test_pipeline = [dict(type="LoadImage"), dict(type="LoadSegMask"), dict(type="Pa
 data_prefix = dict(img_path="images", seg_map_path="masks")
 
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=8,
     num_workers=0,
     sampler=dict(type="InfiniteSampler", shuffle=True),
     dataset=dict(

@@ -1,4 +1,5 @@
-# The release's VOC schedule: 80 passes over the unlabeled images, SGD 0.001, x10 outside the backbone, poly 0.9 per iteration.
+# The release's VOC schedule: 80 passes over the unlabeled images, SGD 0.001, x10 outside the backbone,
+# poly 0.9 per iteration.
 max_epochs = 80
 optim_wrapper = dict(
     type="OptimWrapper",

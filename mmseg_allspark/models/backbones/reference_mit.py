@@ -1,9 +1,8 @@
 """Mix Transformer with the normalisation constants of the original SegFormer code."""
 
-from torch import nn
-
 from mmseg.models.backbones import MixVisionTransformer
 from mmseg.registry import MODELS
+from torch import nn
 
 
 @MODELS.register_module()

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 
 import torch.nn.functional as F
-from torch import Tensor, nn
-
 from mmseg.models.decode_heads import SegformerHead
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
+from torch import Tensor, nn
 
 
 @MODELS.register_module()

@@ -2,9 +2,9 @@
 
 import torch
 import torch.nn.functional as F
+from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg.registry import MODELS
 from mmseg_allspark.utils.checks import check_positive_int, check_range
 
 

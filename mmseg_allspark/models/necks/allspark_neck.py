@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
+from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg.registry import MODELS
 from mmseg_allspark.models.channel_attention import ChannelCrossAttention, ChannelSelfAttention
 from mmseg_allspark.models.semantic_memory import GROUPING_MAPS, SIMILARITIES, SemanticMemory, group_channels
 from mmseg_allspark.utils.checks import as_size, check_choice, check_positive_int
@@ -129,13 +129,8 @@ class AllSparkNeck(BaseModule):
         """
         feats = list(feats)
         level = feats[self.in_index]
-        if level.shape[1] != self.in_channels:
-            raise ValueError(
-                f"AllSparkNeck.in_channels={self.in_channels}, but backbone level {self.in_index} has "
-                f"{level.shape[1]} channels; set in_channels (or in_index) accordingly."
-            )
-        mapped = self.map_in(level)
-        residual = mapped.flatten(2).transpose(1, 2)  # (B, N, C)
+        self._check_channels(level)
+        residual = self.map_in(level).flatten(2).transpose(1, 2)  # (B, N, C)
         tokens = self.token_norm(residual)
         if num_labeled is None:
             keys = inference_keys or self.inference_keys
@@ -172,6 +167,14 @@ class AllSparkNeck(BaseModule):
         if not use_memory:
             return unlabeled
         return _resize_tokens(self.memory.read(), self.memory.size, size).to(unlabeled.dtype)
+
+    def _check_channels(self, level: Tensor) -> None:
+        """Raise unless the level has the channels of the config."""
+        if level.shape[1] != self.in_channels:
+            raise ValueError(
+                f"AllSparkNeck.in_channels={self.in_channels}, but backbone level {self.in_index} has "
+                f"{level.shape[1]} channels; set in_channels (or in_index) accordingly."
+            )
 
     def _check_training(self, level: Tensor, num_labeled: int, pseudo_logits: Tensor | None) -> None:
         """Raise on a batch that cannot be split, a size the memory cannot hold or wrong pseudo logits."""

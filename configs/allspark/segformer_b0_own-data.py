@@ -1,0 +1,57 @@
+# Your own data: a few images with masks, a folder of images without, SegFormer MiT-B0, one GPU.
+#
+#   data/own/images/<id>.jpg  data/own/masks/<id>.png   masks hold class numbers 0 ... K-1, 255 = ignore
+#   data/own/labeled.txt      data/own/val.txt          one <id> a line; no id in both
+#   data/own/unlabeled/       any images, any folders inside; or a glob, or a list (see UnlabeledDataset)
+#
+# Edit the three variables below, then: python tools/train.py configs/allspark/segformer_b0_own-data.py
+_base_ = "segformer_b0_camvid_1-16_robust.py"
+data_root = "data/own"
+classes = ("background", "object")
+max_iters = 10000
+
+crop_size = (257, 257)  # (h, w)
+num_classes = len(classes)
+metainfo = dict(classes=classes)
+dataset = dict(
+    _delete_=True,
+    type="BaseSegDataset",
+    data_root=data_root,
+    data_prefix=dict(img_path="images", seg_map_path="masks"),
+    metainfo=metainfo,
+)
+weak_geometry = [
+    dict(type="RandomResizeLongSide", ratio_range=(0.5, 2.0)),
+    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=1.0),
+    dict(type="Pad", size=crop_size[::-1], pad_val=dict(img=0, seg=255)),
+    dict(type="RandomFlip", prob=0.5),
+]
+load = [dict(type="LoadImage"), dict(type="LoadSegMask", num_classes=num_classes)]
+pack = [dict(type="PackSemiInputs")]
+views = dict(type="MultiView", views=dict(weak=[], strong=_base_.colour))
+train_dataloader = dict(
+    dataset=dict(dataset, ann_file="labeled.txt", pipeline=[*load, *weak_geometry, *_base_.colour, *pack])
+)
+unlabeled_dataset = dict(
+    _delete_=True,
+    type="UnlabeledDataset",
+    source="unlabeled",
+    data_root=data_root,
+    metainfo=metainfo,
+    pipeline=[load[0], *weak_geometry, views, *pack],
+)
+val_dataloader = dict(dataset=dict(dataset, ann_file="val.txt", pipeline=[*load, *pack]))
+test_dataloader = val_dataloader
+model = dict(
+    neck=dict(num_classes=num_classes, memory_size=(crop_size[0] // 32 + 1, crop_size[1] // 32 + 1)),
+    decode_head=dict(num_classes=num_classes),
+)
+train_cfg = dict(
+    unlabeled_dataloader=dict(dataset=unlabeled_dataset),
+    max_iters=max_iters,
+    val_interval=max_iters // 10,
+    burn_in_iters=max_iters // 4,
+    ramp_up_iters=max_iters // 4,
+)
+param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=max_iters, by_epoch=False)]
+default_hooks = dict(checkpoint=dict(interval=max_iters // 10))

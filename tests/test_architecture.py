@@ -1,0 +1,49 @@
+"""The rooms of the package: who may import whom, and the size of a file."""
+
+import ast
+
+import pytest
+from builders import ROOT
+
+PACKAGE = ROOT / "mmseg_allspark"
+# utils <- models <- methods <- engine, datasets and visualization beside them; engine checks data sets at the start
+ALLOWED = dict(
+    utils={"utils"},
+    models={"utils", "models"},
+    methods={"utils", "models", "methods"},
+    engine={"utils", "models", "methods", "datasets", "engine"},
+    datasets={"utils", "datasets"},
+    visualization={"utils", "visualization"},
+    convert={"utils", "convert"},
+)
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE and ".mim" not in path.parts)
+
+
+def imported_modules(path):
+    """Absolute names of the modules that a file imports."""
+    own = ("mmseg_allspark", *path.relative_to(PACKAGE).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = own[: len(own) - node.level + 1] if node.level else ()
+            yield ".".join((*base, node.module or "")).rstrip(".")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    room = path.relative_to(PACKAGE).parts[0]
+    rooms = {name.split(".")[1] for name in imported_modules(path) if name.startswith("mmseg_allspark.")}
+    assert rooms <= ALLOWED[room]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_files_and_functions_are_short_and_nobody_prints(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 50, node.name
+        if isinstance(node, ast.Call):
+            assert getattr(node.func, "id", None) != "print"
+        assert not isinstance(node, ast.Assert), f"line {node.lineno}: raise an exception that names value and remedy"

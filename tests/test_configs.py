@@ -1,0 +1,233 @@
+"""Every config that a user can start: it can be read, all it names is registered, and its numbers fit together."""
+
+import inspect
+from functools import lru_cache
+
+import pytest
+import torch
+from builders import ROOT
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmseg.registry import (
+    DATA_SAMPLERS,
+    DATASETS,
+    HOOKS,
+    LOOPS,
+    METRICS,
+    MODELS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    TRANSFORMS,
+    VISUALIZERS,
+)
+
+from mmseg_allspark.engine import PseudoLabelLoop
+from mmseg_allspark.models import AllSparkNeck
+
+CONFIGS = sorted(
+    path for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.relative_to(ROOT / "configs").parts
+)
+NAMES = [str(path.relative_to(ROOT / "configs")) for path in CONFIGS]
+
+
+@lru_cache
+def read(name):
+    return Config.fromfile(ROOT / "configs" / name)
+
+
+def without_weights(cfg):
+    """The same config without files to load, without SyncBN, and one block deep where it is a large transformer."""
+    if isinstance(cfg, dict):
+        norm = {"type": "BN"} if cfg.get("type") == "SyncBN" else {}
+        kept = {
+            key: without_weights(value)
+            for key, value in cfg.items()
+            if key != "pretrained" and not (key == "init_cfg" and value and "checkpoint" in value)
+        }
+        return kept | norm
+    return [without_weights(value) for value in cfg] if isinstance(cfg, (list, tuple)) else cfg
+
+
+def model_dict(name):
+    model = without_weights(read(name).model.to_dict())
+    if model["backbone"]["type"].endswith("MixVisionTransformer"):
+        model["backbone"]["num_layers"] = [1, 1, 1, 1]
+    return model
+
+
+@lru_cache
+def build(name):
+    return MODELS.build(Config(model_dict(name))._cfg_dict)
+
+
+def loaders(cfg):
+    """All loaders by key."""
+    found = {key: cfg[key] for key in ("train_dataloader", "val_dataloader", "test_dataloader") if cfg.get(key)}
+    if "unlabeled_dataloader" in cfg.train_cfg:
+        found["train_cfg.unlabeled_dataloader"] = cfg.train_cfg.unlabeled_dataloader
+    return found
+
+
+def leaf_datasets(dataset):
+    """Datasets inside wrappers."""
+    if "dataset" in dataset:
+        return leaf_datasets(dataset["dataset"])
+    return [leaf for part in dataset.get("datasets", []) for leaf in leaf_datasets(part)] or [dataset]
+
+
+def crops(dataset):
+    """Crop sizes (h, w) of a pipeline."""
+    sizes = [step["crop_size"] for step in dataset["pipeline"] if step["type"] == "RandomCrop"]
+    return {(size, size) if isinstance(size, int) else tuple(size) for size in sizes}
+
+
+@lru_cache
+def feature_size(name, crop, level):
+    """Size of a backbone level at the crop, by running it."""
+    with torch.no_grad():
+        return tuple(build(name).eval().backbone(torch.zeros(1, 3, *crop))[level].shape[1:])
+
+
+def test_there_are_configs():
+    assert len(NAMES) >= 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_header_and_imports(name):
+    assert (ROOT / "configs" / name).read_text().startswith("# ")
+    assert "mmseg_allspark" in read(name).custom_imports["imports"]
+    assert read(name).default_scope == "mmseg"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_model_builds_and_its_numbers_fit_together(name):
+    model = build(name)
+    neck = model.neck if model.with_neck else None
+    if not isinstance(neck, AllSparkNeck):
+        assert not name.startswith("allspark/")
+        return
+    assert neck.num_classes == model.decode_head.num_classes
+    cfg = read(name)
+    (unlabeled,) = leaf_datasets(cfg.train_cfg.unlabeled_dataloader.dataset)
+    (labeled,) = leaf_datasets(cfg.train_dataloader.dataset)
+    assert crops(unlabeled) == crops(labeled)
+    for crop in crops(unlabeled):
+        channels, *size = feature_size(name, crop, neck.in_index)
+        assert channels == neck.in_channels
+        if neck.memory is not None:
+            assert tuple(size) == neck.memory.size
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_data_have_the_classes_of_the_head(name):
+    cfg = read(name)
+    for key, loader in loaders(cfg).items():
+        for dataset in leaf_datasets(loader.dataset):
+            kind = DATASETS.get(dataset["type"])
+            assert kind is not None, f"{key}: {dataset['type']}"
+            known = dataset.get("metainfo", {}).get("classes") or kind.METAINFO.get("classes")
+            if known is not None:
+                assert len(known) == cfg.model.decode_head.num_classes, key
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_pipelines_build(name):
+    for loader in loaders(read(name)).values():
+        for dataset in leaf_datasets(loader.dataset):
+            assert [TRANSFORMS.build(step) for step in dataset["pipeline"]]
+        assert DATA_SAMPLERS.get(loader.sampler.type) is not None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_views_exist(name):
+    cfg = read(name)
+    if "unlabeled_dataloader" not in cfg.train_cfg:
+        return
+    views = {"weak"}
+    for step in leaf_datasets(cfg.train_cfg.unlabeled_dataloader.dataset)[0]["pipeline"]:
+        views |= set(step.get("views", ()))
+    assert cfg.model.get("unlabeled_view", "weak") in views
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_everything_that_runs_is_registered(name):
+    cfg = read(name)
+    loop = LOOPS.get(cfg.train_cfg.type)
+    known = set(inspect.signature(loop).parameters) | {"type"}
+    assert set(cfg.train_cfg) <= known, "train_cfg has keys that nobody reads"
+    if loop is PseudoLabelLoop:
+        assert cfg.model.type == "SemiSegmentor"
+    hooks = [hook for hook in cfg.default_hooks.values() if hook] + list(cfg.get("custom_hooks", []))
+    for registry, parts in (
+        (HOOKS, hooks),
+        (LOOPS, [cfg.val_cfg, cfg.test_cfg]),
+        (PARAM_SCHEDULERS, cfg.param_scheduler),
+        (METRICS, [cfg.val_evaluator, cfg.test_evaluator]),
+        (VISUALIZERS, [cfg.visualizer]),
+        (OPTIM_WRAPPERS, [cfg.optim_wrapper]),
+        (OPTIMIZERS, [cfg.optim_wrapper.optimizer]),
+    ):
+        for part in parts:
+            assert registry.get(part["type"]) is not None, part["type"]
+    kinds = [hook["type"] for hook in hooks]
+    assert ("EMAHook" in kinds) >= (cfg.train_cfg.get("pseudo_labels_from") == "ema")
+    neck = cfg.model.get("neck") or {}
+    has_memory = neck.get("type") == "AllSparkNeck" and neck.get("memory", True)
+    assert ("SemanticMemoryHook" in kinds) == has_memory
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_optimizer_takes_every_parameter_at_the_right_rate(name):
+    cfg, model = read(name), build(name)
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper.copy())
+    rates = {id(p): group["lr"] for group in wrapper.param_groups for p in group["params"]}
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    assert {id(p) for p in trained.values()} <= set(rates)
+    if "camvid" in name or "voc" in name:  # ten times outside the backbone, as the release
+        for parameter_name, parameter in trained.items():
+            multiplier = rates[id(parameter)] / cfg.optim_wrapper.optimizer.lr
+            assert multiplier == pytest.approx(1 if parameter_name.startswith("backbone.") else 10), parameter_name
+
+
+RELEASE = dict(
+    camvid=dict(crop=(257, 257), epochs=None, classes=11, momentum=0.9, batch=(2, 2)),
+    voc=dict(crop=(513, 513), epochs=80, classes=21, momentum=0.9, batch=(2, 2)),
+)
+
+
+@pytest.mark.parametrize("data", RELEASE)
+def test_paper_configs_are_plain_and_have_the_settings_of_the_release(data):
+    name = dict(camvid="allspark/segformer_b0_camvid_1-16.py", voc="allspark/segformer_b5_voc_1-8.py")[data]
+    cfg, expected = read(name), RELEASE[data]
+    off = ("confidence", "alignment", "cutmix", "sup_weight", "unsup_weight", "unlabeled_view")
+    assert not set(off) & set(cfg.model)
+    assert not {"burn_in_iters", "ramp_up_iters", "pseudo_labels_from"} & set(cfg.train_cfg)
+    assert cfg.model.decode_head.num_classes == expected["classes"]
+    assert crops(cfg.train_dataloader.dataset) == {expected["crop"]}
+    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.unlabeled_dataloader.batch_size) == expected["batch"]
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == ("SGD", 0.001, 0.9, 1e-4)
+    assert cfg.param_scheduler[0].power == 0.9
+    assert cfg.train_cfg.get("max_epochs") == expected["epochs"]
+    assert cfg.model.pseudo_label_keys == "batch"
+    assert build(name).neck.memory.sync == "rank0"
+    hook = next(hook for hook in cfg.custom_hooks if hook.type == "SemanticMemoryHook")
+    warmup = dict(camvid=dict(warmup_iters=75), voc=dict(warmup_epochs=5))[data]
+    assert {key: hook[key] for key in hook if key != "type"} == warmup
+
+
+def test_ablation_rows_differ_from_the_whole_in_one_option_each():
+    whole = read("allspark/segformer_b5_voc_1-8.py").model.neck
+    without_grouping = read("allspark/segformer_b5_voc_1-8_memory.py").model.neck
+    cross_attention = read("allspark/segformer_b5_voc_1-8_cross-attention.py").model.neck
+    assert dict(without_grouping) == dict(whole, grouping=False)
+    assert dict(cross_attention) == dict(whole, memory=False, memory_size=None)
+    baseline = read("pseudo_label/segformer_b5_voc_1-8.py").model
+    assert baseline.get("neck") is None
+    assert baseline.type == "SemiSegmentor"
+
+
+def test_zoo_config_needs_at_most_15_lines():
+    lines = (ROOT / "configs/allspark/upernet_swin-t_zoo.py").read_text().splitlines()
+    assert len([line for line in lines if line and not line.startswith("#")]) <= 15
