@@ -78,6 +78,7 @@ def watch(runs: list[Run]) -> None:
         RuntimeError: If a run fails; the end of its log is part of the message.
     """
     start = last = time.monotonic()
+    first: dict[str, tuple[float, int]] = {}  # when each run was first seen to have done some steps, and how many
     while any(run.process.poll() is None for run in runs):
         time.sleep(POLL_SECONDS)
         for run in runs:
@@ -88,11 +89,23 @@ def watch(runs: list[Run]) -> None:
         if now - last < REPORT_SECONDS:
             continue
         last = now
-        shares = [run.step() / run.steps for run in runs]
-        left = max((now - start) * (1 - share) / share if share else 0 for share in shares)
-        parts = [f"{run.name} {run.step()}/{run.steps}" for run in runs]
-        remaining = f"about {left / 60:.1f} min left" if all(shares) else "starting"
-        print(f"[{now - start:4.0f} s] {', '.join(parts)} - {remaining}")
+        steps = {run.name: run.step() for run in runs}
+        for run in runs:
+            if steps[run.name]:
+                first.setdefault(run.name, (now, steps[run.name]))
+        parts = [f"{run.name} {steps[run.name]}/{run.steps}" for run in runs]
+        print(f"[{now - start:4.0f} s] {', '.join(parts)} - {remaining(runs, steps, first, now)}")
+
+
+def remaining(runs: list[Run], steps: dict[str, int], first: dict[str, tuple[float, int]], now: float) -> str:
+    """Say how long the slowest run will still take, at its speed since its first steps."""
+    left = 0.0
+    for run in runs:
+        since, done = first.get(run.name, (now, 0))
+        if steps[run.name] == done:
+            return "measuring the speed ..."
+        left = max(left, (now - since) / (steps[run.name] - done) * (run.steps - steps[run.name]))
+    return f"about {left / 60:.1f} min left"
 
 
 def picture(runs: list[Run], data_root: Path, path: Path) -> None:
@@ -142,9 +155,7 @@ def main() -> None:
     subprocess.run([*map(str, prepare)], check=True)
     stamp = time.strftime("%Y%m%d_%H%M%S")
     work_dir = args.work_dir.resolve() / f"{stamp}_seed{args.seed}"
-    runs = [
-        Run(name, ROOT / config, work_dir / Path(config).parts[1], args.steps) for name, config in CONFIGS.items()
-    ]
+    runs = [Run(name, ROOT / config, work_dir / Path(config).parts[1], args.steps) for name, config in CONFIGS.items()]
     threads = max(1, (os.cpu_count() or 2) // len(runs))
     print(f"Training {' and '.join(run.name for run in runs)} at the same time, {threads} thread(s) each ...")
     try:
