@@ -41,6 +41,7 @@ class Run:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         self.log = self.work_dir / "train.log"
         options = [f"randomness.seed={seed}", f"train_cfg.max_iters={self.steps}"]
+        options += [f"param_scheduler.1.end={self.steps}"]  # the poly decay ends with the training
         loaders = ["train_dataloader", "val_dataloader", "test_dataloader"]
         loaders += ["train_cfg.unlabeled_dataloader"] if "allspark" in self.config.parts else []
         options += [f"{loader}.dataset.data_root={data_root}" for loader in loaders]

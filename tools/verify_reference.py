@@ -115,7 +115,8 @@ def neck_config(weights: dict[str, Tensor]) -> dict:
 def build_model(weights: dict[str, Tensor], loss: dict) -> nn.Module:
     """Build the model that has the converted weights and load them; their shapes give its sizes."""
     widths = [len(weights[f"backbone.layers.{stage}.2.weight"]) for stage in range(4)]
-    blocks = {tuple(map(int, n.split(".")[2:5:2])) for n in weights if ".norm1.weight" in n and n.startswith("backbone")}
+    first_norms = [name for name in weights if name.startswith("backbone") and ".norm1.weight" in name]
+    blocks = {tuple(map(int, name.split(".")[2:5:2])) for name in first_norms}
     channels, _ = weights["decode_head.fusion_conv.conv.weight"].shape[:2]
     reductions = [weights.get(f"backbone.layers.{stage}.1.0.attn.sr.weight") for stage in range(4)]
     model = MODELS.build(

@@ -1,13 +1,17 @@
 # Your own data: a few images with masks, a folder of images without, SegFormer MiT-B0, one GPU.
 #
 #   data/own/images/<id>.jpg  data/own/masks/<id>.png   masks hold class numbers 0 ... K-1, 255 = ignore
+#                             (a 0/255 mask of a binary task has to be turned into 0/1 first)
 #   data/own/labeled.txt      data/own/val.txt          one <id> a line; no id in both
 #   data/own/unlabeled/       any images, any folders inside; or a glob, or a list (see UnlabeledDataset)
 #
-# Edit the three variables below, then: python tools/train.py configs/allspark/segformer_b0_own-data.py
+# Edit the four variables below, then: python tools/train.py configs/allspark/segformer_b0_own-data.py
+# The backbone's ImageNet weights are downloaded; without a network give a file (or None) as
+# --cfg-options model.backbone.init_cfg.checkpoint=FILE
 _base_ = "segformer_b0_camvid_1-16_robust.py"
 data_root = "data/own"
 classes = ("background", "object")
+img_suffix = ".jpg"
 max_iters = 10000
 
 crop_size = (257, 257)  # (h, w)
@@ -17,6 +21,7 @@ dataset = dict(
     _delete_=True,
     type="BaseSegDataset",
     data_root=data_root,
+    img_suffix=img_suffix,
     data_prefix=dict(img_path="images", seg_map_path="masks"),
     metainfo=metainfo,
 )

@@ -5,10 +5,10 @@ _base_ = __import__("mmseg").__path__[0] + (
 )
 custom_imports = dict(imports=["mmseg_allspark"])
 model = dict(type="SemiSegmentor", neck=dict(type="AllSparkNeck", in_channels=768, num_classes=150, memory_size=16))
-skipped = ("LoadAnnotations", "PhotoMetricDistortion")  # there are no masks; labels come from the weak view
-steps = [dict(step) for step in _base_.train_pipeline if step["type"] not in skipped]
-steps[2].update(cat_max_ratio=1.0)  # RandomCrop must not look at a mask
-unlabeled = dict(type="UnlabeledDataset", source="data/unlabeled", pipeline=steps)
-loader = dict(batch_size=2, num_workers=4, sampler=dict(type="InfiniteSampler"), dataset=unlabeled)
+# no masks there, so none is loaded and no crop is chosen by one; labels come from the image without colour changes
+kept = [step for step in _base_.train_pipeline if step["type"] not in ("LoadAnnotations", "PhotoMetricDistortion")]
+pipeline = [dict(step, cat_max_ratio=1.0) if step["type"] == "RandomCrop" else step for step in kept]
+dataset = dict(type="UnlabeledDataset", source="data/unlabeled", pipeline=pipeline)
+loader = dict(batch_size=2, num_workers=4, sampler=dict(type="DefaultSampler"), dataset=dataset)
 train_cfg = dict(type="PseudoLabelLoop", unlabeled_dataloader=loader, max_iters=160000, val_interval=16000)
-custom_hooks = [dict(type="SemanticMemoryHook", warmup_iters=8000)]
+custom_hooks = [dict(type="SemanticMemoryHook", warmup_iters=8000), dict(type="PseudoLabelStatisticsHook")]

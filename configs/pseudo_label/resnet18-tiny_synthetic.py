@@ -6,6 +6,7 @@ model = dict(
     unsup_weight=1.0,
     unlabeled_view="strong",
     confidence=dict(type="ConfidenceThreshold", threshold=0.7, per="pixel"),
+    alignment=dict(),
     cutmix=dict(prob=1.0),
 )
 _base_.unlabeled_dataloader.dataset.pipeline = _base_.strong_unlabeled_pipeline

@@ -22,15 +22,15 @@ class SampleFiles(NamedTuple):
     mask: str | None
 
 
-def _leaves(dataset: Any) -> Iterator[Any]:
-    """The datasets inside ConcatDataset, RepeatDataset and the like."""
+def iter_leaves(dataset: Any) -> Iterator[Any]:
+    """Yield the datasets inside ConcatDataset, RepeatDataset and the like."""
     if hasattr(dataset, "datasets"):
         for part in dataset.datasets:
-            yield from _leaves(part)
+            yield from iter_leaves(part)
     elif hasattr(dataset, "get_data_info") and hasattr(dataset, "pipeline"):
         yield dataset
     elif hasattr(dataset, "dataset"):
-        yield from _leaves(dataset.dataset)
+        yield from iter_leaves(dataset.dataset)
     elif hasattr(dataset, "get_data_info"):
         yield dataset
     else:
@@ -49,7 +49,7 @@ def list_files(dataset: Any) -> list[SampleFiles]:
         One entry a sample; the mask is None where the dataset names none.
     """
     files = []
-    for leaf in _leaves(dataset):
+    for leaf in iter_leaves(dataset):
         if hasattr(leaf, "full_init"):
             leaf.full_init()
         for index in range(len(leaf)):
@@ -183,6 +183,6 @@ def check_splits(
         if name in files and "validation" in files:
             _check_apart((name, "validation"), files[name], files["validation"], leak)
     if "unlabeled" in files and not allow_overlap:
-        again = "Take them off the unlabeled list, or allow it with allow_overlap=True."
+        again = "Take them off the unlabeled list, or allow it with train_cfg.allow_overlap=True."
         _check_apart(("labeled", "unlabeled"), files["labeled"], files["unlabeled"], again)
     return {name: len(entries) for name, entries in files.items()}

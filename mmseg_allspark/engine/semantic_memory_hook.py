@@ -46,6 +46,7 @@ class SemanticMemoryHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Find the memory and say how it will be used."""
         memory = find_memory(runner)
+        self._last_enqueued = memory.enqueued.clone()  # after a resume, what was written before is old news
         unit = f"{self.warmup_epochs} epochs" if self.warmup_epochs else f"{self.warmup_iters} iterations"
         runner.logger.info(
             f"Semantic memory: {memory.num_classes} classes x {memory.num_slots} channels of {memory.size[0]}x"
@@ -68,10 +69,9 @@ class SemanticMemoryHook(Hook):
             return
         memory = find_memory(runner)
         enqueued = memory.enqueued.clone()
-        before = self._last_enqueued if self._last_enqueued is not None else torch.zeros_like(enqueued)
+        new = (enqueued - self._last_enqueued).tolist()
         self._last_enqueued = enqueued
         fill = memory.fill_level().tolist()
-        new = (enqueued - before).tolist()
         names = (runner.visualizer.dataset_meta or {}).get("classes")
         runner.logger.info(
             f"Semantic memory: fill {sum(fill) / len(fill):.3f} (least {min(fill):.3f}), "

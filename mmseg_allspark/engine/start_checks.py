@@ -2,11 +2,16 @@
 
 from typing import TYPE_CHECKING
 
+from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.datasets.transforms import LoadAnnotations
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmseg_allspark.datasets.checks import check_splits
+from mmseg_allspark.datasets.checks import check_splits, iter_leaves
+from mmseg_allspark.engine.semantic_memory_hook import SemanticMemoryHook
+from mmseg_allspark.models import SemanticMemory
 
 if TYPE_CHECKING:
     from mmseg_allspark.engine.pseudo_label_loop import PseudoLabelLoop
@@ -20,7 +25,8 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
 
     Raises:
         ValueError: If labeled, unlabeled and validation images overlap, if a data set's number of classes is not
-            the model's, if a method is missing, or if EMA labels are asked for without an ``EMAHook``.
+            the model's, if a method or a hook is missing, if EMA labels are asked for without an ``EMAHook``, or if
+            masks would choose the crops of unlabeled images.
         FileNotFoundError: If image or mask files are missing.
     """
     model = loop.runner.model
@@ -33,7 +39,9 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     if val_loop is not None:
         loaders["val_dataloader"] = val_loop.dataloader
     _check_model(model, loaders)
-    loop.find_labeler(model)
+    _check_memory_hook(model, loop.runner)
+    _check_crop(loop.dataloader)
+    _log_roles(loop, model)
     check_splits(
         loop.labeled_dataloader.dataset,
         loop.dataloader.dataset,
@@ -56,3 +64,39 @@ def _check_model(model: nn.Module, loaders: dict[str, DataLoader]) -> None:
                 f"{key} has {len(classes)} classes but model.decode_head.num_classes={model.num_classes}; set "
                 "the head's (and the neck's) num_classes to the data set's."
             )
+
+
+def _check_memory_hook(model: nn.Module, runner: Runner) -> None:
+    """Raise if the model has a memory that nobody warms up: a child config's ``custom_hooks`` replaces the list."""
+    memories = [module for module in model.modules() if isinstance(module, SemanticMemory)]
+    if memories and not any(isinstance(hook, SemanticMemoryHook) for hook in runner.hooks):
+        raise ValueError(
+            "The model has a semantic memory but custom_hooks has no SemanticMemoryHook: labeled images would attend "
+            "to random rows from the first step. Add dict(type='SemanticMemoryHook', warmup_iters=...) (0 to read "
+            "the memory at once)."
+        )
+
+
+def _check_crop(unlabeled: DataLoader) -> None:
+    """Raise if ground truth would choose the crops of unlabeled images, or is looked for where there is none."""
+    for leaf in iter_leaves(unlabeled.dataset):
+        for step in getattr(leaf.pipeline, "transforms", ()):
+            ratio = getattr(step, "cat_max_ratio", 1.0)
+            if ratio < 1.0:
+                raise ValueError(
+                    f"The unlabeled pipeline has {type(step).__name__}(cat_max_ratio={ratio}), which looks at masks to "
+                    "choose a crop: set cat_max_ratio=1.0 there (train_cfg.unlabeled_dataloader.dataset.pipeline)."
+                )
+            if type(step) is LoadAnnotations:
+                raise ValueError(
+                    "The unlabeled pipeline has LoadAnnotations, which needs a mask for every image: remove it, or "
+                    "use LoadSegMask(optional=True) for the agreement statistic."
+                )
+
+
+def _log_roles(loop: "PseudoLabelLoop", model: nn.Module) -> None:
+    """Say which model labels, is validated and is saved."""
+    labeler = "the model" if loop.find_labeler(model) is model and loop.pseudo_labels_from == "model" else "its EMA"
+    ema = any(isinstance(hook, EMAHook) for hook in loop.runner.hooks)
+    evaluated = "its EMA (EMAHook)" if ema else "the model"
+    loop.runner.logger.info(f"Pseudo labels come from {labeler}; validated and saved for use: {evaluated}.")

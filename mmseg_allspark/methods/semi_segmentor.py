@@ -15,7 +15,8 @@ from mmseg_allspark.methods.cutmix import CutMix
 from mmseg_allspark.methods.pseudo_label import PseudoLabel
 from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor
 from mmseg_allspark.models import AllSparkNeck
-from mmseg_allspark.utils.checks import check_range
+from mmseg_allspark.models.necks.allspark_neck import INFERENCE_KEYS
+from mmseg_allspark.utils.checks import check_choice, check_range
 
 SamplesByPart = dict[str, list[SegDataSample]]
 
@@ -65,6 +66,8 @@ class SemiSegmentor(EncoderDecoder):
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
         check_range("model.sup_weight", sup_weight, 0.0, float("inf"))
         check_range("model.unsup_weight", unsup_weight, 0.0, float("inf"))
+        if pseudo_label_keys is not None:
+            check_choice("model.pseudo_label_keys", pseudo_label_keys, INFERENCE_KEYS)
         self.sup_weight, self.unsup_weight = sup_weight, unsup_weight
         self.unlabeled_view, self.pseudo_label_keys = unlabeled_view, pseudo_label_keys
         self.confidence = self._build_per_class(confidence)
@@ -148,13 +151,11 @@ class SemiSegmentor(EncoderDecoder):
 
         Raises:
             KeyError: If the configured view is not in ``inputs``.
+            ValueError: If labeled and unlabeled crops differ in size.
+            TypeError: If the decode head gives more than one tensor.
         """
         labeled = inputs["labeled"]
-        if self.unlabeled_view not in inputs:
-            raise KeyError(
-                f"model.unlabeled_view={self.unlabeled_view!r}, but the unlabeled data give the views "
-                f"{sorted(set(inputs) - {'labeled'})}; add the view to the pipeline's MultiView."
-            )
+        self._check_inputs(inputs)
         self._update_running(data_samples["labeled"], pseudo_logits)
         images, pseudo = self.mix_unlabeled(inputs[self.unlabeled_view], self.make_pseudo_label(pseudo_logits))
         feats = self.extract_feat(
@@ -163,7 +164,7 @@ class SemiSegmentor(EncoderDecoder):
             pseudo_logits=pseudo.logits,
             use_memory=use_memory,
         )
-        logits = self.decode_head(feats)
+        logits = self._decode(feats)
         losses = self.sup_losses(feats, logits[: len(labeled)], data_samples["labeled"])
         losses.update(self.unsup_losses(logits[len(labeled) :], pseudo, unsup_scale))
         return losses
@@ -182,7 +183,7 @@ class SemiSegmentor(EncoderDecoder):
         self.eval()
         images = inputs["weak"]
         feats = self.extract_feat(images, inference_keys=self.pseudo_label_keys)
-        logits = self._upsample(self.decode_head(feats), images.shape[2:])
+        logits = self._upsample(self._decode(feats), images.shape[2:])
         self.train(training)
         return logits
 
@@ -239,6 +240,31 @@ class SemiSegmentor(EncoderDecoder):
         pixel_loss = F.cross_entropy(logits, pseudo.label, reduction="none")
         loss = (pixel_loss * pseudo.weight).mean()
         return {"unsup.decode.loss_ce": loss * (self.unsup_weight * unsup_scale)}
+
+    def _check_inputs(self, inputs: dict[str, Tensor]) -> None:
+        """Raise unless the configured view is there and has the size of the labeled crops."""
+        if self.unlabeled_view not in inputs:
+            raise KeyError(
+                f"model.unlabeled_view={self.unlabeled_view!r}, but the unlabeled data give the views "
+                f"{sorted(set(inputs) - {'labeled'})}; add the view to the pipeline's MultiView and pack with "
+                "PackSemiInputs."
+            )
+        sizes = [tuple(inputs[name].shape[2:]) for name in ("labeled", self.unlabeled_view)]
+        if sizes[0] != sizes[1]:
+            raise ValueError(
+                f"Labeled crops are {sizes[0]}, unlabeled ones {sizes[1]}: give the pipelines of train_dataloader and "
+                "train_cfg.unlabeled_dataloader one crop size."
+            )
+
+    def _decode(self, feats: list[Tensor]) -> Tensor:
+        """Logits (B, K, h, w) of the decode head."""
+        logits = self.decode_head(feats)
+        if not isinstance(logits, Tensor):
+            raise TypeError(
+                f"model.decode_head.type={type(self.decode_head).__name__} gives a {type(logits).__name__} and not one "
+                "map of logits; SemiSegmentor needs a head such as SegformerHead, UPerHead, ASPPHead or FCNHead."
+            )
+        return logits
 
     def _upsample(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
         return resize(logits, size=size, mode="bilinear", align_corners=self.align_corners, warning=False)

@@ -28,9 +28,9 @@ def channel_attention(
         key: (..., n, N), broadcastable with ``query`` in the leading axes.
         value: (..., n, N), like ``key``.
         dropout: Probability with which attention weights are dropped. Default 0.
-        implementation: ``'exact'`` never forms the m x n map for psi and leaves softmax to
-            :func:`torch.nn.functional.scaled_dot_product_attention`; ``'plain'`` follows the formula.
-            Both give the same numbers.
+        implementation: ``'exact'`` needs no m x n map for psi and leaves softmax to
+            :func:`torch.nn.functional.scaled_dot_product_attention`, which may form it (on the CPU it does with
+            dropout); ``'plain'`` follows the formula. Both give the same numbers.
 
     Returns:
         (..., m, N).
@@ -78,10 +78,23 @@ def _token_moments(channels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _ChannelAttention(BaseModule):
-    """Bias-free projections E -> E*h shared by both branches, and the projection back E*h -> E."""
+    """Bias-free projections E -> E*h and back, common to both branches.
+
+    Args:
+        channels: Embedding channels E.
+        num_heads: Width factor h: E*h query channels. Default 2.
+        attn_drop: Dropout of the attention weights. Default 0.1.
+        proj_drop: Dropout of the output. Default 0.1.
+        implementation: See :func:`channel_attention`. Default ``'exact'``.
+    """
 
     def __init__(
-        self, channels: int, num_heads: int, attn_drop: float, proj_drop: float, implementation: str
+        self,
+        channels: int,
+        num_heads: int = 2,
+        attn_drop: float = 0.1,
+        proj_drop: float = 0.1,
+        implementation: str = "exact",
     ) -> None:
         super().__init__()
         check_positive_int("num_heads", num_heads)
@@ -103,25 +116,7 @@ class _ChannelAttention(BaseModule):
 
 
 class ChannelSelfAttention(_ChannelAttention):
-    """Multi-head self-attention over the channels of each image (unlabeled branch).
-
-    Args:
-        channels: Embedding channels E.
-        num_heads: Heads h, each E channels wide. Default 2.
-        attn_drop: Dropout of the attention weights. Default 0.1.
-        proj_drop: Dropout of the output. Default 0.1.
-        implementation: See :func:`channel_attention`. Default ``'exact'``.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        num_heads: int = 2,
-        attn_drop: float = 0.1,
-        proj_drop: float = 0.1,
-        implementation: str = "exact",
-    ) -> None:
-        super().__init__(channels, num_heads, attn_drop, proj_drop, implementation)
+    """Multi-head self-attention over the channels of each image (unlabeled branch)."""
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Attend within each image.
@@ -143,25 +138,7 @@ class ChannelSelfAttention(_ChannelAttention):
 
 
 class ChannelCrossAttention(_ChannelAttention):
-    """Attention of each image's channels over a given set of channels, as one wide head (labeled branch).
-
-    Args:
-        channels: Embedding channels E.
-        num_heads: Width factor h: E*h query channels. Default 2.
-        attn_drop: Dropout of the attention weights. Default 0.1.
-        proj_drop: Dropout of the output. Default 0.1.
-        implementation: See :func:`channel_attention`. Default ``'exact'``.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        num_heads: int = 2,
-        attn_drop: float = 0.1,
-        proj_drop: float = 0.1,
-        implementation: str = "exact",
-    ) -> None:
-        super().__init__(channels, num_heads, attn_drop, proj_drop, implementation)
+    """Attention of each image's channels over a given set of channels, as one wide head (labeled branch)."""
 
     def forward(self, tokens: Tensor, sources: Tensor, *, shared: bool) -> Tensor:
         """Attend to the channels of ``sources``.

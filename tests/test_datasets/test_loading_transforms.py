@@ -146,7 +146,7 @@ def test_optional_mask_that_exists_is_checked(tmp_path, save_mask):
 
 def test_no_mask_path(tmp_path):
     with pytest.raises(DataFileError, match="optional=True"):
-        LoadSegMask()(dict(img_path="x.jpg"))
+        LoadSegMask()(dict(img_path="x.jpg", seg_fields=[]))
 
 
 @pytest.mark.parametrize("label_map", [None, {0: 1, 1: 0, 2: 255, 3: 2}])
@@ -164,3 +164,8 @@ def test_reduce_zero_label_contradiction(tmp_path, save_mask):
         loader = LoadSegMask(reduce_zero_label=True)
     with pytest.raises(ValueError, match="reduce_zero_label"):
         loader(_mask_sample(path, reduce_zero_label=False))
+
+
+def test_a_bare_image_passes_so_that_test_pipelines_serve_inference():
+    """mmseg's inference_model and MMSegInferencer keep transforms that are not named LoadAnnotations."""
+    assert "gt_seg_map" not in LoadSegMask()(dict(img_path="a.png", ori_shape=(4, 4)))

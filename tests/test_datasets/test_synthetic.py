@@ -132,9 +132,7 @@ def test_mmseg_reads_it(folder: Path) -> None:
 def test_missing_files_are_named(folder: Path, tmp_path: Path, missing: str) -> None:
     prefix = "nowhere" if missing == "image folder" else str(folder / "images")
     with pytest.raises(FileNotFoundError, match=f"synthetic {missing} .*tools/prepare/synthetic.py"):
-        synthetic.SyntheticDataset(
-            data_root=str(tmp_path), ann_file="labeled.txt", data_prefix=dict(img_path=prefix)
-        )
+        synthetic.SyntheticDataset(data_root=str(tmp_path), ann_file="labeled.txt", data_prefix=dict(img_path=prefix))
 
 
 def test_second_call_changes_nothing(folder: Path) -> None:

@@ -54,8 +54,7 @@ def summarize(out: Path) -> None:
         text = f"{name}: {len(ids)} images"
         if ids and name != "unlabeled":
             counts = sum(
-                np.bincount(np.array(Image.open(out / "masks" / f"{i}.png")).ravel(), minlength=256)
-                for i in ids
+                np.bincount(np.array(Image.open(out / "masks" / f"{i}.png")).ravel(), minlength=256) for i in ids
             )
             shares = counts[: len(CLASSES)] / counts[: len(CLASSES)].sum()
             text += " (" + ", ".join(f"{c} {s:.1%}" for c, s in zip(CLASSES, shares, strict=True)) + ")"
@@ -72,9 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         0, or 1 after an error that has been explained on stderr.
     """
     default = SyntheticSpec()
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("data/synthetic"))
     parser.add_argument("--num-labeled", type=int, default=default.num_labeled, metavar="N")
     parser.add_argument("--num-unlabeled", type=int, default=default.num_unlabeled, metavar="N")

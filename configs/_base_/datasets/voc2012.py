@@ -2,6 +2,10 @@
 # is unlabeled. data_root holds JPEGImages, SegmentationClassAug, ImageSets and, as lists of ids,
 # splits/voc/<n>/{labeled,unlabeled}.txt for n = 92 ... 1464 (unlabeled = train_aug minus labeled).
 #
+# The published labeled lists are ids, one a line; from one of them, in data_root:
+#   mkdir -p splits/voc/183 && cp LIST splits/voc/183/labeled.txt
+#   grep -vxFf splits/voc/183/labeled.txt ImageSets/Segmentation/train_aug.txt > splits/voc/183/unlabeled.txt
+#
 # A concrete config takes the unlabeled loader into its loop, and chooses another split, like this:
 #   train_dataloader = dict(dataset=dict(ann_file='splits/voc/732/labeled.txt'))
 #   _base_.unlabeled_dataloader.dataset.ann_file = 'splits/voc/732/unlabeled.txt'

@@ -121,6 +121,8 @@ class LoadSegMask(LoadAnnotations):
             A mask that exists is checked as always. Default: False.
         **kwargs: As in ``LoadAnnotations`` (``reduce_zero_label``, ``backend_args``, ``imdecode_backend``).
 
+    A bare image (inference: no data set has given it ``seg_fields``) passes through unchanged.
+
     Required keys: ``seg_map_path`` (unless optional). Added keys: ``gt_seg_map`` (H, W) uint8.
     """
 
@@ -137,6 +139,8 @@ class LoadSegMask(LoadAnnotations):
         self.optional = optional
 
     def _load_seg_map(self, results: dict) -> None:
+        if "seg_fields" not in results:
+            return  # no data set made this sample: mmseg's inference API drops only its own LoadAnnotations
         path = results.get("seg_map_path")
         if self.optional and (path is None or not fileio.exists(path, backend_args=self.backend_args)):
             results.pop("seg_map_path", None)  # so that nobody later opens a file that is not there
