@@ -28,9 +28,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--out", metavar="DIR", help="folder to save predictions in, as PNG label maps")
     parser.add_argument("--show", action="store_true", help="show predictions in a window")
     parser.add_argument("--show-dir", metavar="DIR", help="folder to save painted predictions in")
-    parser.add_argument(
-        "--wait-time", type=float, default=2, help="seconds each window of --show stays (default: 2)"
-    )
+    parser.add_argument("--wait-time", type=float, default=2, help="seconds each window of --show stays (default: 2)")
     parser.add_argument("--tta", action="store_true", help="test-time augmentation (tta_model, tta_pipeline)")
     add_common_arguments(parser)
     args = parser.parse_args(argv)
@@ -46,9 +44,7 @@ def enable_drawing(cfg: Config, show: bool, show_dir: str | None, wait_time: flo
         KeyError: The config has no ``default_hooks.visualization`` or no ``visualizer``.
     """
     if "visualization" not in cfg.get("default_hooks", {}):
-        raise KeyError(
-            '--show and --show-dir need default_hooks.visualization=dict(type="SegVisualizationHook").'
-        )
+        raise KeyError('--show and --show-dir need default_hooks.visualization=dict(type="SegVisualizationHook").')
     hook = cfg.default_hooks.visualization
     hook.draw = True
     if show:
@@ -67,9 +63,7 @@ def enable_tta(cfg: Config) -> None:
     """
     missing = [key for key in ("tta_model", "tta_pipeline") if key not in cfg]
     if missing:
-        raise KeyError(
-            f"--tta needs {' and '.join(missing)} in the config; mmseg's dataset configs show both."
-        )
+        raise KeyError(f"--tta needs {' and '.join(missing)} in the config; mmseg's dataset configs show both.")
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model

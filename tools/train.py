@@ -40,9 +40,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="CHECKPOINT",
         help="go on from CHECKPOINT, or from the latest one in the work directory when none is named",
     )
-    parser.add_argument(
-        "--amp", action="store_true", help="train with automatic mixed precision (needs a GPU)"
-    )
+    parser.add_argument("--amp", action="store_true", help="train with automatic mixed precision (needs a GPU)")
     add_common_arguments(parser)
     args = parser.parse_args(argv)
     require_file(parser, args.config, "config")
@@ -79,9 +77,7 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         return
     latest = find_latest_checkpoint(cfg.work_dir)
     if latest is None:
-        print_log(
-            f"--resume: no checkpoint in {cfg.work_dir} yet, training starts from the beginning.", "current"
-        )
+        print_log(f"--resume: no checkpoint in {cfg.work_dir} yet, training starts from the beginning.", "current")
         cfg.resume = False
     elif not Path(latest).is_file():
         raise FileNotFoundError(

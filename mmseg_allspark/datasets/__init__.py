@@ -2,8 +2,8 @@
 
 from . import transforms
 from .camvid import CamVidDataset
-from .checks import check_splits
+from .checks import SplitError, check_splits
 from .synthetic import SyntheticDataset
 from .unlabeled import UnlabeledDataset
 
-__all__ = ["CamVidDataset", "SyntheticDataset", "UnlabeledDataset", "check_splits", "transforms"]
+__all__ = ["CamVidDataset", "SplitError", "SyntheticDataset", "UnlabeledDataset", "check_splits", "transforms"]

@@ -34,9 +34,7 @@ def iter_leaves(dataset: Any) -> Iterator[Any]:
     elif hasattr(dataset, "get_data_info"):
         yield dataset
     else:
-        raise TypeError(
-            f"{type(dataset).__name__} has no get_data_info: give a BaseSegDataset or a wrapper of such."
-        )
+        raise TypeError(f"{type(dataset).__name__} has no get_data_info: give a BaseSegDataset or a wrapper of such.")
 
 
 def list_files(dataset: Any) -> list[SampleFiles]:
@@ -125,9 +123,7 @@ def _check_present(name: str, what: str, paths: Sequence[str], keys: str) -> Non
 
 def _check_files(name: str, files: Sequence[SampleFiles], with_masks: bool) -> None:
     if not files:
-        raise SplitError(
-            f"The {name} data set is empty: check `ann_file`, `data_prefix` and `data_root` of it."
-        )
+        raise SplitError(f"The {name} data set is empty: check `ann_file`, `data_prefix` and `data_root` of it.")
     images = [entry.image for entry in files]
     _check_present(name, "image", images, "`data_root`, `data_prefix.img_path`, `img_suffix` and `ann_file`")
     if with_masks:
@@ -137,14 +133,10 @@ def _check_files(name: str, files: Sequence[SampleFiles], with_masks: bool) -> N
                 f"{len(files) - len(masks)} of {len(files)} samples of the {name} data name no mask: give "
                 f"`data_prefix.seg_map_path` of the {name} dataset."
             )
-        _check_present(
-            name, "mask", masks, "`data_root`, `data_prefix.seg_map_path`, `seg_map_suffix` and `ann_file`"
-        )
+        _check_present(name, "mask", masks, "`data_root`, `data_prefix.seg_map_path`, `seg_map_suffix` and `ann_file`")
 
 
-def _check_apart(
-    names: tuple[str, str], first: Sequence[SampleFiles], second: Sequence[SampleFiles], why: str
-) -> None:
+def _check_apart(names: tuple[str, str], first: Sequence[SampleFiles], second: Sequence[SampleFiles], why: str) -> None:
     pairs = find_overlap([entry.image for entry in first], [entry.image for entry in second])
     if pairs:
         shown = "; ".join(a if a == b else f"{a} = {b}" for a, b in pairs[:_NAMED])

@@ -128,9 +128,7 @@ def _read_entries(list_file: str) -> list[str]:
     if isinstance(content, dict):
         content = content.get("images", content.get("data_list"))
     if not isinstance(content, list):
-        raise ValueError(
-            f"{list_file} has to hold a list of paths, or a dict with one under 'images' or 'data_list'."
-        )
+        raise ValueError(f"{list_file} has to hold a list of paths, or a dict with one under 'images' or 'data_list'.")
     return [_entry_path(entry, list_file) for entry in content]
 
 

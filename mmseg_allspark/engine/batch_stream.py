@@ -28,9 +28,7 @@ class StreamBatchSampler(BatchSampler):
             which there are few). Default False.
     """
 
-    def __init__(
-        self, sampler: Sampler, batch_size: int, drop_last: bool = False, cycle: bool = False
-    ) -> None:
+    def __init__(self, sampler: Sampler, batch_size: int, drop_last: bool = False, cycle: bool = False) -> None:
         super().__init__(sampler, batch_size, drop_last)
         check_positive_int("batch_size", batch_size)
         self.cycle = cycle

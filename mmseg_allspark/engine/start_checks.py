@@ -25,7 +25,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
 
     Raises:
         ValueError: If labeled, unlabeled and validation images overlap, if a data set's number of classes is not
-            the model's, if a method or a hook is missing, if EMA labels are asked for without an ``EMAHook``, or if
+            the model's, if a method is missing, if EMA labels are asked for without an ``EMAHook``, or if
             masks would choose the crops of unlabeled images.
         FileNotFoundError: If image or mask files are missing.
     """
@@ -39,7 +39,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     if val_loop is not None:
         loaders["val_dataloader"] = val_loop.dataloader
     _check_model(model, loaders)
-    _check_memory_hook(model, loop.runner)
+    _warn_without_warm_up(model, loop.runner)
     _check_crop(loop.dataloader)
     _log_roles(loop, model)
     check_splits(
@@ -66,14 +66,13 @@ def _check_model(model: nn.Module, loaders: dict[str, DataLoader]) -> None:
             )
 
 
-def _check_memory_hook(model: nn.Module, runner: Runner) -> None:
-    """Raise if the model has a memory that nobody warms up: a child config's ``custom_hooks`` replaces the list."""
+def _warn_without_warm_up(model: nn.Module, runner: Runner) -> None:
+    """Warn if the model has a memory that nobody warms up: a child config's ``custom_hooks`` replaces the list."""
     memories = [module for module in model.modules() if isinstance(module, SemanticMemory)]
     if memories and not any(isinstance(hook, SemanticMemoryHook) for hook in runner.hooks):
-        raise ValueError(
-            "The model has a semantic memory but custom_hooks has no SemanticMemoryHook: labeled images would attend "
-            "to random rows from the first step. Add dict(type='SemanticMemoryHook', warmup_iters=...) (0 to read "
-            "the memory at once)."
+        runner.logger.warning(
+            "The model has a semantic memory but custom_hooks has no SemanticMemoryHook: there is no warm-up, labeled "
+            "images attend to random rows from the first step. Add dict(type='SemanticMemoryHook', warmup_iters=...)."
         )
 
 

@@ -44,9 +44,7 @@ class ConfidenceThreshold(BaseModule):
         ValueError: If a threshold is outside [0, 1] or there are not as many as classes.
     """
 
-    def __init__(
-        self, threshold: float | list[float], per: str = "pixel", num_classes: int | None = None
-    ) -> None:
+    def __init__(self, threshold: float | list[float], per: str = "pixel", num_classes: int | None = None) -> None:
         super().__init__()
         check_choice("confidence.per", per, ("pixel", "image"))
         values = [threshold] if isinstance(threshold, (int, float)) else list(threshold)
@@ -89,9 +87,7 @@ class ClassQuantileThreshold(BaseModule):
         ceiling: A class never needs more confidence than this. Default 0.95.
     """
 
-    def __init__(
-        self, num_classes: int, keep: float = 0.5, momentum: float = 0.05, ceiling: float = 0.95
-    ) -> None:
+    def __init__(self, num_classes: int, keep: float = 0.5, momentum: float = 0.05, ceiling: float = 0.95) -> None:
         super().__init__()
         check_range("confidence.keep", keep, 0.0, 1.0)
         check_range("confidence.momentum", momentum, 0.0, 1.0)

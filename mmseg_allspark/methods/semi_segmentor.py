@@ -221,17 +221,13 @@ class SemiSegmentor(EncoderDecoder):
             return feats
         return self.neck(feats, **neck_options) if self._has_allspark else self.neck(feats)
 
-    def sup_losses(
-        self, feats: list[Tensor], logits: Tensor, data_samples: list[SegDataSample]
-    ) -> dict[str, Tensor]:
+    def sup_losses(self, feats: list[Tensor], logits: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Losses of decode head (from its logits (B_l, K, h, w)) and auxiliary heads on the labeled images."""
         losses = add_prefix(self.decode_head.loss_by_feat(logits, data_samples), "decode")
         if self.with_auxiliary_head:
             labeled_feats = [level[: len(data_samples)] for level in feats]
             losses.update(self._auxiliary_head_forward_train(labeled_feats, data_samples))
-        weighted = {
-            name: value * self.sup_weight if "loss" in name else value for name, value in losses.items()
-        }
+        weighted = {name: value * self.sup_weight if "loss" in name else value for name, value in losses.items()}
         return add_prefix(weighted, "sup")
 
     def unsup_losses(self, logits: Tensor, pseudo: PseudoLabel, unsup_scale: float) -> dict[str, Tensor]:

@@ -141,11 +141,7 @@ def _first_slurm_host() -> str:
     """Ask Slurm for the first host of this job."""
     nodes = os.environ.get("SLURM_NODELIST", "")
     try:
-        answer = subprocess.run(
-            ["scontrol", "show", "hostname", nodes], capture_output=True, text=True, check=True
-        )
+        answer = subprocess.run(["scontrol", "show", "hostname", nodes], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise RuntimeError(
-            f"scontrol could not name the hosts of {nodes!r} ({error}); export MASTER_ADDR."
-        ) from error
+        raise RuntimeError(f"scontrol could not name the hosts of {nodes!r} ({error}); export MASTER_ADDR.") from error
     return answer.stdout.split()[0]

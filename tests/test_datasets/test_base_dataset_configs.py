@@ -81,9 +81,7 @@ def test_val_is_whole_image_batch_one(name):
     cfg = Config.fromfile(BASE / f"{name}.py")
     assert cfg.val_dataloader.batch_size == 1 and cfg.val_evaluator.iou_metrics == ["mIoU"]
     assert [step.type for step in cfg.test_pipeline] == ["LoadImage", "LoadSegMask", "PackSemiInputs"]
-    assert (
-        cfg.unlabeled_dataloader.sampler.type == "DefaultSampler" and cfg.unlabeled_dataloader.sampler.shuffle
-    )
+    assert cfg.unlabeled_dataloader.sampler.type == "DefaultSampler" and cfg.unlabeled_dataloader.sampler.shuffle
 
 
 @pytest.mark.skipif(not SUBSET.is_dir(), reason="needs ../shared/data/voc2012_subset")

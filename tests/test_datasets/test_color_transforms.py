@@ -72,9 +72,7 @@ def test_gray_is_luminance():
 
 def test_blur_equals_pillow():
     rgb = picture(32, 40)
-    out = RandomGaussianBlur(sigma=(1.3, 1.3), prob=1.0)(dict(img=np.ascontiguousarray(rgb[..., ::-1])))[
-        "img"
-    ]
+    out = RandomGaussianBlur(sigma=(1.3, 1.3), prob=1.0)(dict(img=np.ascontiguousarray(rgb[..., ::-1])))["img"]
     assert np.array_equal(out, _bgr(Image.fromarray(rgb).filter(ImageFilter.GaussianBlur(radius=1.3))))
 
 

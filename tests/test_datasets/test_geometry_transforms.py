@@ -18,9 +18,7 @@ def test_resize_equals_pillow(height, width):
     for _ in range(5):
         out = RandomResizeLongSide()(dict(img=image, gt_seg_map=labels, seg_fields=["gt_seg_map"]))
         size = out["img"].shape[1::-1]
-        assert np.array_equal(
-            out["img"], np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-        )
+        assert np.array_equal(out["img"], np.array(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)))
         assert np.array_equal(
             out["gt_seg_map"], np.array(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
         )

@@ -54,9 +54,7 @@ def test_bad_image_names_file_and_remedy(tmp_path, kind, words):
     assert LoadImage(ignore_empty=True)(dict(img_path=str(path))) is None
 
 
-@pytest.mark.parametrize(
-    ("kind", "words"), [("missing", "seg_map_path"), ("empty", "0 bytes"), ("garbage", "decoded")]
-)
+@pytest.mark.parametrize(("kind", "words"), [("missing", "seg_map_path"), ("empty", "0 bytes"), ("garbage", "decoded")])
 def test_bad_mask_names_file(tmp_path, kind, words):
     path = _broken(tmp_path, kind)
     with pytest.raises(DataFileError, match=words) as error:

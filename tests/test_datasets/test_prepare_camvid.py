@@ -77,9 +77,7 @@ def test_second_run_changes_nothing(tool, tmp_path, save_camvid, segnet):
 def test_segnet_void_is_converted_without_touching_the_source(tool, tmp_path, segnet):
     out, before = tmp_path / "out", snapshot(segnet)
     assert run(tool, segnet, out, "--fractions", "1/4") == 0
-    old, new = (
-        np.array(Image.open(p)) for p in (segnet / "trainannot/train3.png", out / "labels/train/train3.png")
-    )
+    old, new = (np.array(Image.open(p)) for p in (segnet / "trainannot/train3.png", out / "labels/train/train3.png"))
     assert np.array_equal(new, np.where(old == 11, 255, old))
     assert (out / "leftImg/test/test0.png").is_file() and (out / "labels/test/test0.png").is_file()
     assert snapshot(segnet) == before

@@ -123,9 +123,7 @@ def test_wrappers_and_lazy_datasets(root):
 
 
 def test_indices_are_respected(root):
-    kwargs = dict(
-        data_root=str(root), data_prefix=dict(img_path="leftImg/train", seg_map_path="labels/train")
-    )
+    kwargs = dict(data_root=str(root), data_prefix=dict(img_path="leftImg/train", seg_map_path="labels/train"))
     assert check_splits(CamVidDataset(indices=2, **kwargs), CamVidDataset(indices=[3, 4], **kwargs)) == dict(
         labeled=2, unlabeled=2
     )

@@ -61,7 +61,7 @@ def test_scene_shapes_and_labels(size: int) -> None:
         assert mask.shape == (size, size) and mask.dtype == np.uint8
         assert set(np.unique(mask).tolist()) <= {*range(len(CLASSES)), IGNORE}
         assert 0.2 < (mask == 0).mean() < 0.99
-        assert (mask == IGNORE).mean() < 0.12
+        assert (mask == IGNORE).mean() < 6 / size  # an outline is a line: its share falls with the size
         assert image.std() > 5
 
 

@@ -36,9 +36,7 @@ def test_glob(folder):
 
 def test_several_sources_are_deduplicated(folder):
     (folder.parent / "link").symlink_to(folder / "sub", target_is_directory=True)
-    dataset = UnlabeledDataset(
-        [f"{folder}/b.jpg", f"{folder}/*.jpg", f"{folder}/sub", f"{folder.parent}/link"]
-    )
+    dataset = UnlabeledDataset([f"{folder}/b.jpg", f"{folder}/*.jpg", f"{folder}/sub", f"{folder.parent}/link"])
     assert names(dataset, folder) == ["b.jpg", "sub/c.PNG", "sub/deep/d.jpg"]
 
 
@@ -95,9 +93,7 @@ def test_missing_source_and_missing_entries(folder):
         UnlabeledDataset(folder / "list.txt")
 
 
-@pytest.mark.parametrize(
-    ("text", "words"), [("{", "valid JSON"), ('{"a": 1}', "'images'"), ("[3]", "holds 3")]
-)
+@pytest.mark.parametrize(("text", "words"), [("{", "valid JSON"), ('{"a": 1}', "'images'"), ("[3]", "holds 3")])
 def test_bad_json(folder, text, words):
     (folder / "list.json").write_text(text)
     with pytest.raises(ValueError, match=words):

@@ -34,20 +34,28 @@ def test_epochs_are_passes_over_the_unlabeled_images(data, tmp_path):
 
 
 def test_iterations_end_in_the_middle_of_a_pass(data, tmp_path):
-    runner, log = record(data, tmp_path, loop=dict(max_iters=5, val_interval=2, val_begin=3), validate=True)
-    epoch = ["before_train_epoch", *ITERATION, *ITERATION]
+    runner, log = record(data, tmp_path, loop=dict(max_iters=5, val_interval=3), validate=True)
     assert log.names == [
         "before_train",
-        *epoch, "after_train_epoch",
-        *epoch, "after_val_epoch", "after_train_epoch",  # after iteration 4; 2 is before val_begin
+        *EPOCH,
+        "before_train_epoch", *ITERATION, "after_val_epoch", *ITERATION, "after_train_epoch",
         "before_train_epoch", *ITERATION, "after_val_epoch", "after_train_epoch",  # the last iteration
         "after_train",
     ]  # fmt: skip
     # as in mmengine's iteration-based loop: hooks count batches from the start of training
     assert [call[3] for call in log.calls if call[0] == "after_train_iter"] == [0, 1, 2, 3, 4]
-    assert [call[2] for call in log.calls if call[0] == "after_val_epoch"] == [4, 5]
+    assert [call[2] for call in log.calls if call[0] == "after_val_epoch"] == [3, 5]
     assert (runner.max_epochs, runner.max_iters, runner.iter) == (3, 5, 5)
-    assert log.modes == [True] * 5
+    assert log.modes == [True] * 5  # also right after a validation
+
+
+@pytest.mark.parametrize(
+    ("loop", "expected"),
+    [(dict(max_iters=4, val_interval=1, val_begin=3), [3, 4]), (dict(max_epochs=2, val_begin=2), [4])],
+)
+def test_validation_begins_when_told(data, tmp_path, loop, expected):
+    _, log = record(data, tmp_path, loop=loop, validate=True)
+    assert [call[2] for call in log.calls if call[0] == "after_val_epoch"] == expected
 
 
 def test_odd_numbers_of_images(tmp_path):

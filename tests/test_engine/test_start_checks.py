@@ -156,3 +156,33 @@ def _mask_with(label):
     stream = io.BytesIO()
     Image.fromarray(np.full((65, 65), label, dtype=np.uint8)).save(stream, "png")
     return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("step", "text"),
+    [
+        (dict(type="RandomCrop", crop_size=(65, 65), cat_max_ratio=0.75), r"RandomCrop\(cat_max_ratio=0.75\).*=1.0"),
+        (dict(type="LoadAnnotations"), r"LoadAnnotations.*LoadSegMask\(optional=True\)"),
+    ],
+)
+def test_unlabeled_pipeline_that_looks_at_masks(data, tmp_path, step, text):
+    """Masks that happen to exist must not choose the crops, and a zoo pipeline must not ask for missing ones."""
+    loader = loader_config(data, "unlabeled")
+    loader["dataset"]["pipeline"].insert(2, step)
+    loop = dict(max_iters=1, unlabeled_dataloader=loader)
+    assert fails(ValueError, text, data, tmp_path, loop=loop) == 0
+
+
+def test_roles_and_a_missing_warm_up_are_in_the_log(data, tmp_path):
+    hooks = [dict(type="EMAHook", momentum=0.1, update_buffers=True)]
+    start(data, tmp_path, loop=dict(max_iters=1, pseudo_labels_from="ema"), custom_hooks=hooks)
+    log = next(tmp_path.glob("*/*.log")).read_text()
+    assert "Pseudo labels come from its EMA; validated and saved for use: its EMA (EMAHook)" in log
+    assert "no SemanticMemoryHook: there is no warm-up" in log
+
+
+def test_labeled_and_unlabeled_crops_of_different_size(data, tmp_path):
+    loader = loader_config(data, "unlabeled")
+    loader["dataset"]["pipeline"].insert(2, dict(type="Resize", scale=(32, 32), keep_ratio=False))
+    text = r"Labeled crops are \(65, 65\), unlabeled ones \(32, 32\)"
+    fails(ValueError, text, data, tmp_path, loop=dict(max_iters=1, unlabeled_dataloader=loader))

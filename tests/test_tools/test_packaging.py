@@ -33,11 +33,7 @@ def test_wheel_holds_what_mim_looks_for(wheel):
     inside = {name.removeprefix("mmseg_allspark/.mim/") for name in names if "/.mim/" in name}
     for folder in ("tools", "configs"):
         suffixes = (".py", ".sh", ".yaml")
-        expected = {
-            path.relative_to(ROOT).as_posix()
-            for path in (ROOT / folder).rglob("*")
-            if path.suffix in suffixes
-        }
+        expected = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*") if path.suffix in suffixes}
         assert expected <= inside
     assert "model-index.yml" in inside
     assert not any("__pycache__" in name or name.startswith(("tests", "configs", "tools")) for name in names)

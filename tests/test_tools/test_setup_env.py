@@ -45,9 +45,7 @@ class Project:
         env = {name: value for name, value in os.environ.items() if name not in ignored}
         env.update(PYTHON=str(self.python), STUB_LOG=str(self.log), **variables)
         command = ["bash", str(self.root / "tools" / script), *arguments]
-        process = subprocess.run(
-            command, cwd=self.log.parent, env=env, capture_output=True, text=True, timeout=60
-        )
+        process = subprocess.run(command, cwd=self.log.parent, env=env, capture_output=True, text=True, timeout=60)
         return process, self.log.read_text().splitlines()
 
 

@@ -45,9 +45,7 @@ def test_nothing_happens_without_a_launcher_or_with_a_gpu(monkeypatch, one_rank)
 
 
 def test_group_and_config_are_ready_for_the_runner(one_rank):
-    cfg = Config(
-        dict(find_unused_parameters=True, sync_bn="torch", env_cfg=dict(dist_cfg=dict(backend="nccl")))
-    )
+    cfg = Config(dict(find_unused_parameters=True, sync_bn="torch", env_cfg=dict(dist_cfg=dict(backend="nccl"))))
     assert prepare_cpu_distributed(cfg, "pytorch") is True
     assert dist.get_backend() == "gloo"
     assert cfg.env_cfg.dist_cfg.backend == "gloo"

@@ -50,9 +50,7 @@ def link(target: Path, path: Path) -> None:
     if path.exists() and path.resolve() == target:
         return
     if path.is_symlink() or path.exists():
-        raise PrepareError(
-            f"{path} exists and is not a link to {target}. Remove it, or choose another --out."
-        )
+        raise PrepareError(f"{path} exists and is not a link to {target}. Remove it, or choose another --out.")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(target, target_is_directory=True)
 
@@ -77,9 +75,7 @@ def draw_labeled(ids: Sequence[str], fraction: Fraction, seed: int) -> tuple[lis
     ids = sorted(ids)
     count = round(len(ids) * fraction)
     if not 0 < count < len(ids):
-        raise PrepareError(
-            f"The fraction {fraction} of {len(ids)} images makes {count} labeled: choose another."
-        )
+        raise PrepareError(f"The fraction {fraction} of {len(ids)} images makes {count} labeled: choose another.")
     chosen = set(np.random.default_rng(seed).permutation(len(ids))[:count].tolist())
     labeled = [name for index, name in enumerate(ids) if index in chosen]
     return labeled, [name for index, name in enumerate(ids) if index not in chosen]
@@ -89,9 +85,7 @@ def _holds(path: Path, text: str) -> bool:
     return path.exists() and path.read_text() == text
 
 
-def write_lists(
-    folder: Path, labeled: Sequence[str], unlabeled: Sequence[str], info: dict, force: bool
-) -> None:
+def write_lists(folder: Path, labeled: Sequence[str], unlabeled: Sequence[str], info: dict, force: bool) -> None:
     """Writes labeled.txt, unlabeled.txt (one id a line) and info.json; equal files are left alone.
 
     Args:

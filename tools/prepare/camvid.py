@@ -47,10 +47,7 @@ def find_layout(source: Path) -> tuple[str, dict[str, tuple[Path, Path]]]:
     if not source.is_dir():
         raise PrepareError(f"SRC {source} is not a folder.")
     for name, pattern in (("labels", ("leftImg/{}", "labels/{}")), ("segnet", ("{}", "{}annot"))):
-        pairs = {
-            s: (source / pattern[0].format(s), source / pattern[1].format(s))
-            for s in ("train", "val", "test")
-        }
+        pairs = {s: (source / pattern[0].format(s), source / pattern[1].format(s)) for s in ("train", "val", "test")}
         found = {split: pair for split, pair in pairs.items() if pair[0].is_dir() and pair[1].is_dir()}
         if {"train", "val"} <= set(found):
             return name, found
@@ -116,9 +113,7 @@ def read_mask(image_path: Path, mask_path: Path, void: int) -> np.ndarray:
             f"{mask_path} is a colour picture {mask.shape}, not label numbers: take SegNet's 11-class masks."
         )
     if mask.shape != (size[1], size[0]):
-        raise PrepareError(
-            f"{mask_path} is {mask.shape[1]}x{mask.shape[0]} but its image is {size[0]}x{size[1]}."
-        )
+        raise PrepareError(f"{mask_path} is {mask.shape[1]}x{mask.shape[0]} but its image is {size[0]}x{size[1]}.")
     bad = sorted(set(np.unique(mask).tolist()) - {*range(NUM_CLASSES), void, VOID})
     if bad:
         raise PrepareError(
@@ -152,9 +147,7 @@ def prepare_split(split: str, pairs: dict[str, tuple[Path, Path]], layout: str, 
     converted = out / "labels" / split
     if layout == "segnet" and converted.is_symlink():
         # writing through the link would change somebody's original masks
-        raise PrepareError(
-            f"{converted} is a link from another preparation. Remove it, or choose another --out."
-        )
+        raise PrepareError(f"{converted} is a link from another preparation. Remove it, or choose another --out.")
     for number, (name, (image, mask)) in enumerate(pairs.items(), start=1):
         if layout == "segnet":
             labels = read_mask(image, mask, SEGNET_VOID)
@@ -210,14 +203,10 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0, or 1 after an error that has been explained on stderr.
     """
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", metavar="SRC", type=Path)
     parser.add_argument("--out", type=Path, default=Path("data/camvid"))
-    parser.add_argument(
-        "--fractions", type=parse_fraction, nargs="+", default=[Fraction(1, 16), Fraction(1, 8)]
-    )
+    parser.add_argument("--fractions", type=parse_fraction, nargs="+", default=[Fraction(1, 16), Fraction(1, 8)])
     parser.add_argument("--seed", type=int, default=123)
     parser.add_argument("--force", action="store_true", help="replace lists that were made with another seed")
     options = parser.parse_args(arguments)

@@ -117,9 +117,7 @@ class RandomColorJitter(_RandomColor):
         steps = []
         for index in np.random.permutation(len(names)):
             strength = self.strengths[names[index]]
-            low, high = (
-                (-strength, strength) if names[index] == "hue" else (max(0.0, 1 - strength), 1 + strength)
-            )
+            low, high = (-strength, strength) if names[index] == "hue" else (max(0.0, 1 - strength), 1 + strength)
             steps.append((names[index], float(np.random.uniform(low, high))))
         return steps
 
@@ -169,9 +167,7 @@ class RandomGaussianBlur(_RandomColor):
     def __init__(self, sigma: tuple[float, float] = (0.1, 2.0), prob: float = 0.5) -> None:
         super().__init__(prob)
         if len(sigma) != 2 or not 0 <= sigma[0] <= sigma[1]:
-            raise ValueError(
-                f"RandomGaussianBlur needs sigma=(low, high) with 0 <= low <= high, got {sigma}."
-            )
+            raise ValueError(f"RandomGaussianBlur needs sigma=(low, high) with 0 <= low <= high, got {sigma}.")
         self.sigma = tuple(sigma)
 
     @cache_randomness

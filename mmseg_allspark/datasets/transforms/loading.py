@@ -199,8 +199,7 @@ class LoadSegMask(LoadAnnotations):
         if highest >= _LABELS_UINT8 or lowest < 0:
             bad = np.unique(raw[(raw >= _LABELS_UINT8) | (raw < 0)])[:8].tolist()
             raise DataFileError(
-                f"The mask {path} holds the labels {bad}: labels have to lie in 0..255. Convert the mask to "
-                "8 bit."
+                f"The mask {path} holds the labels {bad}: labels have to lie in 0..255. Convert the mask to 8 bit."
             )
         reduce_zero = results.get("reduce_zero_label", False)
         if self.reduce_zero_label is not None and self.reduce_zero_label != reduce_zero:
@@ -226,9 +225,7 @@ class LoadSegMask(LoadAnnotations):
         bad = [int(v) for v in np.flatnonzero(counts) if v >= num_classes and v != self.ignore_index]
         if bad:
             source = (
-                "`num_classes` of LoadSegMask"
-                if self.num_classes is not None
-                else "`metainfo.classes` of the dataset"
+                "`num_classes` of LoadSegMask" if self.num_classes is not None else "`metainfo.classes` of the dataset"
             )
             found = ", ".join(f"{v} ({counts[v]} pixels)" for v in bad[:8])
             raise DataFileError(

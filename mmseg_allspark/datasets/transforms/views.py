@@ -30,9 +30,7 @@ class MultiView(BaseTransform):
 
     def __init__(self, views: Mapping[str, Sequence[dict]]) -> None:
         if "weak" not in views:
-            raise ValueError(
-                f"MultiView needs a view named 'weak' (pseudo labels come from it), got {list(views)}."
-            )
+            raise ValueError(f"MultiView needs a view named 'weak' (pseudo labels come from it), got {list(views)}.")
         # built here, from mmseg's registry: Compose alone would look in the default scope only
         self.views = {
             name: Compose([TRANSFORMS.build(step) if isinstance(step, dict) else step for step in steps])

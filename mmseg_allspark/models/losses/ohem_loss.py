@@ -37,9 +37,7 @@ class OhemLoss(nn.Module):
         self.thresh, self.min_kept, self.loss_weight = thresh, min_kept, loss_weight
         self.loss_name = loss_name
 
-    def forward(
-        self, score: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = 255
-    ) -> Tensor:
+    def forward(self, score: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int = 255) -> Tensor:
         """Mean cross-entropy of the hard pixels.
 
         Args:

@@ -84,9 +84,7 @@ class AllSparkNeck(BaseModule):
         self.grouping, self.similarity, self.grouping_map = grouping, similarity, grouping_map
         self.inference_keys, self.size_mismatch = inference_keys, size_mismatch
 
-        attention = dict(
-            num_heads=num_heads, attn_drop=attn_drop, proj_drop=proj_drop, implementation=implementation
-        )
+        attention = dict(num_heads=num_heads, attn_drop=attn_drop, proj_drop=proj_drop, implementation=implementation)
         self.map_in = nn.Sequential(nn.Conv2d(in_channels, in_channels, 1), nn.GELU())
         self.token_norm = nn.LayerNorm(in_channels, eps=1e-6)
         self.labeled_attention = ChannelCrossAttention(in_channels, **attention)
