@@ -222,9 +222,14 @@ def _build_stream(runner: Runner, cfg: dict, key: str, cycle: bool) -> DataLoade
     """Build a loader whose batches never end."""
     if not isinstance(cfg, dict):
         raise TypeError(f"{key} must be a config dict, got {type(cfg).__name__}.")
+    if cfg.get("batch_sampler") is not None:
+        raise ValueError(
+            f"{key}.batch_sampler={cfg['batch_sampler']} is not supported: PseudoLabelLoop brings its own, which "
+            "a resumed run can move to its position. Give batch_size, drop_last and sampler instead."
+        )
     cfg = copy.deepcopy(cfg)
     drop_last = cfg.pop("drop_last", False)
-    cfg.setdefault("batch_sampler", dict(type=StreamBatchSampler, drop_last=drop_last, cycle=cycle))
+    cfg["batch_sampler"] = dict(type=StreamBatchSampler, drop_last=drop_last, cycle=cycle)
     diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
     try:
         return runner.build_dataloader(cfg, seed=runner.seed, diff_rank_seed=diff_rank_seed)

@@ -89,7 +89,7 @@ class ClassQuantileThreshold(BaseModule):
 
     def __init__(self, num_classes: int, keep: float = 0.5, momentum: float = 0.05, ceiling: float = 0.95) -> None:
         super().__init__()
-        check_range("confidence.keep", keep, 0.0, 1.0)
+        check_range("confidence.keep", keep, 1e-6, 1.0)
         check_range("confidence.momentum", momentum, 0.0, 1.0)
         check_range("confidence.ceiling", ceiling, 0.0, 1.0)
         self.keep, self.momentum, self.ceiling = keep, momentum, ceiling

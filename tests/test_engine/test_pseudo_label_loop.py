@@ -135,7 +135,7 @@ def test_workers_give_the_same_images_as_none(data, tmp_path):
 
 def test_checkpoint_names_the_classes_also_for_images_without_masks(data, tmp_path):
     """mmseg's inference draws with the classes of the checkpoint."""
-    unlabeled = dict(type="UnlabeledDataset", source=str(data / "img" / "unlabeled*.png"))
+    unlabeled = dict(type="UnlabeledDataset", source=str(data / "img" / "unlabeled*.png"), serialize_data=False)
     unlabeled["pipeline"] = [dict(type="LoadImage"), dict(type="PackSemiInputs")]
     loop = dict(max_iters=1, unlabeled_dataloader=loader_config(data, "unlabeled", dataset=unlabeled))
     hooks = dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=1))

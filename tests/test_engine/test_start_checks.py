@@ -186,3 +186,9 @@ def test_labeled_and_unlabeled_crops_of_different_size(data, tmp_path):
     loader["dataset"]["pipeline"].insert(2, dict(type="Resize", scale=(32, 32), keep_ratio=False))
     text = r"Labeled crops are \(65, 65\), unlabeled ones \(32, 32\)"
     fails(ValueError, text, data, tmp_path, loop=dict(max_iters=1, unlabeled_dataloader=loader))
+
+
+def test_a_batch_sampler_of_ones_own_is_refused(data, tmp_path):
+    loader = loader_config(data, "unlabeled", batch_sampler=dict(type="BatchSampler", drop_last=True))
+    text = r"train_cfg.unlabeled_dataloader.batch_sampler=.*is not supported"
+    fails(ValueError, text, data, tmp_path, loop=dict(max_iters=1, unlabeled_dataloader=loader))
