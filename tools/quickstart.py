@@ -44,7 +44,9 @@ class Run:
         options += [f"param_scheduler.1.end={self.steps}"]  # the poly decay ends with the training
         loaders = ["train_dataloader", "val_dataloader", "test_dataloader"]
         loaders += ["train_cfg.unlabeled_dataloader"] if "allspark" in self.config.parts else []
-        options += [f"{loader}.dataset.data_root={data_root}" for loader in loaders]
+        # relative to the working directory: --cfg-options drop the spaces that a checkout's path may have
+        root = os.path.relpath(data_root, ROOT)
+        options += [f"{loader}.dataset.data_root={root}" for loader in loaders]
         command = [sys.executable, ROOT / "tools/train.py", self.config, "--work-dir", self.work_dir]
         threads_env = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
         with self.log.open("w") as log:
@@ -143,7 +145,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=steps, help=f"training steps of each run (default: {steps})")
     parser.add_argument("--work-dir", type=Path, default=ROOT / "work_dirs/quickstart")
     parser.add_argument("--data-root", type=Path, default=ROOT / "data/synthetic")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if " " in os.path.relpath(args.data_root, ROOT):
+        parser.error(f"--data-root {args.data_root}: mmengine's --cfg-options drop spaces; choose a path without")
+    return args
 
 
 def main() -> None:
