@@ -41,7 +41,9 @@ class Run:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         self.log = self.work_dir / "train.log"
         options = [f"randomness.seed={seed}", f"train_cfg.max_iters={self.steps}"]
-        options += [f"param_scheduler.1.end={self.steps}"]  # the poly decay ends with the training
+        warm_up = max(1, min(30, self.steps // 10))  # the schedule follows the number of steps
+        schedule = {"0.end": warm_up, "1.begin": warm_up, "1.end": self.steps}
+        options += [f"param_scheduler.{key}={value}" for key, value in schedule.items()]
         loaders = ["train_dataloader", "val_dataloader", "test_dataloader"]
         loaders += ["train_cfg.unlabeled_dataloader"] if "allspark" in self.config.parts else []
         # relative to the working directory: --cfg-options drop the spaces that a checkout's path may have
@@ -146,6 +148,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--work-dir", type=Path, default=ROOT / "work_dirs/quickstart")
     parser.add_argument("--data-root", type=Path, default=ROOT / "data/synthetic")
     args = parser.parse_args()
+    if args.steps < 2:
+        parser.error(f"--steps {args.steps}: at least 2")
     if " " in os.path.relpath(args.data_root, ROOT):
         parser.error(f"--data-root {args.data_root}: mmengine's --cfg-options drop spaces; choose a path without")
     return args
