@@ -5,7 +5,6 @@ import math
 
 import torch
 from mmengine.hooks import EMAHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import LOOPS
 from torch import nn
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from mmseg_allspark.engine.batch_stream import EMPTY, StreamBatchSampler
 from mmseg_allspark.engine.start_checks import check_before_training
 from mmseg_allspark.utils.checks import check_choice, check_positive_int
+from mmseg_allspark.utils.wrappers import bare_model
 
 
 @LOOPS.register_module()
@@ -162,7 +162,7 @@ class PseudoLabelLoop(BaseLoop):
         data_batch["step"] = dict(unsup_scale=self.unsup_scale(self._iter))
         self.runner.call_hook("before_train_iter", batch_idx=batch_idx, data_batch=data_batch)
         model, optim_wrapper = self.runner.model, self.runner.optim_wrapper
-        inner = model.module if is_model_wrapper(model) else model
+        inner = bare_model(model)
         batch = inner.data_preprocessor(data_batch, training=True)
         with torch.no_grad(), optim_wrapper.optim_context(model):
             batch["pseudo_logits"] = self.find_labeler(inner).label_unlabeled(batch["inputs"])

@@ -3,7 +3,6 @@
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from mmseg_allspark.engine.log_steps import is_logging_step, per_class
 from mmseg_allspark.methods import pseudo_label_statistics
+from mmseg_allspark.utils.wrappers import bare_model
 
 
 @HOOKS.register_module()
@@ -31,7 +31,7 @@ class PseudoLabelStatisticsHook(Hook):
             return
         if data_batch.get("pseudo_logits") is None:
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner.model)
         ignore_index = model.decode_head.ignore_index
         statistics = pseudo_label_statistics(
             model.make_pseudo_label(data_batch["pseudo_logits"]),

@@ -3,13 +3,13 @@
 import torch
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_allspark.engine.log_steps import is_logging_step, per_class
 from mmseg_allspark.models import SemanticMemory
 from mmseg_allspark.utils.checks import check_positive_int
+from mmseg_allspark.utils.wrappers import bare_model
 
 
 @HOOKS.register_module()
@@ -92,8 +92,7 @@ def find_memory(runner: Runner) -> SemanticMemory:
     Raises:
         ValueError: If the model has none.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    for module in model.modules():
+    for module in bare_model(runner.model).modules():
         if isinstance(module, SemanticMemory):
             return module
     raise ValueError(

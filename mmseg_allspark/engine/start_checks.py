@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from mmengine.hooks import EMAHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.datasets.transforms import LoadAnnotations
 from torch import nn
@@ -12,6 +11,7 @@ from torch.utils.data import DataLoader
 from mmseg_allspark.datasets.checks import check_splits, iter_leaves
 from mmseg_allspark.engine.semantic_memory_hook import SemanticMemoryHook
 from mmseg_allspark.models import SemanticMemory
+from mmseg_allspark.utils.wrappers import bare_model
 
 if TYPE_CHECKING:
     from mmseg_allspark.engine.pseudo_label_loop import PseudoLabelLoop
@@ -29,8 +29,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
             masks would choose the crops of unlabeled images.
         FileNotFoundError: If image or mask files are missing.
     """
-    model = loop.runner.model
-    model = model.module if is_model_wrapper(model) else model
+    model = bare_model(loop.runner.model)
     val_loop = loop.runner.val_loop
     loaders = {
         "train_dataloader": loop.labeled_dataloader,
@@ -41,7 +40,8 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     _check_model(model, loaders)
     _warn_without_warm_up(model, loop.runner)
     _check_crop(loop.dataloader)
-    _log_roles(loop, model)
+    loop.find_labeler(model)  # raises if the average that is to label does not exist
+    _log_roles(loop)
     check_splits(
         loop.labeled_dataloader.dataset,
         loop.dataloader.dataset,
@@ -93,9 +93,9 @@ def _check_crop(unlabeled: DataLoader) -> None:
                 )
 
 
-def _log_roles(loop: "PseudoLabelLoop", model: nn.Module) -> None:
+def _log_roles(loop: "PseudoLabelLoop") -> None:
     """Say which model labels, is validated and is saved."""
-    labeler = "the model" if loop.find_labeler(model) is model and loop.pseudo_labels_from == "model" else "its EMA"
+    labeler = "the model" if loop.pseudo_labels_from == "model" else "its EMA"
     ema = any(isinstance(hook, EMAHook) for hook in loop.runner.hooks)
     evaluated = "its EMA (EMAHook)" if ema else "the model"
     loop.runner.logger.info(f"Pseudo labels come from {labeler}; validated and saved for use: {evaluated}.")
