@@ -3,7 +3,16 @@
 from . import transforms
 from .camvid import CamVidDataset
 from .checks import SplitError, check_splits
+from .coco81 import COCO81Dataset
 from .synthetic import SyntheticDataset
 from .unlabeled import UnlabeledDataset
 
-__all__ = ["CamVidDataset", "SplitError", "SyntheticDataset", "UnlabeledDataset", "check_splits", "transforms"]
+__all__ = [
+    "COCO81Dataset",
+    "CamVidDataset",
+    "SplitError",
+    "SyntheticDataset",
+    "UnlabeledDataset",
+    "check_splits",
+    "transforms",
+]

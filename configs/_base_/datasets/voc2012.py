@@ -1,10 +1,8 @@
-# PASCAL VOC 2012, original protocol: n of the 1464 finely labeled images are labeled, the rest of train_aug
-# is unlabeled. data_root holds JPEGImages, SegmentationClassAug, ImageSets and, as lists of ids,
-# splits/voc/<n>/{labeled,unlabeled}.txt for n = 92 ... 1464 (unlabeled = train_aug minus labeled).
-#
-# The published labeled lists are ids, one a line; from one of them, in data_root:
-#   mkdir -p splits/voc/183 && cp LIST splits/voc/183/labeled.txt
-#   grep -vxFf splits/voc/183/labeled.txt ImageSets/Segmentation/train_aug.txt > splits/voc/183/unlabeled.txt
+# PASCAL VOC 2012: SegmentationClassAug (VOC's masks and SBD's), ids in splits/voc/<name>/{labeled,unlabeled}.txt.
+#   python tools/prepare/voc.py SRC --out data/VOCdevkit/VOC2012
+#   python tools/prepare/splits.py voc SPLITS --out data/VOCdevkit/VOC2012
+# Names: 92, 183, 366, 732, 1464 (original), 1_16 to 1_2 (augmented), u2pl_1_16 to u2pl_1_4 (U2PL's); the unlabeled
+# images are train_aug (10582) without the labeled ones.
 #
 # A concrete config takes the unlabeled loader into its loop, and chooses another split, like this:
 #   train_dataloader = dict(dataset=dict(ann_file='splits/voc/732/labeled.txt'))

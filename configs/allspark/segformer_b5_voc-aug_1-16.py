@@ -1,0 +1,6 @@
+# AllSpark, MiT-B5, PASCAL VOC 2012 augmented, 662 labeled images.
+# tools/dist_train.sh configs/allspark/segformer_b5_voc-aug_1-16.py 4
+# paper mIoU 78.32 (table 2); this file: tools/dev/make_configs.py
+_base_ = "segformer_b5_voc_1-8.py"
+train_dataloader = dict(dataset=dict(ann_file="splits/voc/1_16/labeled.txt"))
+train_cfg = dict(unlabeled_dataloader=dict(dataset=dict(ann_file="splits/voc/1_16/unlabeled.txt")))

@@ -1,0 +1,84 @@
+"""COCO 2017 for semantic segmentation: background and the 80 categories of the instance annotations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from .class_count import ClassCountMixin
+
+
+def _make_palette(count: int) -> list[list[int]]:
+    # PASCAL VOC's colour map: bits 0, 3, 6 of a label are the highest bits of red, 1, 4, 7 of green, 2, 5 of blue
+    return [
+        [sum((label >> (3 * bit + channel) & 1) << (7 - bit) for bit in range(3)) for channel in range(3)]
+        for label in range(count)
+    ]
+
+
+@DATASETS.register_module()
+class COCO81Dataset(ClassCountMixin, BaseSegDataset):
+    """COCO 2017 instances as 81 classes: 0 = background, 1..80 = the categories in the order of their ids.
+
+    ``tools/prepare/coco.py`` makes the masks. The palette is PASCAL VOC's colour map for 81 labels.
+
+    Args:
+        img_suffix: Suffix of the images. Default: '.jpg'.
+        seg_map_suffix: Suffix of the masks. Default: '.png'.
+        reduce_zero_label: Default: False, as background is a class.
+        **kwargs: As in ``BaseSegDataset``; ``ann_file`` lists ids (image ids of 12 digits), one a line.
+    """
+
+    METAINFO = dict(
+        classes=(
+            "background", "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
+            "traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse",
+            "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie",
+            "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove",
+            "skateboard", "surfboard", "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon",
+            "bowl", "banana", "apple", "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut",
+            "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse",
+            "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book",
+            "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
+        ),
+        palette=_make_palette(81),
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        img_suffix: str = ".jpg",
+        seg_map_suffix: str = ".png",
+        reduce_zero_label: bool = False,
+        **kwargs: object,
+    ) -> None:
+        super().__init__(
+            img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, reduce_zero_label=reduce_zero_label, **kwargs
+        )
+
+    def load_data_list(self) -> list[dict]:
+        """As in ``BaseSegDataset``.
+
+        Returns:
+            One dict per image.
+
+        Raises:
+            FileNotFoundError: If the image folder or the list does not exist.
+            ValueError: If there is no image.
+        """
+        folder = Path(self.data_prefix["img_path"])
+        for what, path in (("image folder", folder), ("list", Path(self.ann_file or "."))):
+            if not path.exists():
+                raise FileNotFoundError(
+                    f"The COCO {what} {path} does not exist. Make it with `python tools/prepare/coco.py`, or "
+                    "correct `data_root`, `data_prefix` or `ann_file` of the dataset."
+                )
+        data_list = super().load_data_list()
+        if not data_list:  # mmengine would say "need at least one array to concatenate"
+            raise ValueError(
+                f"The COCO data set has no image: the list {self.ann_file} is empty."
+                if self.ann_file
+                else f"The COCO data set has no image: {folder} holds no file ending in {self.img_suffix}."
+            )
+        return data_list

@@ -1,0 +1,256 @@
+"""Every image and mask of some datasets, read once as training would read them, by several processes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import mmengine.fileio as fileio
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from mmseg.datasets.transforms import LoadAnnotations
+
+from .checks import iter_leaves
+from .transforms.loading import DataFileError, LoadImage, LoadSegMask
+
+LABELS = 256
+_PER_TASK = 16  # samples a process takes at a time
+_IGNORE = 255
+_readers: Sequence[SampleReader] = ()  # of this worker process
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one file.
+
+    Attributes:
+        kind: 'missing', 'unreadable', 'truncated', 'size', 'labels' or 'pairing' (no mask is named).
+        what: 'image' or 'mask'.
+        path: The file.
+        message: What the loader says, with values and remedy.
+    """
+
+    kind: str
+    what: str
+    path: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was found out about one sample.
+
+    Attributes:
+        image: Path of the image.
+        content: Hash of the file's bytes; None if it could not be read.
+        pixels: Hash of size and decoded pixels; None if it could not be decoded.
+        counts: (256,) pixels per training label; None without a usable mask.
+        problems: What is wrong.
+    """
+
+    image: str
+    content: bytes | None
+    pixels: bytes | None
+    counts: np.ndarray | None
+    problems: tuple[Problem, ...]
+
+
+class _Broken(Exception):
+    """Carries a problem up to the sample."""
+
+    def __init__(self, kind: str, what: str, path: str, message: object) -> None:
+        super().__init__(message)
+        self.problem = Problem(kind, what, path, str(message))
+
+
+class _ImageReader(LoadImage):
+    """Reads and decodes an image in two steps, so that the bytes can be looked at between them."""
+
+    def decode(self, content: bytes, path: str) -> np.ndarray:
+        return self._decode(content, path)
+
+
+class _MaskReader(LoadSegMask):
+    """Loads a mask and says at which step it failed."""
+
+    def read(self, info: dict) -> np.ndarray:
+        path = str(info["seg_map_path"])
+        steps: tuple[tuple[str, Callable], ...] = (
+            ("unreadable", lambda _: self._decode_mask(path)),
+            ("size", lambda mask: self._check_size(mask, path, info) or mask),
+            ("labels", lambda mask: self._to_train_ids(mask, path, info)),
+            ("labels", lambda labels: self._check_labels(labels, path, info) or labels),
+        )
+        value = None
+        for kind, step in steps:
+            try:
+                value = step(value)
+            except ValueError as error:
+                missing = isinstance(error.__cause__, FileNotFoundError)
+                raise _Broken("missing" if missing else kind, "mask", path, error) from error
+        return value
+
+
+class SampleReader:
+    """Reads the samples of one dataset with the settings of its pipeline.
+
+    Args:
+        dataset: A BaseSegDataset or alike (no wrapper).
+        masks: Whether samples need a mask. False: a mask is read where the pipeline loads one and the file exists.
+    """
+
+    def __init__(self, dataset: Any, masks: bool) -> None:
+        image, mask = (_find_step(dataset, kind) for kind in (LoadImageFromFile, LoadAnnotations))
+        keys = ("to_float32", "color_type", "imdecode_backend", "backend_args")
+        self._images = _ImageReader(**{key: getattr(image, key) for key in keys if image is not None})
+        keys = ("num_classes", "ignore_index", "reduce_zero_label", "imdecode_backend", "backend_args")
+        own = {key: getattr(mask, key) for key in keys if hasattr(mask, key)}
+        self._masks = _MaskReader(**({"ignore_index": getattr(dataset, "ignore_index", _IGNORE)} | own))
+        self._needs_mask, self._loads_mask = masks, masks or mask is not None
+        self._classes = (getattr(dataset, "metainfo", None) or {}).get("classes")
+
+    def read(self, info: Mapping) -> Inspection:
+        """Reads one sample.
+
+        Args:
+            info: The sample's record from ``get_data_info``.
+
+        Returns:
+            What was found; files that cannot be used are problems and no exceptions.
+        """
+        info = dict(info)
+        if self._classes:
+            info.setdefault("num_classes", len(self._classes))
+        problems: list[Problem] = []
+
+        def attempt(step: Callable, *found: object) -> Any | None:
+            try:
+                return step(info, *found)
+            except _Broken as broken:
+                problems.append(broken.problem)
+                return None
+
+        content = attempt(self._read_bytes)
+        pixels = None if content is None else attempt(self._read_image, content)
+        counts = attempt(self._read_mask)
+        digest = None if content is None else _digest(content)
+        return Inspection(str(info["img_path"]), digest, pixels, counts, tuple(problems))
+
+    def _read_bytes(self, info: dict) -> bytes:
+        path = str(info["img_path"])
+        try:
+            content = fileio.get(path, backend_args=self._images.backend_args)
+        except FileNotFoundError as error:
+            raise _Broken("missing", "image", path, f"The image {path} does not exist.") from error
+        except OSError as error:
+            raise _Broken("unreadable", "image", path, f"The image {path} cannot be read ({error}).") from error
+        if not content:
+            raise _Broken("truncated", "image", path, f"The image {path} is empty (0 bytes).")
+        return content
+
+    def _read_image(self, info: dict, content: bytes) -> bytes:
+        path, complete = str(info["img_path"]), is_complete(content)
+        try:
+            image = self._images.decode(content, path)
+        except DataFileError as error:
+            raise _Broken("unreadable" if complete else "truncated", "image", path, error) from error
+        info["ori_shape"] = image.shape[:2]
+        if not complete:  # some decoders fill the rest of the picture with grey and say nothing
+            raise _Broken("truncated", "image", path, f"The image {path} ends before its end marker.")
+        return _digest(repr(image.shape).encode() + image.tobytes())
+
+    def _read_mask(self, info: dict) -> np.ndarray | None:
+        path = info.get("seg_map_path")
+        if not self._needs_mask:
+            known = self._loads_mask and path is not None
+            if not known or not fileio.exists(path, backend_args=self._masks.backend_args):
+                return None
+        elif path is None:
+            raise _Broken("pairing", "mask", str(info["img_path"]), f"No mask is known for {info['img_path']}.")
+        return np.bincount(self._masks.read(info).ravel(), minlength=LABELS)
+
+
+def is_complete(content: bytes) -> bool:
+    """Whether a JPEG or PNG has its end marker; other formats count as complete.
+
+    Args:
+        content: The whole file.
+
+    Returns:
+        False where the end of the file is missing.
+    """
+    if content.startswith(b"\xff\xd8"):
+        # inside the picture data FF is never followed by D9; a thumbnail, which has its own marker, comes before it
+        return content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")
+    if content.startswith(b"\x89PNG"):
+        return b"IEND" in content
+    return True
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def _find_step(dataset: Any, kind: type) -> Any | None:
+    """The first step of a kind in the pipeline of a dataset or of what it wraps."""
+    while hasattr(dataset, "dataset"):
+        dataset = dataset.dataset
+    steps = getattr(getattr(dataset, "pipeline", None), "transforms", ())
+    return next((step for step in steps if isinstance(step, kind)), None)
+
+
+def _set_readers(readers: Sequence[SampleReader]) -> None:
+    global _readers
+    _readers = readers
+
+
+def _read(task: tuple[int, dict]) -> Inspection:
+    reader, info = task
+    return _readers[reader].read(info)
+
+
+def inspect_samples(
+    datasets: Mapping[str, Any],
+    with_masks: Sequence[str],
+    workers: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, list[Inspection]]:
+    """Reads every sample of some datasets.
+
+    Args:
+        datasets: Dataset, perhaps wrapped, by name.
+        with_masks: Names of those whose samples need masks.
+        workers: Processes; 1 reads in this one. Default: as many as CPUs may be used.
+        progress: Called with samples done and samples in all.
+
+    Returns:
+        The findings of each dataset, in its order.
+    """
+    readers, tasks, names = [], [], []
+    for name, dataset in datasets.items():
+        for leaf in iter_leaves(dataset):
+            if hasattr(leaf, "full_init"):
+                leaf.full_init()
+            tasks += [(len(readers), leaf.get_data_info(index)) for index in range(len(leaf))]
+            names += [name] * len(leaf)
+            readers.append(SampleReader(leaf, name in with_masks))
+    found: dict[str, list[Inspection]] = {name: [] for name in datasets}
+    for done, (name, inspection) in enumerate(zip(names, _map(readers, tasks, workers), strict=True), start=1):
+        found[name].append(inspection)
+        if progress is not None:
+            progress(done, len(tasks))
+    return found
+
+
+def _map(readers: Sequence[SampleReader], tasks: Sequence[tuple], workers: int | None) -> Iterator[Inspection]:
+    workers = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0] * os.cpu_count())
+    if workers == 1 or len(tasks) <= _PER_TASK:
+        _set_readers(readers)
+        yield from map(_read, tasks)
+        return
+    with ProcessPoolExecutor(workers, initializer=_set_readers, initargs=(readers,)) as pool:
+        yield from pool.map(_read, tasks, chunksize=_PER_TASK)

@@ -1,0 +1,132 @@
+"""Shipped configs at a size that runs in seconds: narrow models, small crops, and a tree in the data set's layout."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config, ConfigDict
+from mmseg.registry import DATASETS
+from PIL import Image
+
+CROP = 65
+SIZE = (70, 90)  # of the images (h, w); larger than the crop, so that a sliding window slides
+VIT = dict(embed_dims=32, num_layers=12, num_heads=2, feedforward_channels=32, global_attn_indexes=[2, 5, 8, 11])
+
+
+def data_loaders(cfg: Config) -> list[ConfigDict]:
+    """All loaders of a config, the unlabeled one first."""
+    unlabeled = [cfg.train_cfg.unlabeled_dataloader] if "unlabeled_dataloader" in cfg.train_cfg else []
+    return [*unlabeled, cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader]
+
+
+def shrink(cfg: Config) -> Config:
+    """Make a config small, and leave what it is made of."""
+    _shrink_model(cfg.model)
+    for loader in data_loaders(cfg):
+        loader.update(batch_size=min(2, loader.batch_size), num_workers=0, persistent_workers=False)
+        for step in loader.dataset.pipeline:
+            if step["type"] == "RandomCrop":
+                step["crop_size"] = (_crop(cfg.model),) * 2
+            if step["type"] == "Pad":
+                step["size"] = (_crop(cfg.model),) * 2
+            if step["type"] == "LoadAnnotations":  # zoo: ADE20K at its own scale
+                continue
+            if "scale" in step:
+                step["scale"] = (SIZE[1], SIZE[0])
+    if "max_epochs" in cfg.train_cfg:
+        cfg.train_cfg.max_epochs = 1
+    else:
+        cfg.train_cfg.update(max_iters=1, val_interval=1)
+    return cfg
+
+
+def _crop(model: ConfigDict) -> int:
+    return 3 * model.backbone.patch_size if model.backbone.type.startswith("mmpretrain.") else CROP
+
+
+def _shrink_model(model: ConfigDict) -> None:
+    """Narrow the backbone, then whatever depends on its widths."""
+    backbone = model.backbone
+    model.pop("pretrained", None)
+    backbone.pop("init_cfg", None)
+    if backbone.type.startswith("mmpretrain."):
+        backbone.update(arch=VIT, img_size=_crop(model))
+        widths, side = [32] * 4, 3
+    elif backbone.type.startswith("ResNet"):
+        backbone.update(depth=18, stem_channels=8, base_channels=8)
+        widths, side = [8, 16, 32, 64], 5
+    elif backbone.type == "SwinTransformer":
+        backbone.update(embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2])
+        widths, side = [8, 16, 32, 64], 3
+    else:
+        backbone.update(embed_dims=8, num_layers=[1, 1, 1, 1], num_heads=[1, 2, 5, 8])
+        widths, side = [8, 16, 40, 64], 3
+    for head in filter(None, (model.decode_head, model.get("auxiliary_head"))):
+        several = isinstance(head.in_channels, (list, tuple))
+        head.in_channels = widths[: len(head.in_channels)] if several else widths[head.in_index]
+        head.channels = 8
+        head.update({"c1_in_channels": widths[0], "c1_channels": 4} if "c1_in_channels" in head else {})
+    if model.get("neck"):
+        model.neck.in_channels = widths[-1]
+        if model.neck.get("memory_size") is not None:
+            model.neck.memory_size = (side, side)
+    if model.test_cfg.mode == "slide":
+        model.test_cfg.update(crop_size=(_crop(model),) * 2, stride=(_crop(model) * 2 // 3,) * 2)
+    _replace_sync_bn(model)
+
+
+def _replace_sync_bn(part: ConfigDict | list) -> None:
+    for value in part.values() if isinstance(part, dict) else part:
+        if isinstance(value, dict) and value.get("type") == "SyncBN":
+            value["type"] = "BN"
+        elif isinstance(value, (dict, list)):
+            _replace_sync_bn(value)
+
+
+def write_tree(cfg: Config, root: Path) -> None:
+    """Write the lists, images and masks that the data sets of a config name, and point the config there."""
+    for index, loader in enumerate(data_loaders(cfg)):
+        dataset = loader.dataset
+        dataset.data_root = str(root)
+        names = [f"{('unlabeled', 'labeled', 'val', 'val')[index - len(data_loaders(cfg))]}_{i}" for i in range(2)]
+        if dataset.type == "UnlabeledDataset":
+            dataset.source = "unlabeled"
+            _write_images([root / "unlabeled" / f"{name}.png" for name in names], seed=index)
+            continue
+        kind = DATASETS.get(dataset.type)
+        suffixes = {key: dataset.get(key) or _default(kind, key) for key in ("img_suffix", "seg_map_suffix")}
+        prefix = dataset.data_prefix
+        if dataset.get("ann_file"):
+            path = root / dataset.ann_file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("".join(f"{name}\n" for name in names))
+        _write_images([root / prefix.img_path / f"{name}{suffixes['img_suffix']}" for name in names], seed=index)
+        classes = (dataset.get("metainfo") or kind.METAINFO)["classes"]
+        masks = [root / prefix.seg_map_path / f"{name}{suffixes['seg_map_suffix']}" for name in names]
+        _write_masks(masks, len(classes), seed=index)
+
+
+def _default(kind: type, key: str) -> str:
+    """Default of a data set's suffix, wherever in its bases it is declared; CamVid takes either kind of image."""
+    for base in kind.__mro__:
+        default = inspect.signature(base).parameters.get(key, inspect.Parameter.empty)
+        if getattr(default, "default", None):
+            return default.default
+    raise AssertionError(f"{kind.__name__} has no {key}")
+
+
+def _write_images(paths: list[Path], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)).save(path)
+
+
+def _write_masks(paths: list[Path], num_classes: int, seed: int) -> None:
+    rng = np.random.default_rng(100 + seed)
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        blocks = rng.integers(0, num_classes, (SIZE[0] // 10, SIZE[1] // 10), dtype=np.uint8)
+        Image.fromarray(np.kron(blocks, np.ones((10, 10), np.uint8))).save(path)

@@ -1,0 +1,230 @@
+import importlib.util
+import io
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_allspark.datasets.inspection import is_complete
+from mmseg_allspark.datasets.synthetic import SyntheticSpec, write_synthetic
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CLASSES = ("a", "b", "c")
+CONFIG = """
+train_dataloader = {labeled}
+train_cfg = dict(unlabeled_dataloader={unlabeled})
+val_dataloader = {validation}
+"""
+
+
+@pytest.fixture(scope="module")
+def tool():
+    """The tool as a module; its folder is on the path as when it is run as a script."""
+    folder = REPOSITORY / "tools/prepare"
+    sys.path.insert(0, str(folder))
+    try:
+        spec = importlib.util.spec_from_file_location("prepare_check_data", folder / "check_data.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path.remove(str(folder))
+
+
+def png(pixels: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def write_tree(root: Path, **counts: int) -> Path:
+    """JPEG images img/<split><i>.jpg with masks of all three classes; returns the config."""
+    rng = np.random.default_rng(0)
+    mask = np.zeros((12, 16), np.uint8)
+    mask[4:, 8:], mask[8:, :4], mask[0] = 1, 2, 255
+    mask_file = png(mask)
+    (root / "img").mkdir(parents=True)
+    (root / "mask").mkdir()
+    for split, count in counts.items():
+        names = [f"{split}{index}" for index in range(count)]
+        (root / f"{split}.txt").write_text("\n".join(names))
+        for name in names:
+            Image.fromarray(rng.integers(0, 256, (12, 16, 3), np.uint8)).save(root / "img" / f"{name}.jpg")
+            (root / "mask" / f"{name}.png").write_bytes(mask_file)
+    loaders = {
+        split: dict(
+            dataset=dict(
+                type="BaseSegDataset",
+                metainfo=dict(classes=CLASSES),
+                data_root=str(root),
+                ann_file=f"{split}.txt",
+                data_prefix=dict(img_path="img", seg_map_path="mask"),
+                pipeline=[dict(type="LoadImage"), dict(type="LoadSegMask", optional=split == "unlabeled")],
+            )
+        )
+        for split in ("labeled", "unlabeled", "validation")
+    }
+    config = root / "config.py"
+    config.write_text(CONFIG.format(**loaders))
+    return config
+
+
+def run(tool, config: Path, *more: str) -> tuple[int, dict]:
+    out = config.parent / "report.json"
+    code = tool.main([str(config), "--workers", "2", "--json", str(out), *more])
+    return code, json.loads(out.read_text())
+
+
+def kinds(report: dict) -> set[tuple[str, str, str]]:
+    return {(finding["level"], finding["kind"], finding["where"]) for finding in report["findings"]}
+
+
+def test_a_clean_tree_is_clean_and_its_classes_are_counted(tool, tmp_path, capsys):
+    code, report = run(tool, write_tree(tmp_path / "data", labeled=3, unlabeled=5, validation=2))
+    assert code == 0 and report["ok"] and not report["findings"]
+    assert report["samples"] == dict(labeled=3, unlabeled=5, validation=2)
+    per_image = [12 * 16 - 16 - 64 - 16, 64, 16]  # rows 8..11 x columns 0..3 are c, a 8 x 8 corner is b, row 0 void
+    assert report["pixels"]["labeled"] == [3 * count for count in per_image]
+    assert report["ignored"] == dict(labeled=3 * 16, unlabeled=5 * 16, validation=2 * 16)
+    assert "0 kinds of errors" in capsys.readouterr().out
+
+
+def test_three_planted_faults_are_found_among_2000_images(tool, tmp_path, capsys):
+    root = tmp_path / "data"
+    config = write_tree(root, labeled=500, unlabeled=1200, validation=300)
+    (root / "img/unlabeled77.jpg").write_bytes((root / "img/validation31.jpg").read_bytes())  # another id
+    mask = np.zeros((12, 16), np.uint8)
+    mask[3, 4:6] = 7
+    (root / "mask/labeled123.png").write_bytes(png(mask))
+    whole = (root / "img/unlabeled900.jpg").read_bytes()
+    (root / "img/unlabeled900.jpg").write_bytes(whole[: int(0.8 * len(whole))])
+    start = time.monotonic()
+    code, report = run(tool, config)
+    assert time.monotonic() - start < 15
+    assert code == 1
+    found = {finding["kind"]: finding for finding in report["findings"]}
+    assert set(found) == {"leak", "labels", "truncated"}
+    assert found["leak"]["where"] == "unlabeled and validation" and found["leak"]["count"] == 1
+    assert "unlabeled77.jpg" in found["leak"]["files"][0] and "validation31.jpg" in found["leak"]["files"][0]
+    assert found["labels"]["files"] == [str(root / "mask/labeled123.png")]
+    assert "7 (2 pixels)" in found["labels"]["text"] and found["labels"]["where"] == "labeled"
+    assert found["truncated"]["files"] == [str(root / "img/unlabeled900.jpg")]
+    assert all(finding["key"] and finding["remedy"] for finding in report["findings"])
+    printed = capsys.readouterr()
+    assert "labeled123.png" in printed.out and "3 kinds of errors" in printed.out
+    assert "read 2000 of 2000 samples" in printed.err
+
+
+def test_a_jpeg_that_decodes_though_it_is_cut_off_is_found():
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 300, 3), np.uint8)).save(stream, "JPEG")
+    whole = stream.getvalue()
+    assert is_complete(whole) and is_complete(whole + b"\0\0")
+    assert not is_complete(whole[:-2]) and not is_complete(whole[: len(whole) // 2])
+    assert is_complete(png(np.zeros((4, 4), np.uint8))) and not is_complete(png(np.zeros((4, 4), np.uint8))[:-9])
+
+
+def test_leaks_by_file_and_by_pixels_and_overlap(tool, tmp_path):
+    root = tmp_path / "data"
+    config = write_tree(root, labeled=3, unlabeled=4, validation=2)
+    (root / "labeled.txt").write_text("labeled0\nlabeled1\nlabeled2\nvalidation0")
+    (root / "unlabeled.txt").write_text("unlabeled0\nlabeled1")
+    pixels = np.asarray(Image.open(root / "img/validation1.jpg"))
+    Image.fromarray(pixels).save(root / "img/unlabeled0.jpg", "PNG")  # equal pixels in another format
+    code, report = run(tool, config)
+    assert code == 1
+    leaks = {("error", "leak", "labeled and validation"), ("error", "leak", "unlabeled and validation")}
+    assert kinds(report) == leaks | {("error", "overlap", "labeled and unlabeled")}
+    assert any("1 equal pixels" in finding["text"] for finding in report["findings"])
+    code, report = run(tool, config, "--cfg-options", "train_cfg.allow_overlap=True")
+    assert code == 1 and kinds(report) == leaks
+
+
+def test_missing_sizes_and_repetitions(tool, tmp_path):
+    root = tmp_path / "data"
+    config = write_tree(root, labeled=4, unlabeled=3, validation=2)
+    (root / "img/labeled0.jpg").unlink()
+    (root / "mask/labeled1.png").unlink()
+    (root / "mask/validation1.png").write_bytes(png(np.zeros((16, 12), np.uint8)))
+    (root / "mask/unlabeled1.png").unlink()  # no mask is needed there
+    (root / "img/unlabeled2.jpg").write_bytes((root / "img/unlabeled0.jpg").read_bytes())
+    code, report = run(tool, config)
+    assert code == 1
+    assert [(f["kind"], f["files"]) for f in report["findings"] if f["where"] == "labeled"] == [
+        ("missing", [str(root / "img/labeled0.jpg")]),
+        ("missing", [str(root / "mask/labeled1.png")]),
+    ]
+    assert ("error", "size", "validation") in kinds(report) and ("warning", "duplicate", "unlabeled") in kinds(report)
+    assert report["samples"]["unlabeled"] == 3 and len(report["findings"]) == 4
+
+
+def test_labels_are_judged_after_the_data_sets_own_changes(tool, tmp_path):
+    config = write_tree(tmp_path / "data", labeled=2, unlabeled=2, validation=2)
+    every = ("train_dataloader", "train_cfg.unlabeled_dataloader", "val_dataloader")
+    options = [f"{key}.dataset.reduce_zero_label=True" for key in every]
+    code, report = run(tool, config, "--cfg-options", *options)
+    assert code == 0
+    assert report["pixels"]["labeled"] == [2 * 64, 2 * 16, 0]  # 1 -> 0, 2 -> 1, the zeros are ignored
+
+
+def test_a_plain_mmseg_config_without_unlabeled_data_works(tool, tmp_path):
+    root = tmp_path / "data"
+    config = write_tree(root, labeled=2, unlabeled=1, validation=2)
+    (root / "mask/validation1.png").write_bytes(png(np.full((12, 16), 3, np.uint8)))
+    plain = [dict(type="LoadImageFromFile"), dict(type="LoadAnnotations"), dict(type="PackSegInputs")]
+    with config.open("a") as stream:
+        stream.write(f"train_cfg = dict(type='IterBasedTrainLoop', max_iters=1)\nplain = {plain}\n")
+        for key in ("train_dataloader", "val_dataloader"):
+            stream.write(f"{key}['dataset']['pipeline'] = plain\n")
+    code, report = run(tool, config)
+    assert code == 1 and kinds(report) == {("error", "labels", "validation")}
+    assert report["samples"] == dict(labeled=2, validation=2)
+
+
+def test_equal_ids_of_different_pictures_are_a_warning(tool, tmp_path):
+    root = tmp_path / "data"
+    config = write_tree(root, labeled=2, unlabeled=2, validation=2)
+    (root / "val").mkdir()
+    (root / "img/validation0.jpg").rename(root / "val/labeled0.jpg")
+    (root / "img/validation1.jpg").rename(root / "val/validation1.jpg")
+    (root / "validation.txt").write_text("labeled0\nvalidation1")
+    code, report = run(tool, config, "--cfg-options", "val_dataloader.dataset.data_prefix.img_path=val")
+    assert code == 0 and kinds(report) == {("warning", "same id", "labeled and validation")}
+
+
+def test_the_embedded_data_set_is_clean(tool, tmp_path):
+    root = tmp_path / "synthetic"
+    write_synthetic(root, SyntheticSpec(num_labeled=3, num_unlabeled=2, num_val=2, size=32))
+    config = REPOSITORY / "configs/allspark/resnet18-tiny_synthetic.py"
+    keys = ("train_dataloader", "train_cfg.unlabeled_dataloader", "val_dataloader")
+    options = [f"{key}.dataset.data_root={root}" for key in keys]
+    assert tool.main([str(config), "--workers", "1", "--cfg-options", *options]) == 0
+
+
+def test_warnings_alone_do_not_fail(tool, tmp_path):
+    root = tmp_path / "data"
+    config = write_tree(root, labeled=2, unlabeled=2, validation=2)
+    for name in ("labeled0", "labeled1"):
+        (root / "mask" / f"{name}.png").write_bytes(png(np.zeros((12, 16), np.uint8)))
+    code, report = run(tool, config)
+    assert code == 0 and kinds(report) == {("warning", "class", "labeled")}
+    assert report["findings"][0]["files"] == ["b", "c"]
+
+
+def test_a_data_set_that_cannot_be_built_is_a_finding_and_the_others_are_checked(tool, tmp_path):
+    config = write_tree(tmp_path / "data", labeled=2, unlabeled=2, validation=2)
+    code, report = run(tool, config, "--cfg-options", "val_dataloader.dataset.ann_file=lost.txt")
+    assert code == 1 and kinds(report) == {("error", "dataset", "validation")}
+    assert "lost.txt" in report["findings"][0]["text"] and set(report["samples"]) == {"labeled", "unlabeled"}
+
+
+@pytest.mark.parametrize("arguments", [["no/such/config.py"], ["EMPTY"], ["EMPTY", "--workers", "0"]])
+def test_wrong_usage_is_exit_code_2(tool, tmp_path, arguments):
+    (tmp_path / "empty.py").write_text("model = dict(type='EncoderDecoder')\n")
+    with pytest.raises(SystemExit) as stop:
+        tool.main([str(tmp_path / "empty.py") if a == "EMPTY" else a for a in arguments])
+    assert stop.value.code == 2

@@ -1,0 +1,267 @@
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmseg_allspark.datasets.published_splits import PUBLISHED, Fingerprint, PublishedDataset
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SHARED = REPOSITORY.parent / "shared/splits"
+needs_lists = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/splits, the published lists")
+
+# one line of a list in the published layouts
+PLAIN = dict.fromkeys(PUBLISHED, "{}")
+IMAGE_AND_MASK = dict(
+    voc="JPEGImages/{0}.jpg SegmentationClass/{0}.png",
+    cityscapes="leftImg8bit/{0}_leftImg8bit.png gtFine/{0}_gtFine_labelTrainIds.png",
+    coco="train2017/{0}.jpg masks/{0}.png",
+)
+IMAGE = dict(voc="JPEGImages/{}.jpg", cityscapes="leftImg8bit/{}_leftImg8bit.png", coco="./images/train2017/{}.jpg")
+
+
+@pytest.fixture(scope="module")
+def tool():
+    """The tool as a module; its folder is on the path as when it is run as a script."""
+    folder = REPOSITORY / "tools/prepare"
+    sys.path.insert(0, str(folder))
+    try:
+        spec = importlib.util.spec_from_file_location("prepare_splits", folder / "splits.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        yield module
+    finally:
+        sys.path.remove(str(folder))
+
+
+def run(tool, *arguments: object) -> int:
+    return tool.main([str(argument) for argument in arguments])
+
+
+def write(path: Path, ids: list[str], line: str = "{}") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(line.format(i) + "\n" for i in ids))
+    return path
+
+
+def snapshot(root: Path) -> dict[str, tuple]:
+    return {
+        str(p.relative_to(root)): (p.lstat().st_mtime_ns, p.read_bytes() if p.is_file() else b"")
+        for p in sorted(root.rglob("*"))
+    }
+
+
+TRAIN = [f"2008_{n:06d}" for n in range(40)]
+VAL = [f"2009_{n:06d}" for n in range(6)]
+LABELED = {"5": TRAIN[30:25:-1], "1_4": TRAIN[::4], "u2pl_1_4": TRAIN[39::-4]}
+
+
+@pytest.fixture
+def small_voc(monkeypatch, tmp_path):
+    """A table of three small splits and, as SRC, a clone in UniMatch's layout; 1_4 and u2pl_1_4 are equally long."""
+    table = PublishedDataset(
+        Fingerprint.of(TRAIN), Fingerprint.of(VAL), {name: Fingerprint.of(ids) for name, ids in LABELED.items()}
+    )
+    monkeypatch.setitem(PUBLISHED, "voc", table)
+    for name, ids in LABELED.items():
+        folder = tmp_path / "clone/splits/pascal" / name
+        write(folder / "labeled.txt", ids, IMAGE_AND_MASK["voc"])
+        write(folder / "unlabeled.txt", sorted(set(TRAIN) - set(ids), reverse=True), IMAGE_AND_MASK["voc"])
+    write(tmp_path / "clone/splits/pascal/val.txt", VAL, IMAGE_AND_MASK["voc"])
+    write(tmp_path / "clone/splits/coco/1_4/labeled.txt", ["000000000009"], IMAGE_AND_MASK["coco"])
+    write(tmp_path / "clone/splits/levir/val.txt", ["no list", "of ours"])
+    return tmp_path / "clone"
+
+
+def test_lists_are_written_in_the_published_order(tool, small_voc, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(tool, "voc", small_voc, "--out", out) == 0
+    for name, ids in LABELED.items():
+        folder = out / "splits/voc" / name
+        assert (folder / "labeled.txt").read_text().split() == ids
+        assert (folder / "unlabeled.txt").read_text().split() == sorted(set(TRAIN) - set(ids), reverse=True)
+        info = json.loads((folder / "info.json").read_text())
+        assert (info["split"], info["labeled"], info["unlabeled"]) == (name, len(ids), 40 - len(ids))
+    assert (out / "splits/voc/val.txt").read_text().split() == VAL
+    assert "Ready: 3 splits of 40 training images" in capsys.readouterr().out
+    before = snapshot(out), snapshot(small_voc)
+    assert run(tool, "voc", small_voc, "--out", out) == 0
+    assert (snapshot(out), snapshot(small_voc)) == before
+
+
+def test_names_by_count_are_resolved_by_hash(tool, small_voc, tmp_path, capsys):
+    source, out = tmp_path / "u2pl/data/splits/pascal", tmp_path / "out"
+    write(source / "10/labeled.txt", LABELED["u2pl_1_4"])
+    write(source / "train_aug.txt", TRAIN)
+    assert run(tool, "voc", tmp_path / "u2pl", "--out", out) == 0
+    assert [p.name for p in (out / "splits/voc").iterdir()] == ["u2pl_1_4"]
+    rest = (out / "splits/voc/u2pl_1_4/unlabeled.txt").read_text().split()
+    assert rest == [i for i in TRAIN if i not in LABELED["u2pl_1_4"]]
+    assert "no val.txt" in capsys.readouterr().out
+    write(source / "5/labeled.txt", LABELED["5"])
+    write(source / "10/labeled.txt", TRAIN[:10])  # someone else's draw
+    assert run(tool, "voc", tmp_path / "u2pl", "--out", tmp_path / "other") == 0
+    assert "10 ids, but they are not those of voc 1_4 or u2pl_1_4: left out" in capsys.readouterr().out
+    assert run(tool, "voc", tmp_path / "u2pl", "--out", tmp_path / "third", "--splits", "1_4") == 1
+    assert "no list of the labeled ids of voc 1_4" in capsys.readouterr().err
+
+
+def test_train_aug_of_the_data_gives_the_unlabeled_ids(tool, small_voc, tmp_path, capsys):
+    source, out = tmp_path / "lists", tmp_path / "VOC2012"
+    write(source / "anything.txt", LABELED["5"])
+    assert run(tool, "voc", source, "--out", out) == 1
+    assert "--image-ids" in capsys.readouterr().err and not out.exists()
+    write(out / "ImageSets/Segmentation/train_aug.txt", TRAIN)
+    assert run(tool, "voc", source, "--out", out) == 0
+    rest = (out / "splits/voc/5/unlabeled.txt").read_text().split()
+    assert rest == [i for i in TRAIN if i not in LABELED["5"]]
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/JPEGImages").symlink_to(tmp_path / "disk", target_is_directory=True)
+    for name in TRAIN:
+        (tmp_path / f"disk/{name}.jpg").touch()
+    assert run(tool, "voc", source, "--out", tmp_path / "other", "--image-ids", tmp_path / "images") == 0
+    assert (tmp_path / "other/splits/voc/5/unlabeled.txt").read_text().split() == rest
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        ("5/labeled.txt", lambda ids: ids[1:], ["4 ids, expected 5 (voc 5)"]),
+        ("5/labeled.txt", lambda ids: [*ids[1:], TRAIN[0]], ["5 ids, expected 5", "not the published ids"]),
+        ("5/labeled.txt", lambda ids: [*ids[1:], ids[1]], ["5 ids, expected 5", "1 of them are repetitions"]),
+        ("5/labeled.txt", lambda ids: [*ids[:3], "garbage", ids[4]], ["3 ids, expected 5", "line 4", "garbage"]),
+        ("5/labeled.txt", lambda ids: [], ["0 ids, expected 5"]),
+        ("1_4/unlabeled.txt", lambda ids: ids[2:], ["28 ids, expected 30 (voc 1_4"]),
+        ("1_4/unlabeled.txt", lambda ids: [*ids[1:], LABELED["1_4"][0]], ["30 ids, expected 30"]),
+        ("val.txt", lambda ids: ids[1:], ["5 ids, expected 6 (voc val)"]),
+    ],
+)
+def test_a_damaged_list_is_refused(tool, small_voc, tmp_path, capsys, file, change, words):
+    path = small_voc / "splits/pascal" / file
+    ids = [line.split("/")[1].split(".")[0] for line in path.read_text().splitlines()]
+    write(path, change(ids), IMAGE_AND_MASK["voc"])
+    path.write_text(path.read_text().replace("JPEGImages/garbage.jpg SegmentationClass/", ""))
+    for source in (small_voc, small_voc / "splits/pascal"):
+        assert run(tool, "voc", source, "--out", tmp_path / "out") == 1
+        message = capsys.readouterr().err
+        assert all(word in message for word in [str(path), *words]), message
+        assert not (tmp_path / "out").exists()
+
+
+def test_only_splits_that_were_asked_for_have_to_be_right(tool, small_voc, tmp_path, capsys):
+    write(small_voc / "splits/pascal/5/labeled.txt", TRAIN[:3])
+    assert run(tool, "voc", small_voc, "--out", tmp_path / "out", "--splits", "1_4") == 0
+    assert [p.name for p in sorted((tmp_path / "out/splits/voc").iterdir())] == ["1_4", "val.txt"]
+    assert run(tool, "voc", small_voc, "--out", tmp_path / "out", "--splits", "1_3") == 1
+    assert "voc has 5, 1_4, u2pl_1_4" in capsys.readouterr().err
+    assert run(tool, "voc", tmp_path / "nowhere") == 1
+    assert "not a folder" in capsys.readouterr().err
+
+
+def test_validation_images_are_never_trained_on(tool, monkeypatch, small_voc, tmp_path, capsys):
+    table = PublishedDataset(Fingerprint(40), PUBLISHED["voc"].val, PUBLISHED["voc"].labeled)  # as COCO: count only
+    monkeypatch.setitem(PUBLISHED, "voc", table)
+    ids = write(tmp_path / "ids.txt", [*TRAIN[:39], VAL[2]])
+    (small_voc / "splits/pascal/5/unlabeled.txt").unlink()
+    assert run(tool, "voc", small_voc, "--out", tmp_path / "out", "--splits", "5", "--image-ids", ids) == 1
+    assert f"1 training ids are also in {small_voc / 'splits/pascal/val.txt'}" in capsys.readouterr().err
+
+
+def test_other_lists_need_force(tool, small_voc, tmp_path, capsys):
+    listed = write(tmp_path / "out/splits/voc/5/labeled.txt", TRAIN[:5])
+    arguments = ("voc", small_voc, "--out", tmp_path / "out", "--splits", "5")
+    assert run(tool, *arguments) == 1
+    assert "--force" in capsys.readouterr().err and listed.read_text().split() == TRAIN[:5]
+    assert run(tool, *arguments, "--force") == 0
+    assert listed.read_text().split() == LABELED["5"]
+
+
+def test_download(tool, small_voc, tmp_path, capsys):
+    address = (small_voc / "splits").as_uri()
+    assert run(tool, "voc", "--out", tmp_path / "out", "--url", address) == 0
+    assert (tmp_path / "out/splits/voc/5/labeled.txt").read_text().split() == LABELED["5"]
+    (small_voc / "splits/pascal/1_4/labeled.txt").unlink()
+    assert run(tool, "voc", "--out", tmp_path / "other", "--url", address) == 1
+    message = capsys.readouterr().err
+    assert "pascal/1_4/labeled.txt cannot be downloaded" in message and "as SRC" in message
+    assert not (tmp_path / "other").exists()
+
+
+def test_table_has_every_split():
+    counts = {d: {name: want.count for name, want in table.labeled.items()} for d, table in PUBLISHED.items()}
+    assert counts["voc"] == {
+        **{str(n): n for n in (92, 183, 366, 732, 1464)},
+        **{"1_16": 662, "1_8": 1323, "1_4": 2646, "1_2": 5291, "u2pl_1_16": 662, "u2pl_1_8": 1323, "u2pl_1_4": 2646},
+    }
+    assert counts["cityscapes"] == {"1_30": 100, "1_16": 186, "1_8": 372, "1_4": 744, "1_2": 1488}
+    assert counts["coco"] == {f"1_{n}": -(-118287 // n) for n in (512, 256, 128, 64, 32)}
+    assert [(t.train.count, t.val.count) for t in PUBLISHED.values()] == [(10582, 1449), (2975, 500), (118287, 5000)]
+
+
+def published(dataset: str, name: str, kind: str = "labeled") -> list[str]:
+    return (SHARED / dataset / name / f"{kind}.txt").read_text().split()
+
+
+def training_ids(dataset: str) -> list[str]:
+    if dataset == "voc":
+        return (SHARED / "voc/train_aug.txt").read_text().split()
+    if dataset == "cityscapes":
+        return published(dataset, "1_2") + published(dataset, "1_2", "unlabeled")
+    # COCO's own ids are not in the lists: any others fill up to the right number
+    ids = dict.fromkeys(i for name in PUBLISHED["coco"].labeled for i in published("coco", name))
+    return [*ids, *(f"9{n:011d}" for n in range(118287 - len(ids)))]
+
+
+def by_count(dataset: str, name: str) -> str:
+    home = dict(voc="pascal", cityscapes="cityscapes", coco="coco")[dataset]
+    return f"data/splitsall/{home}{'_u2pl' * name.startswith('u2pl')}/{PUBLISHED[dataset].labeled[name].count}"
+
+
+LAYOUTS = dict(
+    ours=(lambda dataset, name: f"{dataset}/{name}", PLAIN),
+    unimatch=(lambda d, name: f"splits/{d.replace('voc', 'pascal')}/{name}", IMAGE_AND_MASK),
+    u2pl=(by_count, IMAGE),
+)
+
+
+@needs_lists
+@pytest.mark.parametrize(
+    ("layout", "dataset"), [(a, d) for a in LAYOUTS for d in PUBLISHED if (a, d) != ("u2pl", "coco")]
+)
+def test_published_lists_come_out_as_they_are(tool, tmp_path, dataset, layout):
+    place, line = LAYOUTS[layout]
+    train, source, out = training_ids(dataset), tmp_path / "src", tmp_path / "out"
+    unlabeled, slow = {}, [("coco", n) for n in ("1_256", "1_128", "1_64", "1_32")]  # 118000 lines each
+    for name in PUBLISHED[dataset].labeled:
+        labeled = published(dataset, name)
+        write(source / place(dataset, name) / "labeled.txt", labeled, line[dataset])
+        if dataset == "cityscapes":
+            unlabeled[name] = published(dataset, name, "unlabeled")
+        else:
+            reverse = layout == "unimatch" and (dataset, name) not in slow  # the order of a list that is there is kept
+            unlabeled[name] = sorted(set(train) - set(labeled), reverse=reverse)
+        if dataset == "cityscapes" or (layout != "ours" and (dataset, name) not in slow):
+            write(source / place(dataset, name) / "unlabeled.txt", unlabeled[name], line[dataset])
+    home = (source / place(dataset, name)).parent
+    write(home / "val.txt", (SHARED / dataset / "val.txt").read_text().split(), line[dataset])
+    prepared = dict(voc="ImageSets/Segmentation/train_aug.txt", coco="train2017.txt")
+    if layout == "ours" and dataset in prepared:
+        write(out / prepared[dataset], train)
+    assert run(tool, dataset, source, "--out", out) == 0
+    for name, ids in unlabeled.items():
+        folder = out / "splits" / dataset / name
+        assert (folder / "labeled.txt").read_bytes() == (SHARED / dataset / name / "labeled.txt").read_bytes()
+        assert (folder / "unlabeled.txt").read_text().split() == ids
+    assert (out / "splits" / dataset / "val.txt").read_bytes() == (SHARED / dataset / "val.txt").read_bytes()
+
+
+@needs_lists
+@pytest.mark.parametrize(("dataset", "name"), [(d, n) for d, t in PUBLISHED.items() for n in t.labeled])
+def test_every_published_list_is_refused_when_an_id_is_missing(tool, tmp_path, capsys, dataset, name):
+    place, line = LAYOUTS["unimatch"]
+    ids = published(dataset, name)
+    path = write(tmp_path / place(dataset, name) / "labeled.txt", ids[:-1], line[dataset])
+    assert run(tool, dataset, tmp_path, "--out", tmp_path / "out") == 1
+    assert f"{path} holds {len(ids) - 1} ids, expected {len(ids)}" in capsys.readouterr().err

@@ -1,0 +1,108 @@
+"""docs/own_data.md: from an empty folder to a trained model, by the commands of the page."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import ROOT
+from PIL import Image
+
+TOOL = ROOT / "tools/prepare/own_data.py"
+COMMANDS = [
+    line
+    for block in re.findall(r"```bash\n(.*?)```", (ROOT / "docs/own_data.md").read_text(), re.DOTALL)
+    for line in block.splitlines()
+]
+# the page's training, cut to two steps without downloaded weights
+SHORT = (
+    " --cfg-options model.backbone.init_cfg.checkpoint=None train_cfg.max_iters=2 train_cfg.val_interval=2"
+    " train_dataloader.num_workers=0 train_dataloader.persistent_workers=False train_dataloader.batch_size=1"
+    " train_cfg.unlabeled_dataloader.batch_size=1"
+    " train_cfg.unlabeled_dataloader.num_workers=0 train_cfg.unlabeled_dataloader.persistent_workers=False"
+    " val_dataloader.num_workers=0 val_dataloader.persistent_workers=False default_hooks.checkpoint.interval=2"
+)
+
+
+def write_images(root: Path, *, labeled: int = 5, rest: int = 2, unlabeled: int = 3) -> Path:
+    """A ramp on grass with a pond and a path: three classes."""
+    rng = np.random.default_rng(0)
+    for index in range(labeled + rest + unlabeled):
+        mask = np.zeros((60, 80), np.uint8)
+        mask[10:30, 10:40], mask[:, 60:70] = 1, 2
+        image = rng.integers(0, 60, (60, 80, 3)).astype(np.uint8) + mask[..., None] * 60
+        folder = "images" if index < labeled + rest else "unlabeled/camera 1"
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image.astype(np.uint8)).save(root / folder / f"{index}.jpg")
+        if index < labeled:
+            (root / "masks").mkdir(exist_ok=True)
+            Image.fromarray(mask).save(root / "masks" / f"{index}.png")
+    return root
+
+
+def prepare(root, *options):
+    return subprocess.run([sys.executable, TOOL, root, *options], capture_output=True, text=True)
+
+
+def test_the_page_leads_from_files_to_pictures(tmp_path):
+    """The page starts in a checkout; here its folders are links, and what it writes stays in the test's folder."""
+    for name in ("mmseg_allspark", "tools"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "configs").mkdir()
+    for folder in (ROOT / "configs").iterdir():
+        if folder.name != "allspark":
+            (tmp_path / "configs" / folder.name).symlink_to(folder)
+    (tmp_path / "configs/allspark").mkdir()
+    for config in (ROOT / "configs/allspark").glob("*.py"):
+        (tmp_path / "configs/allspark" / config.name).symlink_to(config)
+    write_images(tmp_path / "data/own")
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+    assert len(COMMANDS) == 7
+    for command in COMMANDS:
+        short = SHORT if "tools/train.py" in command else ""
+        done = subprocess.run(
+            ["bash", "-c", command + short], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
+    assert list((tmp_path / "work_dirs/browse").glob("*.png"))
+    assert list((tmp_path / "work_dirs/my_data/pictures").rglob("*.png"))
+
+
+def test_lists_and_links(tmp_path):
+    root = write_images(tmp_path / "own")
+    done = prepare(root)
+    assert done.returncode == 0, done.stderr
+    labeled, val = ((root / f"{part}.txt").read_text().split() for part in ("labeled", "val"))
+    assert (len(labeled), len(val)) == (4, 1)
+    assert sorted(labeled + val) == ["0", "1", "2", "3", "4"]
+    assert sorted(p.name for p in (root / "unlabeled/rest").iterdir()) == ["5.jpg", "6.jpg"]
+    assert "5 unlabeled images" in done.stdout
+    assert prepare(root).returncode == 0  # again: nothing changes
+    assert prepare(root, "--seed", "1", "--val", "2/5").returncode == 1  # other lists need --force
+
+
+def spoil_mask(root):
+    Image.fromarray(np.full((60, 80), 255, np.uint8) * (np.arange(80) > 9)).convert("L").save(root / "masks/0.png")
+    for index in range(1, 5):
+        Image.fromarray((np.arange(80) > 9).astype(np.uint8)[None].repeat(60, 0) * 7).save(root / f"masks/{index}.png")
+
+
+FAULTS = {
+    "no image of the same name": lambda root: (root / "images/3.jpg").unlink(),
+    "is 40x60 but its image is 80x60": lambda root: Image.new("L", (40, 60)).save(root / "masks/2.png"),
+    "colour picture": lambda root: Image.new("RGB", (80, 60)).save(root / "masks/2.png"),
+    "the labels [0, 7]": spoil_mask,
+    "mixes .jpg and .png": lambda root: Image.new("RGB", (8, 8)).save(root / "images/a.png"),
+}
+
+
+@pytest.mark.parametrize("message", FAULTS)
+def test_a_fault_is_named(tmp_path, message):
+    root = write_images(tmp_path / "own")
+    FAULTS[message](root)
+    done = prepare(root)
+    assert done.returncode == 1
+    assert message in done.stderr

@@ -1,0 +1,269 @@
+"""Draw what a semi-supervised config trains on: labeled images with masks, views of unlabeled ones, pseudo labels.
+
+    python tools/analysis/browse_semi_dataset.py CONFIG [--out DIR] [--num N] [--seed S] [--checkpoint CKPT]
+
+Each row is a labeled image after its pipeline, its mask, and every view of an unlabeled image. With --checkpoint the
+model's pseudo label of the weak view follows, pixels without weight in white; without one the ground truth, if there
+is any. With model.cutmix, the mixed images and labels follow. White is 'ignored' or 'unknown'. Writes
+DIR/page_00.png, page_01.png, ...
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+# a checkout needs no installation of the plugin
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import mmseg_allspark  # noqa: F401
+
+# isort: split
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint, set_random_seed
+from mmengine.utils import mkdir_or_exist
+from mmseg.registry import DATASETS, MODELS
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from mmseg_allspark.methods.cutmix import CutMix
+from mmseg_allspark.visualization import colour_labels, save_panels
+
+IGNORE = 255
+Picture = np.ndarray
+Column = tuple[str, list[Picture]]
+
+
+class Sample(NamedTuple):
+    """One image at the end of its pipeline.
+
+    Attributes:
+        name: File name.
+        views: View name to uint8 (3, H, W), BGR; a pipeline without MultiView has 'weak' alone.
+        mask: (H, W) int64 labels, or None.
+    """
+
+    name: str
+    views: dict[str, Tensor]
+    mask: Tensor | None
+
+
+def say(text: str) -> None:
+    """Tell the user something."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def draw_samples(dataset: Dataset, num: int, seed: int) -> list[Sample]:
+    """Draw different samples of a dataset, with their random transforms.
+
+    Args:
+        dataset: Ends in PackSemiInputs or PackSegInputs.
+        num: How many at most.
+        seed: Of the choice and of the transforms.
+    """
+    chosen = np.random.default_rng(seed).permutation(len(dataset))[:num].tolist()
+    set_random_seed(seed)
+    samples = []
+    for index in chosen:
+        packed = dataset[index]
+        views, sample = packed["inputs"], packed["data_samples"]
+        mask = sample.gt_sem_seg.data[0].long() if "gt_sem_seg" in sample else None
+        views = views if isinstance(views, dict) else dict(weak=views)
+        samples.append(Sample(Path(sample.img_path).name, views, mask))
+    return samples
+
+
+def to_picture(image: Tensor) -> Picture:
+    """(3, H, W) BGR with values from 0 to 255 -> (H, W, 3) uint8 RGB."""
+    return image.flip(0).permute(1, 2, 0).clamp(0, 255).to(torch.uint8).numpy()
+
+
+def load_model(cfg: Config, checkpoint: str) -> nn.Module:
+    """Build the model of a config and load a checkpoint of it, on the CPU."""
+    model = MODELS.build(cfg.model)
+    load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
+    return model.eval()
+
+
+@torch.no_grad()
+def label(model: nn.Module, samples: Sequence[Sample]) -> Tensor:
+    """Pseudo labels of the weak views.
+
+    Args:
+        model: A SemiSegmentor labels as in training; another segmentor predicts.
+        samples: Of one size.
+
+    Returns:
+        (B, H, W) int64, ``IGNORE`` where a pixel has no weight in the loss.
+    """
+    weak = [sample.views["weak"] for sample in samples]
+    if len({image.shape for image in weak}) > 1:
+        raise ValueError("The unlabeled images differ in size: let the pipeline crop them, as training needs it too.")
+    height, width = weak[0].shape[1:]
+    images = model.data_preprocessor(dict(inputs=weak), False)["inputs"]
+    if not hasattr(model, "label_unlabeled"):
+        metas = [dict(img_shape=tuple(images.shape[2:])) for _ in weak]
+        return model.encode_decode(images, metas).argmax(dim=1)[:, :height, :width]
+    pseudo = model.make_pseudo_label(model.label_unlabeled(dict(weak=images)))
+    return torch.where(pseudo.weight > 0, pseudo.label, IGNORE)[:, :height, :width]
+
+
+def known_masks(samples: Sequence[Sample]) -> list[Tensor]:
+    """(H, W) ground truth of each, ``IGNORE`` where an image has none; empty if no image has one."""
+    if all(sample.mask is None for sample in samples):
+        return []
+    unknown = (torch.full(sample.views["weak"].shape[1:], IGNORE) for sample in samples)
+    return [u if s.mask is None else s.mask for s, u in zip(samples, unknown, strict=True)]
+
+
+class Page:
+    """Columns of one page.
+
+    Args:
+        palette: RGB of each class.
+    """
+
+    def __init__(self, palette: Sequence[Sequence[int]]) -> None:
+        self.palette = palette
+        self.columns: list[Column] = []
+        self.seen: set[int] = set()
+
+    def add_images(self, title: str, images: Sequence[Tensor]) -> None:
+        """Add a column of (3, H, W) images."""
+        self.columns.append((title, [to_picture(image) for image in images]))
+
+    def add_labels(self, title: str, labels: Sequence[Tensor]) -> None:
+        """Add a column of (H, W) labels."""
+        self.seen.update(*(np.unique(entry.numpy()).tolist() for entry in labels))
+        pictures = [colour_labels(entry.numpy(), self.palette, IGNORE) for entry in labels]
+        self.columns.append((title, pictures))
+
+    def save(self, path: Path, classes: Sequence[str]) -> None:
+        """Write the page with a legend of the classes on it; too few pictures in a column leave white ones."""
+        longest = max((pictures for _, pictures in self.columns), key=len)
+        for _, pictures in self.columns:
+            pictures += [np.full_like(longest[0], 255)] * (len(longest) - len(pictures))
+        rows = list(zip(*(pictures for _, pictures in self.columns), strict=True))
+        shown = sorted(index for index in self.seen if index < len(classes))
+        save_panels(
+            rows,
+            [title for title, _ in self.columns],
+            path,
+            classes=[classes[index] for index in shown],
+            palette=[self.palette[index] for index in shown],
+        )
+
+
+def make_page(
+    cfg: Config,
+    palette: Sequence[Sequence[int]],
+    labeled: Sequence[Sample],
+    unlabeled: Sequence[Sample],
+    model: nn.Module | None,
+) -> Page:
+    """Lay out one page; see the top of this file.
+
+    Args:
+        cfg: The config.
+        palette: RGB of each class.
+        labeled: Samples of the rows.
+        unlabeled: Samples of the rows; may be empty.
+        model: Labels the unlabeled images; None: their ground truth is shown.
+    """
+    page = Page(palette)
+    page.add_images("labeled", [sample.views["weak"] for sample in labeled])
+    if masks := known_masks(labeled):
+        page.add_labels("mask", masks)
+    if not unlabeled:
+        return page
+    for view in sorted(unlabeled[0].views, key=lambda name: name != "weak"):
+        page.add_images(f"unlabeled: {view}", [sample.views[view] for sample in unlabeled])
+    labels = known_masks(unlabeled) if model is None else list(label(model, unlabeled))
+    if labels:
+        page.add_labels("ground truth" if model is None else "pseudo label", labels)
+    if cfg.model.get("cutmix") is not None:
+        add_mixed(page, cfg, unlabeled, labels)
+    return page
+
+
+def add_mixed(page: Page, cfg: Config, unlabeled: Sequence[Sample], labels: Sequence[Tensor]) -> None:
+    """Add what CutMix makes of the trained view and its labels, as the rows' images are one batch.
+
+    Args:
+        page: To add to.
+        cfg: The config, with ``model.cutmix``.
+        unlabeled: Samples of the rows; nothing is added where they cannot be mixed (one image, different sizes).
+        labels: (H, W) of each, or none.
+
+    Raises:
+        KeyError: If the view that is trained on is not there.
+    """
+    view = cfg.model.get("unlabeled_view", "weak")
+    if view not in unlabeled[0].views:
+        raise KeyError(
+            f"model.unlabeled_view={view!r}, but the unlabeled data give the views {sorted(unlabeled[0].views)}; add "
+            "the view to the pipeline's MultiView."
+        )
+    images = [sample.views[view] for sample in unlabeled]
+    if len(images) < 2 or len({image.shape for image in images}) > 1:
+        return
+    tensors = [torch.stack(images), *([torch.stack(list(labels))] if labels else [])]
+    mixed = CutMix(**cfg.model.cutmix)(tensors)
+    page.add_images(f"CutMix: {view}", mixed[0])
+    if labels:
+        page.add_labels("CutMix: label", mixed[1])
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, Config]:
+    """Read the command line and the config."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", metavar="CONFIG", help="config file")
+    parser.add_argument("--out", type=Path, help="folder (default: work_dirs/<config name>/browse)")
+    parser.add_argument("--num", type=int, default=8, help="labeled and unlabeled images to draw (default: 8)")
+    parser.add_argument("--rows", type=int, default=4, help="rows of a page (default: 4)")
+    parser.add_argument("--seed", type=int, default=0, help="of choice and transforms (default: 0)")
+    parser.add_argument("--checkpoint", metavar="CKPT", help="draw the pseudo labels of this model")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings: nested.key=value ...")
+    args = parser.parse_args(arguments)
+    for what, path in (("config", args.config), ("checkpoint", args.checkpoint)):
+        if path is not None and "://" not in path and not Path(path).is_file():
+            parser.error(f"{what} not found: {path} (looked in {Path.cwd()})")
+    for name in ("num", "rows"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} {getattr(args, name)}: at least 1")
+    cfg = Config.fromfile(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    args.out = args.out or Path("work_dirs") / Path(args.config).stem / "browse"
+    return args, cfg
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw what the command line asks for."""
+    args, cfg = parse_args(arguments)
+    init_default_scope(cfg.get("default_scope", "mmseg"))
+    loader = (cfg.get("train_cfg") or {}).get("unlabeled_dataloader")
+    labeled_set = DATASETS.build(cfg.train_dataloader.dataset)
+    meta = labeled_set.metainfo
+    labeled = draw_samples(labeled_set, args.num, args.seed)
+    unlabeled = draw_samples(DATASETS.build(loader.dataset), args.num, args.seed + 1) if loader else []
+    model = load_model(cfg, args.checkpoint) if args.checkpoint else None
+    mkdir_or_exist(args.out)
+    set_random_seed(args.seed)
+    for number, first in enumerate(range(0, max(len(labeled), len(unlabeled)), args.rows)):
+        rows = slice(first, first + args.rows)
+        page = make_page(cfg, meta["palette"], labeled[rows], unlabeled[rows], model)
+        path = args.out / f"page_{number:02d}.png"
+        page.save(path, meta["classes"])
+        names = [" ".join(sample.name for sample in samples[rows]) for samples in (labeled, unlabeled)]
+        say(f"{path}: labeled {names[0]} | unlabeled {names[1]}")
+
+
+if __name__ == "__main__":
+    main()

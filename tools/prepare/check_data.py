@@ -1,0 +1,101 @@
+"""Checks the data of a config before training: leaks, missing or damaged files, wrong masks, class frequencies.
+
+    python tools/prepare/check_data.py CONFIG [--cfg-options KEY=VALUE ...] [--workers N] [--json FILE]
+
+Works with any mmseg config (train_dataloader, val_dataloader) and looks at train_cfg.unlabeled_dataloader too. Every
+image and mask is read once, with the loading settings of the config. Images count as the same if they are the same
+file, have equal bytes or equal pixels. Exit code: 0 fine (perhaps with warnings), 1 errors found, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+# a checkout needs no installation of the plugin
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import mmseg_allspark  # noqa: F401
+
+# isort: split
+from _splits import write_atomically
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+
+from mmseg_allspark.datasets.data_report import report_data
+
+
+def say(text: str) -> None:
+    """Tells the user something."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def make_progress(seconds: float = 2.0) -> Callable[[int, int], None]:
+    """Returns a callback that prints samples done and time left on stderr, every few seconds.
+
+    Args:
+        seconds: Between two lines. Default: 2.
+    """
+    start = last = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < total and now - last < seconds:
+            return
+        last = now
+        left = (now - start) / done * (total - done)
+        sys.stderr.write(f"read {done} of {total} samples, {left:.0f} s left\n")
+        sys.stderr.flush()
+
+    return show
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, Config]:
+    """Reads the command line and the config; what is wrong there is a usage error (exit code 2)."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", metavar="CONFIG", help="config file")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings: nested.key=value ...")
+    parser.add_argument("--workers", type=int, help="processes (default: the CPUs there are)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the whole report there")
+    options = parser.parse_args(arguments)
+    if not Path(options.config).is_file():
+        parser.error(f"config not found: {options.config} (looked in {Path.cwd()})")
+    if options.workers is not None and options.workers < 1:
+        parser.error(f"--workers {options.workers}: at least 1")
+    try:
+        cfg = Config.fromfile(options.config)
+        cfg.merge_from_dict(options.cfg_options or {})
+    except Exception as error:  # a config is code: anything can happen in it
+        parser.error(f"{options.config} cannot be read with these --cfg-options: {type(error).__name__}: {error}")
+    if not (cfg.get("train_dataloader") or {}).get("dataset"):
+        parser.error(f"{options.config} has no train_dataloader.dataset: give a config that trains.")
+    return options, cfg
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line.
+
+    Args:
+        arguments: Default: those of the process.
+
+    Returns:
+        0 without errors, 1 with some.
+    """
+    options, cfg = parse_args(arguments)
+    init_default_scope(cfg.get("default_scope", "mmseg"))
+    report = report_data(cfg, options.workers, make_progress())
+    say(report.to_text())
+    if options.json is not None:
+        text = json.dumps(report.to_dict(), indent=1) + "\n"
+        write_atomically(options.json, lambda stream: stream.write(text.encode()))
+    return 0 if report.ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Looks through a folder of your own images and masks and writes the lists that training needs.
+
+    python tools/prepare/own_data.py data/own --val 1/5 --seed 0
+
+ROOT holds images/<id>.jpg (or .png ...), masks/<id>.png (class numbers 0 ... K-1, 255 = ignore) for at least two of
+them, and, if you like, unlabeled/ with any images in any folders. It gets labeled.txt and val.txt: a seeded share
+of the images with masks is held out for validation. Images without a mask are linked into unlabeled/rest. Nothing
+is trained on what is wrong: masks without image, other sizes and colour masks are errors that name the file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from _masks import read_labels
+from _splits import PrepareError, draw_labeled, join_lines, parse_fraction, say, walk_files, write_texts
+from PIL import Image
+
+from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
+
+IGNORE = 255
+
+
+def find_images(folder: Path) -> dict[str, Path]:
+    """Ids (file names without suffix) and files of an image folder.
+
+    Raises:
+        PrepareError: If there is no image, two of one id, or of several suffixes.
+    """
+    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES) if folder.is_dir() else []
+    if not files:
+        raise PrepareError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)}).")
+    suffixes = sorted({p.suffix for p in files})
+    if len(suffixes) > 1:
+        raise PrepareError(f"{folder} mixes {' and '.join(suffixes)} files: a data set has one img_suffix; convert some.")
+    return {p.stem: p for p in files}
+
+
+def read_masks(folder: Path, images: dict[str, Path]) -> dict[str, np.ndarray]:
+    """Pixels of each label (256,) in each mask.
+
+    Raises:
+        PrepareError: If a mask has no image, cannot be read, has another size than its image or is in colour.
+    """
+    masks = sorted(folder.glob("*.png")) if folder.is_dir() else []
+    if len(masks) < 2:
+        raise PrepareError(f"{folder} holds {len(masks)} masks (*.png): one to train on and one to validate on at least.")
+    counts = {}
+    for path in masks:
+        if path.stem not in images:
+            raise PrepareError(f"The mask {path} has no image of the same name in {next(iter(images.values())).parent}.")
+        with Image.open(images[path.stem]) as image:
+            size = image.size
+        counts[path.stem] = np.bincount(read_labels(path, size, range(256)).ravel(), minlength=256)
+    return counts
+
+
+def link_rest(root: Path, images: dict[str, Path], masked: set[str]) -> None:
+    """Link the images that have no mask into unlabeled/rest."""
+    for name, path in images.items():
+        target = root / "unlabeled" / "rest" / path.name
+        if name not in masked and not target.is_symlink():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(path.resolve())
+
+
+def describe(counts: dict[str, np.ndarray], labeled: list[str], val: list[str]) -> None:
+    """Say which classes there are; a label that no labeled mask shows cannot be learned."""
+    total = sum(counts.values())
+    labels = [label for label in range(256) if total[label] and label != IGNORE]
+    shares = {part: sum(counts[n] for n in names) for part, names in (("labeled", labeled), ("val", val))}
+    for label in labels:
+        parts = ", ".join(f"{100 * c[label] / max(1, c[labels].sum()):.2f} % of {part}" for part, c in shares.items())
+        missing = "" if shares["labeled"][label] else "   <- in no labeled image: another --seed, or more masks"
+        say(f"  class {label}: {parts}{missing}")
+    if labels != list(range(len(labels))):
+        raise PrepareError(
+            f"The masks hold the labels {labels}; classes have to be 0 ... {len(labels) - 1} (and {IGNORE} = ignore): "
+            "renumber the masks. A 0/255 mask of a binary task has to become 0/1."
+        )
+
+
+def prepare(root: Path, options: argparse.Namespace) -> None:
+    """Check the folder, write the lists and say what comes next."""
+    images = find_images(root / "images")
+    counts = read_masks(root / "masks", images)
+    val, labeled = draw_labeled(list(counts), options.val, options.seed)
+    say(f"{len(images)} images, {len(counts)} with a mask: {len(labeled)} labeled, {len(val)} for validation")
+    describe(counts, labeled, val)
+    write_texts(root, {"labeled.txt": join_lines(labeled), "val.txt": join_lines(val)}, options.force)
+    link_rest(root, images, set(counts))
+    unlabeled = list(walk_files(root / "unlabeled", IMAGE_SUFFIXES))
+    if not unlabeled:
+        raise PrepareError(f"No unlabeled image: put some into {root / 'unlabeled'}, any folders inside.")
+    say(f"{len(unlabeled)} unlabeled images")
+    say(f"Ready: {root}. In your config: img_suffix = '{next(iter(images.values())).suffix}', and as many classes as above.")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the tool; the exit code is 1 where the user has to correct something."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", metavar="ROOT", type=Path)
+    parser.add_argument("--val", type=parse_fraction, default=parse_fraction("1/5"), help="share held out (default: 1/5)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--force", action="store_true", help="replace lists of other content")
+    options = parser.parse_args(arguments)
+    try:
+        prepare(options.root, options)
+    except PrepareError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

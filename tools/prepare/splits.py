@@ -1,0 +1,292 @@
+"""Writes lists of labeled and unlabeled images: the published splits, or seeded ones of your own data.
+
+    python tools/prepare/splits.py voc SRC --out data/VOCdevkit/VOC2012 --splits 183 1_8
+    python tools/prepare/splits.py cityscapes SRC --out data/cityscapes
+    python tools/prepare/splits.py coco SRC --out data/coco
+    python tools/prepare/splits.py make --ids data/own/images --out data/own --fractions 1/8 --seed 0
+
+SRC is a clone, or any folder with the lists, of UniMatch, AllSpark, ST++, AugSeg or U2PL (ids, image paths, or
+"image mask" lines; any folder names). Without SRC they are downloaded from UniMatch. A list is known by the
+SHA-256 of its ids; a file whose path names a published split but holds something else is refused.
+OUT gets splits/<voc|cityscapes|coco>/<split>/{labeled,unlabeled}.txt and info.json, and val.txt beside the splits
+if SRC has it. Labeled ids keep the published order, and so do unlabeled ones where SRC lists them; else they are
+all other training ids, sorted. Those come from SRC, else from the data prepared in OUT, or from --image-ids.
+
+`make` writes OUT/splits/<1_8>/ from a list of ids or a folder of images; --balanced covers rare classes first.
+Running any of them again with the same arguments changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from _published import Survey, find_training_ids, read_ids, read_split, survey
+from _published_download import URL, download
+from _splits import (
+    PrepareError,
+    draw_balanced,
+    draw_labeled,
+    join_lines,
+    parse_fraction,
+    say,
+    walk_files,
+    write_lists,
+    write_texts,
+)
+
+from mmseg_allspark.datasets.published_splits import PUBLISHED
+from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
+
+OUT = dict(voc="data/VOCdevkit/VOC2012", cityscapes="data/cityscapes", coco="data/coco")
+VOID = 255
+
+
+def check_disjoint(train: Iterable[str], val: Iterable[str], what: str) -> None:
+    """Checks that no validation image is trained on.
+
+    Args:
+        train: Ids.
+        val: Ids.
+        what: Where the validation ids come from.
+
+    Raises:
+        PrepareError: If an id is in both.
+    """
+    if both := sorted(set(train) & set(val)):
+        raise PrepareError(
+            f"{len(both)} training ids are also in {what}, such as {both[:3]}: correct one of the lists."
+        )
+
+
+def choose_splits(found: Survey, dataset: str, asked: Sequence[str] | None) -> list[str]:
+    """Chooses the splits to write.
+
+    Args:
+        found: The published lists.
+        dataset: 'voc', 'cityscapes' or 'coco'.
+        asked: Names given by the user. None: all that were found.
+
+    Returns:
+        Names in the order of the table.
+
+    Raises:
+        PrepareError: If a split that was asked for, or every split, is missing.
+    """
+    names = [name for name in PUBLISHED[dataset].labeled if name in found.labeled]
+    missing = sorted(set(asked or ()) - set(names))
+    if missing or not names:
+        raise PrepareError(
+            f"SRC has no list of the labeled ids of {dataset} {', '.join(missing) or '(any split)'}. It has: "
+            f"{', '.join(names) or 'none'}. {'. '.join(found.others)}"
+        )
+    for text in found.others:
+        say(f"note: {text}")
+    return [name for name in names if name in asked] if asked else names
+
+
+def prepare_published(options: argparse.Namespace, source: Path) -> None:
+    """Checks and writes published splits of a data set; nothing is written unless all of them are right.
+
+    Args:
+        options: Command line.
+        source: Folder with the lists.
+
+    Raises:
+        PrepareError: On anything the user has to correct.
+    """
+    dataset = options.command
+    table = PUBLISHED[dataset]
+    found = survey(source, dataset, options.splits or list(table.labeled))
+    names = choose_splits(found, dataset, options.splits)
+    train = find_training_ids(found, dataset, options.out, options.image_ids)
+    splits = {name: read_split(found, dataset, name, train) for name in names}
+    val = read_ids(found.val, dataset)[0] if found.val else []
+    check_disjoint(train, val, str(found.val))
+    folder = options.out / "splits" / dataset
+    for name, (labeled, unlabeled) in splits.items():
+        info = dict(
+            dataset=dataset,
+            split=name,
+            labeled=len(labeled),
+            unlabeled=len(unlabeled),
+            labeled_sha256=table.labeled[name].sha256,
+        )
+        write_lists(folder / name, labeled, unlabeled, info, options.force)
+        say(f"{folder / name}: {len(labeled)} labeled, {len(unlabeled)} unlabeled, as published")
+    if val:
+        write_texts(folder, {"val.txt": join_lines(val)}, options.force)
+    absent = [name for name in table.labeled if name not in found.labeled]
+    say(
+        f"Ready: {len(names)} splits of {len(train)} training images in {folder}, "
+        + (f"{len(val)} validation ids" if val else "no val.txt (SRC has none)")
+        + (f". Not in SRC: {', '.join(absent)}." if absent and not options.splits else ".")
+    )
+
+
+def fetch_and_prepare(options: argparse.Namespace) -> None:
+    """Prepares published splits from SRC, or from a download into a temporary folder.
+
+    Args:
+        options: Command line.
+
+    Raises:
+        PrepareError: On anything the user has to correct.
+    """
+    known = PUBLISHED[options.command].labeled
+    if unknown := sorted(set(options.splits or ()) - set(known)):
+        raise PrepareError(f"--splits {' '.join(unknown)}: {options.command} has {', '.join(known)}.")
+    if options.source:
+        prepare_published(options, options.source)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        say(f"downloading from {options.url}")
+        names = options.splits or list(known)
+        download(options.command, names, options.url, Path(folder), with_unlabeled=options.image_ids is None)
+        prepare_published(options, Path(folder))
+
+
+def list_own_ids(path: Path) -> list[str]:
+    """Lists the ids of own data.
+
+    Args:
+        path: A list (first word of each line), or a folder of images (searched with its subfolders).
+
+    Returns:
+        Ids without image suffix, sorted; of a folder they are relative to it.
+
+    Raises:
+        PrepareError: If there is none or one occurs twice.
+    """
+    if path.is_dir():
+        names = [p.relative_to(path).as_posix() for p in walk_files(path, IMAGE_SUFFIXES)]
+    elif path.is_file():
+        names = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
+    else:
+        raise PrepareError(f"{path} is neither a list of ids nor a folder of images.")
+    ids = sorted(n[: -len(Path(n).suffix)] if Path(n).suffix.lower() in IMAGE_SUFFIXES else n for n in names)
+    if not ids:
+        raise PrepareError(f"{path} holds no id. A folder needs images ({', '.join(IMAGE_SUFFIXES)}).")
+    if twice := sorted({a for a, b in zip(ids, ids[1:], strict=False) if a == b}):
+        raise PrepareError(f"{path} holds {len(twice)} ids more than once, such as {twice[:3]}.")
+    return ids
+
+
+def read_classes(path: Path, num_classes: int) -> set[int]:
+    """Reads which classes a mask shows.
+
+    Args:
+        path: Mask of label numbers.
+        num_classes: Number of classes.
+
+    Returns:
+        Labels, without 255 (void).
+
+    Raises:
+        PrepareError: If the file is missing, cannot be read or holds other labels.
+    """
+    try:
+        with Image.open(path) as image:
+            mask = np.array(image)
+    except OSError as error:
+        raise PrepareError(f"The mask {path} cannot be read: {error}. --masks and --mask-suffix say where.") from error
+    if mask.ndim != 2:
+        raise PrepareError(f"{path} is a colour picture {mask.shape}, not a mask of label numbers.")
+    labels = set(np.unique(mask).tolist()) - {VOID}
+    if bad := sorted(labels - set(range(num_classes))):
+        raise PrepareError(f"{path} holds the labels {bad[:8]}: only 0..{num_classes - 1} (--num-classes) and {VOID}.")
+    return labels
+
+
+def make_own(options: argparse.Namespace) -> None:
+    """Writes seeded splits of own data.
+
+    Args:
+        options: Command line.
+
+    Raises:
+        PrepareError: On anything the user has to correct.
+    """
+    ids = list_own_ids(options.ids)
+    if options.val_ids:
+        check_disjoint(ids, list_own_ids(options.val_ids), str(options.val_ids))
+    classes: dict[str, set[int]] = {}
+    if options.balanced:
+        for number, name in enumerate(ids, start=1):
+            classes[name] = read_classes(options.masks / f"{name}{options.mask_suffix}", options.num_classes)
+            if number % 1000 == 0 or number == len(ids):
+                say(f"read {number} of {len(ids)} masks")
+    drawn = {}
+    for fraction in options.fractions:
+        args = (fraction, options.seed)
+        drawn[fraction] = draw_balanced(classes, *args) if options.balanced else draw_labeled(ids, *args)
+    for fraction, (labeled, unlabeled) in drawn.items():
+        folder = options.out / "splits" / f"{fraction.numerator}_{fraction.denominator}"
+        info = dict(fraction=str(fraction), seed=options.seed, labeled=len(labeled), unlabeled=len(unlabeled))
+        text = f"{len(labeled)} labeled, {len(unlabeled)} unlabeled (seed {options.seed})"
+        if options.balanced:
+            counts = [sum(c in classes[name] for name in labeled) for c in range(options.num_classes)]
+            info |= dict(balanced=True, labeled_images_per_class=counts)
+            text += f", labeled images per class: {' '.join(map(str, counts))}"
+        write_lists(folder, labeled, unlabeled, info, options.force)
+        say(f"{folder}: {text}")
+    say(f"Ready: {len(drawn)} splits of {len(ids)} training images in {options.out / 'splits'}.")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{voc,cityscapes,coco,make}")
+    for dataset, table in PUBLISHED.items():
+        sub = commands.add_parser(dataset, help=f"published splits {' '.join(table.labeled)}")
+        sub.add_argument("source", metavar="SRC", type=Path, nargs="?", help="folder with lists (default: download)")
+        sub.add_argument("--out", type=Path, default=Path(OUT[dataset]), help="data_root (default: %(default)s)")
+        sub.add_argument("--splits", nargs="+", metavar="NAME", help="default: all that SRC has")
+        sub.add_argument("--image-ids", type=Path, metavar="PATH", help="all training ids: a list, or an image folder")
+        sub.add_argument("--url", default=URL, help="where to download from (default: %(default)s)")
+    sub = commands.add_parser("make", help="seeded splits of your own data")
+    sub.add_argument("--ids", type=Path, required=True, metavar="PATH", help="list of ids, or folder of images")
+    sub.add_argument("--out", type=Path, required=True, help="data_root; gets splits/<fraction>/")
+    sub.add_argument("--fractions", type=parse_fraction, nargs="+", required=True, metavar="1/8")
+    sub.add_argument("--seed", type=int, default=0)
+    sub.add_argument("--val-ids", type=Path, metavar="PATH", help="list or folder that must share no id with --ids")
+    sub.add_argument("--balanced", action="store_true", help="label images of rare classes first (reads the masks)")
+    sub.add_argument("--masks", type=Path, metavar="FOLDER", help="for --balanced: masks, named <id><suffix>")
+    sub.add_argument("--mask-suffix", default=".png")
+    sub.add_argument("--num-classes", type=int, metavar="K", help="for --balanced")
+    for sub in commands.choices.values():
+        sub.add_argument("--force", action="store_true", help="replace lists of other content")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line.
+
+    Args:
+        arguments: Default: those of the process.
+
+    Returns:
+        0, or 1 after an error that has been explained on stderr.
+    """
+    parser = make_parser()
+    options = parser.parse_args(arguments)
+    if options.command == "make" and options.balanced and not (options.masks and options.num_classes):
+        parser.error("--balanced needs --masks and --num-classes")
+    try:
+        make_own(options) if options.command == "make" else fetch_and_prepare(options)
+    except PrepareError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
