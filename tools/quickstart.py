@@ -25,6 +25,24 @@ POLL_SECONDS = 2.0
 REPORT_SECONDS = 10.0
 
 
+def schedule(config: Path, steps: int) -> list[str]:
+    """Options that stretch a config's schedule to another number of steps."""
+    from mmengine.config import Config
+
+    cfg = Config.fromfile(config)
+    share = steps / cfg.train_cfg.max_iters
+    warm_up = max(1, min(30, steps // 10))
+    options = {
+        "param_scheduler.0.end": warm_up,
+        "param_scheduler.1.begin": warm_up,
+        "param_scheduler.1.end": steps,
+    }
+    for key in ("burn_in_iters", "ramp_up_iters"):
+        if key in cfg.train_cfg:
+            options[f"train_cfg.{key}"] = int(cfg.train_cfg[key] * share)
+    return [f"{key}={value}" for key, value in options.items()]
+
+
 @dataclass
 class Run:
     """One training process and what it has reported so far."""
@@ -41,9 +59,7 @@ class Run:
         self.work_dir.mkdir(parents=True, exist_ok=True)
         self.log = self.work_dir / "train.log"
         options = [f"randomness.seed={seed}", f"train_cfg.max_iters={self.steps}"]
-        warm_up = max(1, min(30, self.steps // 10))  # the schedule follows the number of steps
-        schedule = {"0.end": warm_up, "1.begin": warm_up, "1.end": self.steps}
-        options += [f"param_scheduler.{key}={value}" for key, value in schedule.items()]
+        options += schedule(self.config, self.steps)
         loaders = ["train_dataloader", "val_dataloader", "test_dataloader"]
         loaders += ["train_cfg.unlabeled_dataloader"] if "allspark" in self.config.parts else []
         # relative to the working directory: --cfg-options drop the spaces that a checkout's path may have

@@ -3,7 +3,7 @@
 # changes and CutMix on the unlabeled side, a confidence threshold, distribution alignment, burn-in and ramp-up.
 # python tools/prepare/synthetic.py && python tools/train.py configs/allspark/resnet18-tiny_synthetic.py
 _base_ = "../pseudo_label/resnet18-tiny_synthetic.py"
-model = dict(neck=dict(type="AllSparkNeck", in_channels=128, num_classes=8, memory_size=(4, 4)))
+model = dict(neck=dict(type="AllSparkNeck", in_channels=128, num_classes=8, memory_size=(4, 4), attn_drop=0.0))
 custom_hooks = [
     dict(type="SemanticMemoryHook", warmup_iters=50),
     dict(type="PseudoLabelStatisticsHook"),

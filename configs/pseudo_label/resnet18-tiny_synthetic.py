@@ -17,8 +17,8 @@ train_cfg = dict(
     max_iters=_base_.max_iters,
     val_interval=_base_.max_iters,
     pseudo_labels_from="ema",
-    burn_in_iters=150,
-    ramp_up_iters=150,
+    burn_in_iters=400,
+    ramp_up_iters=200,
 )
 custom_hooks = [
     dict(type="PseudoLabelStatisticsHook"),

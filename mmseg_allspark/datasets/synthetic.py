@@ -75,7 +75,7 @@ class SyntheticSpec:
         seed: of everything, at least 0.
     """
 
-    num_labeled: int = 12
+    num_labeled: int = 8
     num_unlabeled: int = 400
     num_val: int = 100
     size: int = 96

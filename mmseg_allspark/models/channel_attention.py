@@ -24,16 +24,16 @@ def channel_attention(
     """Attention softmax(psi(Q K^T)) V with psi = instance normalisation of the whole affinity map.
 
     Args:
-        query: (..., m, N).
-        key: (..., n, N), broadcastable with ``query`` in the leading axes.
-        value: (..., n, N), like ``key``.
+        query: (B, m, N) or (B, h, m, N).
+        key: (B or 1, n, N) with 3 axes, 1 where all images share the keys; (B, h, n, N) with 4.
+        value: Like ``key``.
         dropout: Probability with which attention weights are dropped. Default 0.
         implementation: ``'exact'`` needs no m x n map for psi and leaves softmax to
             :func:`torch.nn.functional.scaled_dot_product_attention`, which may form it (on the CPU it does with
             dropout); ``'plain'`` follows the formula. Both give the same numbers.
 
     Returns:
-        (..., m, N).
+        Like ``query``.
     """
     if implementation == "plain":
         affinity = query @ key.transpose(-2, -1)
@@ -42,7 +42,14 @@ def channel_attention(
         weights = F.dropout(normalised.softmax(dim=-1), p=dropout, training=dropout > 0)
         return weights.to(value.dtype) @ value
     scaled = query * affinity_scale(query, key).to(query.dtype)
-    return F.scaled_dot_product_attention(scaled, key, value, dropout_p=dropout, scale=1.0)
+    if query.dim() == 4:
+        return F.scaled_dot_product_attention(scaled, key, value, dropout_p=dropout, scale=1.0)
+    # Fused kernels exist for 4 axes only. Keys common to all images let these be one long list of query rows.
+    rows = scaled.flatten(0, 1)[None, None] if key.shape[0] == 1 else scaled.unsqueeze(1)
+    attended = F.scaled_dot_product_attention(
+        rows, key.unsqueeze(1), value.unsqueeze(1), dropout_p=dropout, scale=1.0
+    )
+    return attended.reshape(query.shape)
 
 
 def affinity_scale(query: Tensor, key: Tensor) -> Tensor:

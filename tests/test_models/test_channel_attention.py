@@ -27,7 +27,7 @@ def test_equals_the_equation(implementation, m, n, tokens, scale, seed):
     query, key = draw(seed, m, tokens, scale=scale), draw(seed + 1, n, tokens, scale=scale) + scale
     value = draw(seed + 2, n, tokens)
     # float32 as in training, compared with the equation in float64
-    got = channel_attention(query.float(), key.float(), value.float(), implementation=implementation)
+    got = channel_attention(*(x.float()[None] for x in (query, key, value)), implementation=implementation)[0]
     expected = oracles.attention(query.numpy(), key.numpy(), value.numpy())
     np.testing.assert_allclose(got.numpy(), expected, atol=2e-4 * max(1.0, abs(expected).max()))
 

@@ -1,5 +1,5 @@
 # Minutes on a laptop: AdamW from scratch, warm-up and poly decay.
-max_iters = 800
+max_iters = 1400
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=0.003, weight_decay=0.01))
 param_scheduler = [
     dict(type="LinearLR", start_factor=0.03, by_epoch=False, begin=0, end=30),
