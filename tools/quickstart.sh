@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # See AllSpark at work: makes the environment and the embedded data set, trains supervised-only and AllSpark on the
-# same few labels, and ends with a table and a picture. About 5 minutes on 2 cores after the installation.
+# same few labels, and ends with a table and a picture. About 4 minutes on 2 cores after the installation.
 #   bash tools/quickstart.sh [--seed 0] [--steps N] [--work-dir work_dirs/quickstart]
 # MMSEG_ALLSPARK_PYTHON=/path/to/python uses an environment that already has torch and the mm* packages.
 
