@@ -74,6 +74,8 @@ def _shrink_model(model: ConfigDict) -> None:
             model.neck.memory_size = (side, side)
     if model.test_cfg.mode == "slide":
         model.test_cfg.update(crop_size=(_crop(model),) * 2, stride=(_crop(model) * 2 // 3,) * 2)
+    if model.data_preprocessor.get("size"):
+        model.data_preprocessor.size = (_crop(model),) * 2
     _replace_sync_bn(model)
 
 

@@ -19,7 +19,7 @@ COMMANDS = [
 ]
 # the page's training, cut to two steps without downloaded weights
 SHORT = (
-    " --cfg-options model.backbone.init_cfg.checkpoint=None train_cfg.max_iters=2 train_cfg.val_interval=2"
+    " --cfg-options model.backbone.init_cfg=None train_cfg.max_iters=2 train_cfg.val_interval=2"
     " train_dataloader.num_workers=0 train_dataloader.persistent_workers=False train_dataloader.batch_size=1"
     " train_cfg.unlabeled_dataloader.batch_size=1"
     " train_cfg.unlabeled_dataloader.num_workers=0 train_cfg.unlabeled_dataloader.persistent_workers=False"

@@ -1,3 +1,4 @@
+# Step by step: docs/own_data.md
 # Your own data: a few images with masks, a folder of images without, SegFormer MiT-B0, one GPU.
 #
 #   data/own/images/<id>.jpg  data/own/masks/<id>.png   masks hold class numbers 0 ... K-1, 255 = ignore
@@ -6,8 +7,8 @@
 #   data/own/unlabeled/       any images, any folders inside; or a glob, or a list (see UnlabeledDataset)
 #
 # Edit the four variables below, then: python tools/train.py configs/allspark/segformer_b0_own-data.py
-# The backbone's ImageNet weights are downloaded; without a network give a file (or None) as
-# --cfg-options model.backbone.init_cfg.checkpoint=FILE
+# The backbone's ImageNet weights are downloaded; without a network give a file, or none:
+# --cfg-options model.backbone.init_cfg.checkpoint=FILE        --cfg-options model.backbone.init_cfg=None
 _base_ = "segformer_b0_camvid_1-16_robust.py"
 data_root = "data/own"
 classes = ("background", "object")

@@ -46,9 +46,7 @@ def channel_attention(
         return F.scaled_dot_product_attention(scaled, key, value, dropout_p=dropout, scale=1.0)
     # Fused kernels exist for 4 axes only. Keys common to all images let these be one long list of query rows.
     rows = scaled.flatten(0, 1)[None, None] if key.shape[0] == 1 else scaled.unsqueeze(1)
-    attended = F.scaled_dot_product_attention(
-        rows, key.unsqueeze(1), value.unsqueeze(1), dropout_p=dropout, scale=1.0
-    )
+    attended = F.scaled_dot_product_attention(rows, key.unsqueeze(1), value.unsqueeze(1), dropout_p=dropout, scale=1.0)
     return attended.reshape(query.shape)
 
 

@@ -38,7 +38,9 @@ def find_images(folder: Path) -> dict[str, Path]:
         raise PrepareError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)}).")
     suffixes = sorted({p.suffix for p in files})
     if len(suffixes) > 1:
-        raise PrepareError(f"{folder} mixes {' and '.join(suffixes)} files: a data set has one img_suffix; convert some.")
+        raise PrepareError(
+            f"{folder} mixes {' and '.join(suffixes)} files: a data set has one img_suffix; convert some."
+        )
     return {p.stem: p for p in files}
 
 
@@ -50,11 +52,15 @@ def read_masks(folder: Path, images: dict[str, Path]) -> dict[str, np.ndarray]:
     """
     masks = sorted(folder.glob("*.png")) if folder.is_dir() else []
     if len(masks) < 2:
-        raise PrepareError(f"{folder} holds {len(masks)} masks (*.png): one to train on and one to validate on at least.")
+        raise PrepareError(
+            f"{folder} holds {len(masks)} masks (*.png): one to train on and one to validate on at least."
+        )
     counts = {}
     for path in masks:
         if path.stem not in images:
-            raise PrepareError(f"The mask {path} has no image of the same name in {next(iter(images.values())).parent}.")
+            raise PrepareError(
+                f"The mask {path} has no image of the same name in {next(iter(images.values())).parent}."
+            )
         with Image.open(images[path.stem]) as image:
             size = image.size
         counts[path.stem] = np.bincount(read_labels(path, size, range(256)).ravel(), minlength=256)
@@ -99,14 +105,17 @@ def prepare(root: Path, options: argparse.Namespace) -> None:
     if not unlabeled:
         raise PrepareError(f"No unlabeled image: put some into {root / 'unlabeled'}, any folders inside.")
     say(f"{len(unlabeled)} unlabeled images")
-    say(f"Ready: {root}. In your config: img_suffix = '{next(iter(images.values())).suffix}', and as many classes as above.")
+    suffix = next(iter(images.values())).suffix
+    say(f"Ready: {root}. In your config: img_suffix = '{suffix}', and as many classes as above.")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the tool; the exit code is 1 where the user has to correct something."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", metavar="ROOT", type=Path)
-    parser.add_argument("--val", type=parse_fraction, default=parse_fraction("1/5"), help="share held out (default: 1/5)")
+    parser.add_argument(
+        "--val", type=parse_fraction, default=parse_fraction("1/5"), help="share held out (default: 1/5)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--force", action="store_true", help="replace lists of other content")
     options = parser.parse_args(arguments)
