@@ -28,7 +28,8 @@ from mmseg_allspark.models import AllSparkNeck
 CONFIGS = sorted(
     path for path in (ROOT / "configs").rglob("*.py") if "_base_" not in path.relative_to(ROOT / "configs").parts
 )
-NAMES = [str(path.relative_to(ROOT / "configs")) for path in CONFIGS]
+# those that tools/dev/make_configs.py writes have the model and step of another: tests/test_config_runs.py
+NAMES = [str(path.relative_to(ROOT / "configs")) for path in CONFIGS if "make_configs.py" not in path.read_text()]
 
 
 @lru_cache
@@ -184,37 +185,68 @@ def test_optimizer_takes_every_parameter_at_the_right_rate(name):
     rates = {id(p): group["lr"] for group in wrapper.param_groups for p in group["params"]}
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     assert {id(p) for p in trained.values()} <= set(rates)
-    if "camvid" in name or "voc" in name:  # ten times outside the backbone, as the release
-        for parameter_name, parameter in trained.items():
-            multiplier = rates[id(parameter)] / cfg.optim_wrapper.optimizer.lr
-            assert multiplier == pytest.approx(1 if parameter_name.startswith("backbone.") else 10), parameter_name
+    if cfg.optim_wrapper.optimizer.type != "SGD":
+        return
+    outside = 1 if "cityscapes" in name else 10  # as the release
+    for parameter_name, parameter in trained.items():
+        multiplier = rates[id(parameter)] / cfg.optim_wrapper.optimizer.lr
+        assert multiplier == pytest.approx(1 if parameter_name.startswith("backbone.") else outside), parameter_name
 
 
 RELEASE = dict(
-    camvid=dict(crop=(257, 257), epochs=None, classes=11, momentum=0.9, batch=(2, 2)),
-    voc=dict(crop=(513, 513), epochs=80, classes=21, momentum=0.9, batch=(2, 2)),
+    camvid=dict(crop=257, epochs=None, classes=11, batch=2, lr=0.001, warmup=dict(warmup_iters=75)),
+    voc=dict(crop=513, epochs=80, classes=21, batch=2, lr=0.001, warmup=dict(warmup_epochs=5)),
+    cityscapes=dict(crop=801, epochs=240, classes=19, batch=2, lr=0.005, warmup=dict(warmup_epochs=15)),
+    coco=dict(crop=513, epochs=10, classes=81, batch=4, lr=0.001, warmup=dict(warmup_epochs=1)),
+)
+LEADS = dict(
+    camvid="allspark/segformer_b0_camvid_1-16.py",
+    voc="allspark/segformer_b5_voc_1-8.py",
+    cityscapes="allspark/segformer_b5_cityscapes_1-16.py",
+    coco="allspark/segformer_b5_coco_1-512.py",
 )
 
 
 @pytest.mark.parametrize("data", RELEASE)
 def test_paper_configs_are_plain_and_have_the_settings_of_the_release(data):
-    name = dict(camvid="allspark/segformer_b0_camvid_1-16.py", voc="allspark/segformer_b5_voc_1-8.py")[data]
+    name = LEADS[data]
     cfg, expected = read(name), RELEASE[data]
     off = ("confidence", "alignment", "cutmix", "sup_weight", "unsup_weight", "unlabeled_view")
     assert not set(off) & set(cfg.model)
     assert not {"burn_in_iters", "ramp_up_iters", "pseudo_labels_from"} & set(cfg.train_cfg)
     assert cfg.model.decode_head.num_classes == expected["classes"]
-    assert crops(cfg.train_dataloader.dataset) == {expected["crop"]}
-    assert (cfg.train_dataloader.batch_size, cfg.train_cfg.unlabeled_dataloader.batch_size) == expected["batch"]
+    assert crops(cfg.train_dataloader.dataset) == {(expected["crop"],) * 2}
+    batches = (cfg.train_dataloader.batch_size, cfg.train_cfg.unlabeled_dataloader.batch_size)
+    assert batches == (expected["batch"],) * 2
     optimizer = cfg.optim_wrapper.optimizer
-    assert (optimizer.type, optimizer.lr, optimizer.momentum, optimizer.weight_decay) == ("SGD", 0.001, 0.9, 1e-4)
+    rates = (optimizer.type, optimizer.lr, optimizer.momentum, optimizer.weight_decay)
+    assert rates == ("SGD", expected["lr"], 0.9, 1e-4)
     assert cfg.param_scheduler[0].power == 0.9
     assert cfg.train_cfg.get("max_epochs") == expected["epochs"]
     assert cfg.model.pseudo_label_keys == "batch"
     assert build(name).neck.memory.sync == "rank0"
     hook = next(hook for hook in cfg.custom_hooks if hook.type == "SemanticMemoryHook")
-    warmup = dict(camvid=dict(warmup_iters=75), voc=dict(warmup_epochs=5))[data]
-    assert {key: hook[key] for key in hook if key != "type"} == warmup
+    assert {key: hook[key] for key in hook if key != "type"} == expected["warmup"]
+
+
+def test_cityscapes_has_ohem_and_a_sliding_window():
+    for method in ("allspark", "pseudo_label", "supervised"):
+        model = read(f"{method}/segformer_b5_cityscapes_1-16.py").model
+        loss, test = model.decode_head.loss_decode, model.test_cfg
+        assert dict(loss) == dict(type="OhemLoss", thresh=0.7, min_kept=200_000)
+        assert (test.mode, tuple(test.crop_size), tuple(test.stride)) == ("slide", (801, 801), (534, 534))
+
+
+@pytest.mark.parametrize(
+    ("data", "batch", "lr"), [("voc_1-8", 4, 0.001), ("cityscapes_1-16", 4, 0.001), ("coco_1-512", 8, 0.001)]
+)
+@pytest.mark.parametrize("model", ["segformer_b5", "deeplabv3plus_r101"])
+def test_supervised_baselines_have_the_batch_and_rate_of_the_release(model, data, batch, lr):
+    cfg = read(f"supervised/{model}_{data}.py")
+    assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.lr) == (batch, lr)
+    assert cfg.auto_scale_lr.base_batch_size == 4 * batch
+    assert cfg.train_cfg.type == "EpochBasedTrainLoop"
+    assert cfg.train_dataloader.sampler.type == "DefaultSampler"  # an epoch ends
 
 
 def test_ablation_rows_differ_from_the_whole_in_one_option_each():
