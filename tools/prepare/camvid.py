@@ -17,19 +17,13 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from _splits import PrepareError, draw_labeled, link, parse_fraction, write_atomically, write_lists
+from _splits import PrepareError, draw_labeled, link, parse_fraction, say, write_atomically, write_lists
 from PIL import Image
 
 NUM_CLASSES = 11
 VOID = 255
 SEGNET_VOID = 11
 IMAGE_SUFFIXES = (".jpg", ".png")
-
-
-def say(text: str) -> None:
-    """Tells the user about progress."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def find_layout(source: Path) -> tuple[str, dict[str, tuple[Path, Path]]]:

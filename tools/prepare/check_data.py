@@ -22,17 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import mmseg_allspark  # noqa: F401
 
 # isort: split
-from _splits import write_atomically
+from _splits import say, write_atomically
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.datasets.data_report import report_data
-
-
-def say(text: str) -> None:
-    """Tells the user something."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def make_progress(seconds: float = 2.0) -> Callable[[int, int], None]:
