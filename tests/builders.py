@@ -172,7 +172,7 @@ def loader_config(data: Path, name: str, **changes) -> dict:
 
 
 def run_config(data: Path, work_dir: Path, *, loop: dict, validate: bool = False, **changes) -> Config:
-    """Everything a Runner needs; ``loop`` is added to ``train_cfg``, ``changes`` replace top-level keys."""
+    """All a Runner needs; ``loop`` gives ``train_cfg`` and unlabeled loader, ``changes`` replace top-level keys."""
     by_epoch = "max_epochs" in loop
     config = dict(
         default_scope="mmseg",
@@ -180,7 +180,9 @@ def run_config(data: Path, work_dir: Path, *, loop: dict, validate: bool = False
         work_dir=str(work_dir),
         model=model_config(),
         train_dataloader=loader_config(data, "labeled"),
-        train_cfg=dict(type="PseudoLabelLoop", unlabeled_dataloader=loader_config(data, "unlabeled")) | loop,
+        unlabeled_dataloader=loop.get("unlabeled_dataloader", loader_config(data, "unlabeled")),
+        train_cfg={key: value for key, value in loop.items() if key != "unlabeled_dataloader"}
+        | dict(type="PseudoLabelLoop"),
         optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01, momentum=0.9)),
         param_scheduler=[dict(type="PolyLR", power=0.9, begin=0, end=20, by_epoch=False)],
         default_hooks=dict(

@@ -10,6 +10,8 @@ from mmengine.config import Config, ConfigDict
 from mmseg.registry import DATASETS
 from PIL import Image
 
+from mmseg_allspark.datasets.data_report import is_semi_supervised
+
 CROP = 65
 SIZE = (70, 90)  # of the images (h, w); larger than the crop, so that a sliding window slides
 VIT = dict(embed_dims=32, num_layers=12, num_heads=2, feedforward_channels=32, global_attn_indexes=[2, 5, 8, 11])
@@ -17,7 +19,7 @@ VIT = dict(embed_dims=32, num_layers=12, num_heads=2, feedforward_channels=32, g
 
 def data_loaders(cfg: Config) -> list[ConfigDict]:
     """All loaders of a config, the unlabeled one first."""
-    unlabeled = [cfg.train_cfg.unlabeled_dataloader] if "unlabeled_dataloader" in cfg.train_cfg else []
+    unlabeled = [cfg.unlabeled_dataloader] if is_semi_supervised(cfg) else []
     return [*unlabeled, cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader]
 
 

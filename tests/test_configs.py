@@ -22,6 +22,7 @@ from mmseg.registry import (
     VISUALIZERS,
 )
 
+from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.engine import PseudoLabelLoop
 from mmseg_allspark.models import AllSparkNeck
 
@@ -65,8 +66,8 @@ def build(name):
 def loaders(cfg):
     """All loaders by key."""
     found = {key: cfg[key] for key in ("train_dataloader", "val_dataloader", "test_dataloader") if cfg.get(key)}
-    if "unlabeled_dataloader" in cfg.train_cfg:
-        found["train_cfg.unlabeled_dataloader"] = cfg.train_cfg.unlabeled_dataloader
+    if is_semi_supervised(cfg):
+        found["unlabeled_dataloader"] = cfg.unlabeled_dataloader
     return found
 
 
@@ -110,7 +111,7 @@ def test_model_builds_and_its_numbers_fit_together(name):
         return
     assert neck.num_classes == model.decode_head.num_classes
     cfg = read(name)
-    (unlabeled,) = leaf_datasets(cfg.train_cfg.unlabeled_dataloader.dataset)
+    (unlabeled,) = leaf_datasets(cfg.unlabeled_dataloader.dataset)
     (labeled,) = leaf_datasets(cfg.train_dataloader.dataset)
     assert crops(unlabeled) == crops(labeled)
     for crop in crops(unlabeled):
@@ -143,10 +144,10 @@ def test_pipelines_build(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_views_exist(name):
     cfg = read(name)
-    if "unlabeled_dataloader" not in cfg.train_cfg:
+    if not is_semi_supervised(cfg):
         return
     views = {"weak"}
-    for step in leaf_datasets(cfg.train_cfg.unlabeled_dataloader.dataset)[0]["pipeline"]:
+    for step in leaf_datasets(cfg.unlabeled_dataloader.dataset)[0]["pipeline"]:
         views |= set(step.get("views", ()))
     assert cfg.model.get("unlabeled_view", "weak") in views
 
@@ -216,7 +217,7 @@ def test_paper_configs_are_plain_and_have_the_settings_of_the_release(data):
     assert not {"burn_in_iters", "ramp_up_iters", "pseudo_labels_from"} & set(cfg.train_cfg)
     assert cfg.model.decode_head.num_classes == expected["classes"]
     assert crops(cfg.train_dataloader.dataset) == {(expected["crop"],) * 2}
-    batches = (cfg.train_dataloader.batch_size, cfg.train_cfg.unlabeled_dataloader.batch_size)
+    batches = (cfg.train_dataloader.batch_size, cfg.unlabeled_dataloader.batch_size)
     assert batches == (expected["batch"],) * 2
     optimizer = cfg.optim_wrapper.optimizer
     rates = (optimizer.type, optimizer.lr, optimizer.momentum, optimizer.weight_decay)

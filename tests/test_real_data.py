@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
-UNLABELED = "train_cfg.unlabeled_dataloader"
+UNLABELED = "unlabeled_dataloader"
 LOADERS = ("train_dataloader", UNLABELED, "val_dataloader", "test_dataloader")
 
 pytestmark = [

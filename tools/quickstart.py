@@ -61,7 +61,7 @@ class Run:
         options = [f"randomness.seed={seed}", f"train_cfg.max_iters={self.steps}"]
         options += schedule(self.config, self.steps)
         loaders = ["train_dataloader", "val_dataloader", "test_dataloader"]
-        loaders += ["train_cfg.unlabeled_dataloader"] if "allspark" in self.config.parts else []
+        loaders += ["unlabeled_dataloader"] if "allspark" in self.config.parts else []
         # relative to the working directory: --cfg-options drop the spaces that a checkout's path may have
         root = os.path.relpath(data_root, ROOT)
         options += [f"{loader}.dataset.data_root={root}" for loader in loaders]

@@ -17,7 +17,6 @@ model = dict(
 )
 train_cfg = dict(
     type="PseudoLabelLoop",
-    unlabeled_dataloader=_base_.unlabeled_dataloader,
     max_epochs=_base_.max_epochs,
 )
 custom_hooks = [

@@ -20,7 +20,7 @@ for pipeline in (_base_.labeled_pipeline, _base_.unlabeled_pipeline):
             step["size"] = crop_size
 del pipeline, step
 train_dataloader = dict(dataset=dict(pipeline=_base_.labeled_pipeline))
-_base_.unlabeled_dataloader.dataset.pipeline = _base_.unlabeled_pipeline
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.unlabeled_pipeline))
 model = dict(
     type="SemiSegmentor",
     backbone=dict(
@@ -51,7 +51,6 @@ optim_wrapper = dict(
 )
 train_cfg = dict(
     type="PseudoLabelLoop",
-    unlabeled_dataloader=_base_.unlabeled_dataloader,
     max_epochs=_base_.max_epochs,
 )
 custom_hooks = [

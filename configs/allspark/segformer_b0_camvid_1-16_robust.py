@@ -17,8 +17,8 @@ unlabeled_pipeline = [
     dict(type="PackSemiInputs"),
 ]
 train_dataloader = dict(batch_size=4)
+unlabeled_dataloader = dict(dataset=dict(pipeline=unlabeled_pipeline))
 train_cfg = dict(
-    unlabeled_dataloader=dict(dataset=dict(pipeline=unlabeled_pipeline)),
     pseudo_labels_from="ema",
     burn_in_iters=300,
     ramp_up_iters=300,

@@ -38,13 +38,15 @@ views = dict(type="MultiView", views=dict(weak=[], strong=_base_.colour))
 train_dataloader = dict(
     dataset=dict(dataset, ann_file="labeled.txt", pipeline=[*load, *weak_geometry, *_base_.colour, *pack])
 )
-unlabeled_dataset = dict(
-    _delete_=True,
-    type="UnlabeledDataset",
-    source="unlabeled",
-    data_root=data_root,
-    metainfo=metainfo,
-    pipeline=[load[0], *weak_geometry, views, *pack],
+unlabeled_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        type="UnlabeledDataset",
+        source="unlabeled",
+        data_root=data_root,
+        metainfo=metainfo,
+        pipeline=[load[0], *weak_geometry, views, *pack],
+    )
 )
 val_dataloader = dict(dataset=dict(dataset, ann_file="val.txt", pipeline=[*load, *pack]))
 test_dataloader = val_dataloader
@@ -53,7 +55,6 @@ model = dict(
     decode_head=dict(num_classes=num_classes),
 )
 train_cfg = dict(
-    unlabeled_dataloader=dict(dataset=unlabeled_dataset),
     max_iters=max_iters,
     val_interval=max_iters // 10,
     burn_in_iters=max_iters // 4,

@@ -3,4 +3,4 @@
 # paper mIoU 79.24 (table 3); this file: tools/dev/make_configs.py
 _base_ = "segformer_b5_cityscapes_1-16.py"
 train_dataloader = dict(dataset=dict(ann_file="splits/cityscapes/1_8/labeled.txt"))
-train_cfg = dict(unlabeled_dataloader=dict(dataset=dict(ann_file="splits/cityscapes/1_8/unlabeled.txt")))
+unlabeled_dataloader = dict(dataset=dict(ann_file="splits/cityscapes/1_8/unlabeled.txt"))

@@ -3,4 +3,4 @@
 # paper mIoU 49.56 (table 4); this file: tools/dev/make_configs.py
 _base_ = "segformer_b5_coco_1-512.py"
 train_dataloader = dict(dataset=dict(ann_file="splits/coco/1_64/labeled.txt"))
-train_cfg = dict(unlabeled_dataloader=dict(dataset=dict(ann_file="splits/coco/1_64/unlabeled.txt")))
+unlabeled_dataloader = dict(dataset=dict(ann_file="splits/coco/1_64/unlabeled.txt"))

@@ -3,4 +3,4 @@
 # paper mIoU 78.32 (table 2); this file: tools/dev/make_configs.py
 _base_ = "segformer_b5_voc_1-8.py"
 train_dataloader = dict(dataset=dict(ann_file="splits/voc/1_16/labeled.txt"))
-train_cfg = dict(unlabeled_dataloader=dict(dataset=dict(ann_file="splits/voc/1_16/unlabeled.txt")))
+unlabeled_dataloader = dict(dataset=dict(ann_file="splits/voc/1_16/unlabeled.txt"))

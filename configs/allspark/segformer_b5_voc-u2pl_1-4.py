@@ -3,4 +3,4 @@
 # paper mIoU 80.92 (table 2); this file: tools/dev/make_configs.py
 _base_ = "segformer_b5_voc_1-8.py"
 train_dataloader = dict(dataset=dict(ann_file="splits/voc/u2pl_1_4/labeled.txt"))
-train_cfg = dict(unlabeled_dataloader=dict(dataset=dict(ann_file="splits/voc/u2pl_1_4/unlabeled.txt")))
+unlabeled_dataloader = dict(dataset=dict(ann_file="splits/voc/u2pl_1_4/unlabeled.txt"))

@@ -3,4 +3,4 @@
 # paper mIoU 78.93 (table 5); this file: tools/dev/make_configs.py
 _base_ = "segformer_b5_voc_1-8_cross-attention.py"
 train_dataloader = dict(dataset=dict(ann_file="splits/voc/732/labeled.txt"))
-train_cfg = dict(unlabeled_dataloader=dict(dataset=dict(ann_file="splits/voc/732/unlabeled.txt")))
+unlabeled_dataloader = dict(dataset=dict(ann_file="splits/voc/732/unlabeled.txt"))

@@ -1,5 +1,5 @@
 # A config of mmseg's zoo (UPerNet Swin-T, ADE20K) becomes AllSpark; its data, head and optimizer stay as they are.
-# Your unlabeled images: --cfg-options train_cfg.unlabeled_dataloader.dataset.source=data/my_images
+# Your unlabeled images: --cfg-options unlabeled_dataloader.dataset.source=data/my_images
 _base_ = __import__("mmseg").__path__[0] + (
     "/.mim/configs/swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py"
 )
@@ -9,6 +9,6 @@ model = dict(type="SemiSegmentor", neck=dict(type="AllSparkNeck", in_channels=76
 kept = [step for step in _base_.train_pipeline if step["type"] not in ("LoadAnnotations", "PhotoMetricDistortion")]
 pipeline = [dict(step, cat_max_ratio=1.0) if step["type"] == "RandomCrop" else step for step in kept]
 dataset = dict(type="UnlabeledDataset", source="data/unlabeled", pipeline=pipeline)
-loader = dict(batch_size=2, num_workers=4, sampler=dict(type="DefaultSampler"), dataset=dataset)
-train_cfg = dict(type="PseudoLabelLoop", unlabeled_dataloader=loader, max_iters=160000, val_interval=16000)
+unlabeled_dataloader = dict(batch_size=2, num_workers=4, sampler=dict(type="DefaultSampler"), dataset=dataset)
+train_cfg = dict(type="PseudoLabelLoop", max_iters=160000, val_interval=16000)
 custom_hooks = [dict(type="SemanticMemoryHook", warmup_iters=8000), dict(type="PseudoLabelStatisticsHook")]

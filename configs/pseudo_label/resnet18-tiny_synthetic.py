@@ -9,11 +9,10 @@ model = dict(
     alignment=dict(),
     cutmix=dict(prob=1.0),
 )
-_base_.unlabeled_dataloader.dataset.pipeline = _base_.strong_unlabeled_pipeline
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.strong_unlabeled_pipeline))
 train_cfg = dict(
     _delete_=True,
     type="PseudoLabelLoop",
-    unlabeled_dataloader=_base_.unlabeled_dataloader,
     max_iters=_base_.max_iters,
     val_interval=_base_.max_iters,
     pseudo_labels_from="ema",

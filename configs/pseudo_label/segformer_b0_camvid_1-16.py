@@ -5,7 +5,6 @@ train_dataloader = dict(batch_size=2)
 train_cfg = dict(
     _delete_=True,
     type="PseudoLabelLoop",
-    unlabeled_dataloader=_base_.unlabeled_dataloader,
     max_iters=_base_.max_iters,
     val_interval=150,
 )

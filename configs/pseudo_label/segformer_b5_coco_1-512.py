@@ -10,7 +10,6 @@ _base_ = [
 model = dict(type="SemiSegmentor", decode_head=dict(num_classes=81))
 train_cfg = dict(
     type="PseudoLabelLoop",
-    unlabeled_dataloader=_base_.unlabeled_dataloader,
     max_epochs=_base_.max_epochs,
 )
 custom_hooks = [dict(type="PseudoLabelStatisticsHook")]

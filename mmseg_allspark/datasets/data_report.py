@@ -16,7 +16,7 @@ from .inspection import Inspection, Problem, inspect_samples
 
 SPLIT_KEYS = {
     "labeled": "train_dataloader.dataset",
-    "unlabeled": "train_cfg.unlabeled_dataloader.dataset",
+    "unlabeled": "unlabeled_dataloader.dataset",
     "validation": "val_dataloader.dataset",
 }
 _SHOWN = 5  # files a finding names in the report
@@ -31,6 +31,11 @@ _REMEDIES = {
     ("labels", "mask"): ("metainfo.classes", "Name all classes, set reduce_zero_label, or convert the masks."),
     ("pairing", "mask"): ("data_prefix.seg_map_path", "Give data_prefix.seg_map_path."),
 }
+
+
+def is_semi_supervised(cfg: Config) -> bool:
+    """Whether a config trains on its ``unlabeled_dataloader``; supervised ones merely inherit it from a base."""
+    return (cfg.get("train_cfg") or {}).get("type") == "PseudoLabelLoop"
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def report_data(
     """Checks the data of a config.
 
     Args:
-        cfg: Any mmseg config with ``train_dataloader``; ``train_cfg.unlabeled_dataloader`` and ``val_dataloader``
+        cfg: Any mmseg config with ``train_dataloader``; ``unlabeled_dataloader`` and ``val_dataloader``
             are checked where there are such.
         workers: Processes. Default: as many as CPUs may be used.
         progress: Called with samples done and samples in all.
@@ -135,7 +140,7 @@ def report_data(
     datasets = {}
     from_source = []  # an UnlabeledDataset has `source` in place of ann_file
     for name, key in SPLIT_KEYS.items():
-        if (dataset_cfg := _look_up(cfg, key)) is None:
+        if (dataset_cfg := _look_up(cfg, key)) is None or (name == "unlabeled" and not is_semi_supervised(cfg)):
             continue
         from_source += [key] * ("source" in dataset_cfg)
         try:

@@ -33,7 +33,8 @@ class PseudoLabelLoop(BaseLoop):
     Args:
         runner: The runner.
         dataloader: Config of the labeled loader (the config's ``train_dataloader``).
-        unlabeled_dataloader: Config of the unlabeled loader.
+        unlabeled_dataloader: Config of the unlabeled loader. Default None: the config's top-level
+            ``unlabeled_dataloader``, beside ``train_dataloader``.
         max_epochs: Epochs to train; exclusive with ``max_iters``.
         max_iters: Iterations to train; exclusive with ``max_epochs``.
         val_begin: First epoch (iteration, with ``max_iters``) after which is validated. Default 1.
@@ -54,7 +55,7 @@ class PseudoLabelLoop(BaseLoop):
         self,
         runner: Runner,
         dataloader: dict,
-        unlabeled_dataloader: dict,
+        unlabeled_dataloader: dict | None = None,
         max_epochs: int | None = None,
         max_iters: int | None = None,
         val_begin: int = 1,
@@ -75,7 +76,8 @@ class PseudoLabelLoop(BaseLoop):
             if value != 0:
                 check_positive_int(f"train_cfg.{name}", value)
         self.labeled_dataloader = _build_stream(runner, dataloader, "train_dataloader", cycle=True)
-        unlabeled = _build_stream(runner, unlabeled_dataloader, "train_cfg.unlabeled_dataloader", cycle=False)
+        unlabeled = _choose_unlabeled(runner, unlabeled_dataloader)
+        unlabeled = _build_stream(runner, unlabeled, "unlabeled_dataloader", cycle=False)
         super().__init__(runner, unlabeled)
         self.by_epoch = max_epochs is not None
         length = len(self.dataloader)
@@ -216,6 +218,18 @@ def _name_classes(unlabeled: Dataset, labeled: Dataset) -> None:
     own, names = getattr(unlabeled, "_metainfo", None), getattr(labeled, "metainfo", None) or {}
     if own is not None and not own.get("classes"):
         own.update({key: names[key] for key in ("classes", "palette") if key in names})
+
+
+def _choose_unlabeled(runner: Runner, argument: dict | None) -> dict:
+    """The loop's own argument, or the config's top-level key; never one of two in silence."""
+    top_level = runner.cfg.get("unlabeled_dataloader")
+    if (argument is None) == (top_level is None):
+        given = "nowhere" if argument is None else "both at the top level of the config and in train_cfg"
+        raise ValueError(
+            f"PseudoLabelLoop: unlabeled_dataloader is given {given}. Give it once, at the top level beside "
+            "train_dataloader: unlabeled_dataloader = dict(batch_size=..., sampler=..., dataset=...)."
+        )
+    return top_level if argument is None else argument
 
 
 def _build_stream(runner: Runner, cfg: dict, key: str, cycle: bool) -> DataLoader:

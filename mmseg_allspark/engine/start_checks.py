@@ -33,7 +33,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     val_loop = loop.runner.val_loop
     loaders = {
         "train_dataloader": loop.labeled_dataloader,
-        "train_cfg.unlabeled_dataloader": loop.dataloader,
+        "unlabeled_dataloader": loop.dataloader,
     }
     if val_loop is not None:
         loaders["val_dataloader"] = val_loop.dataloader
@@ -84,7 +84,7 @@ def _check_crop(unlabeled: DataLoader) -> None:
             if ratio < 1.0:
                 raise ValueError(
                     f"The unlabeled pipeline has {type(step).__name__}(cat_max_ratio={ratio}), which looks at masks to "
-                    "choose a crop: set cat_max_ratio=1.0 there (train_cfg.unlabeled_dataloader.dataset.pipeline)."
+                    "choose a crop: set cat_max_ratio=1.0 there (unlabeled_dataloader.dataset.pipeline)."
                 )
             if type(step) is LoadAnnotations:
                 raise ValueError(

@@ -249,7 +249,7 @@ class SemiSegmentor(EncoderDecoder):
         if sizes[0] != sizes[1]:
             raise ValueError(
                 f"Labeled crops are {sizes[0]}, unlabeled ones {sizes[1]}: give the pipelines of train_dataloader and "
-                "train_cfg.unlabeled_dataloader one crop size."
+                "unlabeled_dataloader one crop size."
             )
 
     def _decode(self, feats: list[Tensor]) -> Tensor:

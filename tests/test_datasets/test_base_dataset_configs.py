@@ -14,8 +14,7 @@ SUBSET = BASE.parents[3] / "shared/data/voc2012_subset"
 CHILD = """
 _base_ = ['{base}']
 train_dataloader = dict(dataset=dict(ann_file='splits/1_2/labeled.txt'))
-_base_.unlabeled_dataloader.dataset.ann_file = 'splits/1_2/unlabeled.txt'
-train_cfg = dict(type='PseudoLabelLoop', unlabeled_dataloader=_base_.unlabeled_dataloader, max_iters=2)
+unlabeled_dataloader = dict(dataset=dict(ann_file='splits/1_2/unlabeled.txt'))
 """
 
 
@@ -29,13 +28,13 @@ def config(tmp_path, save_camvid):
     (root / "labels/train/t03.png").unlink()
     (tmp_path / "child.py").write_text(CHILD.format(base=BASE / "camvid.py"))
     cfg = Config.fromfile(tmp_path / "child.py")
-    keys = ["train_dataloader", "train_cfg.unlabeled_dataloader", "val_dataloader", "test_dataloader"]
+    keys = ["train_dataloader", "unlabeled_dataloader", "val_dataloader", "test_dataloader"]
     cfg.merge_from_dict({f"{key}.dataset.data_root": str(root) for key in keys})
     return cfg
 
 
 def _datasets(cfg: Config) -> list:
-    loaders = (cfg.train_dataloader, cfg.train_cfg.unlabeled_dataloader, cfg.val_dataloader)
+    loaders = (cfg.train_dataloader, cfg.unlabeled_dataloader, cfg.val_dataloader)
     return [DATASETS.build(loader.dataset) for loader in loaders]
 
 
@@ -55,17 +54,17 @@ def test_unlabeled_images_get_no_colour_change(config):
 
     colour = {"RandomColorJitter", "RandomGray", "RandomGaussianBlur"}
     assert colour <= set(types(config.train_dataloader.dataset))
-    assert not colour & set(types(config.train_cfg.unlabeled_dataloader.dataset))
+    assert not colour & set(types(config.unlabeled_dataloader.dataset))
 
 
 def test_crop_by_the_options_of_the_header(config):
-    for key in ("train_dataloader", "train_cfg.unlabeled_dataloader"):
+    for key in ("train_dataloader", "unlabeled_dataloader"):
         pipeline = f"{key}.dataset.pipeline"
         config.merge_from_dict({f"{pipeline}.3.crop_size": 33, f"{pipeline}.4.size": (33, 33)})
     for dataset in _datasets(config)[:2]:
         assert tuple(dataset[0]["inputs"].shape) == (3, 33, 33)
     header = (BASE / "camvid.py").read_text()
-    assert "train_cfg.unlabeled_dataloader.dataset.pipeline.3.crop_size=129" in header
+    assert "unlabeled_dataloader.dataset.pipeline.3.crop_size=129" in header
 
 
 def test_voc_has_the_same_pipelines_with_its_own_crop_and_classes():
@@ -94,11 +93,11 @@ def test_voc_on_the_subset_by_options_alone(tmp_path):
     cfg = Config.fromfile(tmp_path / "child.py")
     options = {
         "train_dataloader.dataset.ann_file": "ImageSets/Segmentation/labeled_183.txt",
-        "train_cfg.unlabeled_dataloader.dataset.ann_file": str(tmp_path / "unlabeled.txt"),
+        "unlabeled_dataloader.dataset.ann_file": str(tmp_path / "unlabeled.txt"),
     }
-    for key in ("train_dataloader", "train_cfg.unlabeled_dataloader", "val_dataloader"):
+    for key in ("train_dataloader", "unlabeled_dataloader", "val_dataloader"):
         options[f"{key}.dataset.data_root"] = str(SUBSET)
-    for key in ("train_dataloader", "train_cfg.unlabeled_dataloader"):
+    for key in ("train_dataloader", "unlabeled_dataloader"):
         options[f"{key}.dataset.pipeline.3.crop_size"] = 129
         options[f"{key}.dataset.pipeline.4.size"] = (129, 129)
     cfg.merge_from_dict(options)

@@ -16,7 +16,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 CLASSES = ("a", "b", "c")
 CONFIG = """
 train_dataloader = {labeled}
-train_cfg = dict(unlabeled_dataloader={unlabeled})
+train_cfg = dict(type='PseudoLabelLoop', max_iters=1)
+unlabeled_dataloader = {unlabeled}
 val_dataloader = {validation}
 """
 
@@ -164,7 +165,7 @@ def test_missing_sizes_and_repetitions(tool, tmp_path):
 
 def test_labels_are_judged_after_the_data_sets_own_changes(tool, tmp_path):
     config = write_tree(tmp_path / "data", labeled=2, unlabeled=2, validation=2)
-    every = ("train_dataloader", "train_cfg.unlabeled_dataloader", "val_dataloader")
+    every = ("train_dataloader", "unlabeled_dataloader", "val_dataloader")
     options = [f"{key}.dataset.reduce_zero_label=True" for key in every]
     code, report = run(tool, config, "--cfg-options", *options)
     assert code == 0
@@ -200,7 +201,7 @@ def test_the_embedded_data_set_is_clean(tool, tmp_path):
     root = tmp_path / "synthetic"
     write_synthetic(root, SyntheticSpec(num_labeled=3, num_unlabeled=2, num_val=2, size=32))
     config = REPOSITORY / "configs/allspark/resnet18-tiny_synthetic.py"
-    keys = ("train_dataloader", "train_cfg.unlabeled_dataloader", "val_dataloader")
+    keys = ("train_dataloader", "unlabeled_dataloader", "val_dataloader")
     options = [f"{key}.dataset.data_root={root}" for key in keys]
     assert tool.main([str(config), "--workers", "1", "--cfg-options", *options]) == 0
 

@@ -171,7 +171,8 @@ def test_checkpoints_lie_where_the_hook_puts_them(data, tmp_path):
         (dict(max_iters=1, burn_in_iters=-1), ValueError, "train_cfg.burn_in_iters"),
         (dict(max_iters=1, ramp_up_iters=0.5), TypeError, "train_cfg.ramp_up_iters"),
         (dict(max_iters=1, pseudo_labels_from="teacher"), ValueError, "train_cfg.pseudo_labels_from='teacher'"),
-        (dict(max_iters=1, unlabeled_dataloader=None), TypeError, "train_cfg.unlabeled_dataloader must be"),
+        (dict(max_iters=1, unlabeled_dataloader=None), ValueError, "unlabeled_dataloader is given nowhere"),
+        (dict(max_iters=1, unlabeled_dataloader=[1]), TypeError, "unlabeled_dataloader must be a config dict"),
     ],
 )
 def test_bad_arguments_are_named(data, tmp_path, loop, error, text):
@@ -189,3 +190,13 @@ def test_loop_takes_any_method_that_can_label(data, tmp_path):
 
     runner = train(data, tmp_path, loop=dict(max_iters=1), model=model_config(type="SupervisedMethod"))
     assert runner.iter == 1
+
+
+def test_the_loop_takes_the_unlabeled_loader_as_an_argument_but_not_twice(data, tmp_path):
+    loop = dict(
+        type="PseudoLabelLoop", max_iters=1, unlabeled_dataloader=loader_config(data, "unlabeled", batch_size=3)
+    )
+    runner = train(data, tmp_path / "once", loop=dict(unlabeled_dataloader=None), train_cfg=loop)
+    assert runner.train_loop.dataloader.batch_sampler.batch_size == 3
+    with pytest.raises(ValueError, match="both at the top level of the config and in train_cfg"):
+        train(data, tmp_path / "twice", loop={}, train_cfg=loop)

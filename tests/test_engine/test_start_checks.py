@@ -86,9 +86,7 @@ def test_unlabeled_images_need_no_masks(own, tmp_path):
     assert start.iterations == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "key"), [("unlabeled", "train_cfg.unlabeled_dataloader"), ("labeled", "train_dataloader")]
-)
+@pytest.mark.parametrize(("name", "key"), [("unlabeled", "unlabeled_dataloader"), ("labeled", "train_dataloader")])
 @pytest.mark.parametrize("serialize", [True, False])
 def test_empty_list(own, tmp_path, name, key, serialize):
     (own / f"{name}.txt").write_text("")
@@ -102,7 +100,7 @@ def test_empty_list(own, tmp_path, name, key, serialize):
 def test_number_of_classes_differs_between_data_and_head(data, tmp_path, name):
     loader = loader_config(data, name)
     loader["dataset"]["metainfo"] = dict(classes=("a", "b", "c"))
-    key = dict(labeled="train_dataloader", unlabeled="train_cfg.unlabeled_dataloader", val="val_dataloader")[name]
+    key = dict(labeled="train_dataloader", unlabeled="unlabeled_dataloader", val="val_dataloader")[name]
     loop, changes = dict(max_iters=1), {key: loader}
     if name == "unlabeled":
         loop, changes = loop | dict(unlabeled_dataloader=loader), {}
@@ -190,5 +188,5 @@ def test_labeled_and_unlabeled_crops_of_different_size(data, tmp_path):
 
 def test_a_batch_sampler_of_ones_own_is_refused(data, tmp_path):
     loader = loader_config(data, "unlabeled", batch_sampler=dict(type="BatchSampler", drop_last=True))
-    text = r"train_cfg.unlabeled_dataloader.batch_sampler=.*is not supported"
+    text = r"unlabeled_dataloader.batch_sampler=.*is not supported"
     fails(ValueError, text, data, tmp_path, loop=dict(max_iters=1, unlabeled_dataloader=loader))

@@ -20,7 +20,7 @@ def tool(load_tool):
 def write_config(data, folder, **model):
     """A config whose strong view is grey and whose data sets move nothing."""
     config = run_config(data, folder, loop=dict(max_iters=1), model=model_config(**model))
-    unlabeled = config.train_cfg.unlabeled_dataloader.dataset
+    unlabeled = config.unlabeled_dataloader.dataset
     for dataset in (config.train_dataloader.dataset, unlabeled):
         dataset.metainfo = dict(classes=CLASSES, palette=PALETTE)
     views = dict(weak=[], strong=[dict(type="RandomGray", prob=1.0)])

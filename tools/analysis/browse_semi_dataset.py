@@ -32,6 +32,7 @@ from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.methods.cutmix import CutMix
 from mmseg_allspark.visualization import colour_labels, save_panels
 
@@ -248,7 +249,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Draw what the command line asks for."""
     args, cfg = parse_args(arguments)
     init_default_scope(cfg.get("default_scope", "mmseg"))
-    loader = (cfg.get("train_cfg") or {}).get("unlabeled_dataloader")
+    loader = cfg.get("unlabeled_dataloader") if is_semi_supervised(cfg) else None
     labeled_set = DATASETS.build(cfg.train_dataloader.dataset)
     meta = labeled_set.metainfo
     labeled = draw_samples(labeled_set, args.num, args.seed)

@@ -84,7 +84,7 @@ def config_text(cell: Cell) -> str:
         f'train_dataloader = dict(dataset=dict(ann_file="{lists}/labeled.txt"))',
     ]
     if cell.method != "supervised":
-        lines.append(f'train_cfg = dict(unlabeled_dataloader=dict(dataset=dict(ann_file="{lists}/unlabeled.txt")))')
+        lines.append(f'unlabeled_dataloader = dict(dataset=dict(ann_file="{lists}/unlabeled.txt"))')
     return "\n".join(lines) + "\n"
 
 

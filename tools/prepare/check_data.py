@@ -2,7 +2,7 @@
 
     python tools/prepare/check_data.py CONFIG [--cfg-options KEY=VALUE ...] [--workers N] [--json FILE]
 
-Works with any mmseg config (train_dataloader, val_dataloader) and looks at train_cfg.unlabeled_dataloader too. Every
+Works with any mmseg config (train_dataloader, val_dataloader) and looks at unlabeled_dataloader too. Every
 image and mask is read once, with the loading settings of the config. Images count as the same if they are the same
 file, have equal bytes or equal pixels. Exit code: 0 fine (perhaps with warnings), 1 errors found, 2 wrong usage.
 """

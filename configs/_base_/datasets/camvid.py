@@ -1,16 +1,15 @@
 # CamVid, 11 classes, semi-supervised. Prepare: python tools/prepare/camvid.py SRC --out data/camvid
 #
-# A concrete config takes the unlabeled loader into its loop, and chooses another split, like this:
+# A concrete config chooses another split like this:
 #   train_dataloader = dict(dataset=dict(ann_file='splits/1_8/labeled.txt'))
-#   _base_.unlabeled_dataloader.dataset.ann_file = 'splits/1_8/unlabeled.txt'
-#   train_cfg = dict(type='PseudoLabelLoop', unlabeled_dataloader=_base_.unlabeled_dataloader, max_iters=...)
-# On the command line (--cfg-options) the unlabeled loader is train_cfg.unlabeled_dataloader. Crop 129:
+#   unlabeled_dataloader = dict(dataset=dict(ann_file='splits/1_8/unlabeled.txt'))
+# Another crop on the command line (--cfg-options), 129:
 #   train_dataloader.dataset.pipeline.3.crop_size=129
 #   train_dataloader.dataset.pipeline.4.size="(129,129)"
-#   train_cfg.unlabeled_dataloader.dataset.pipeline.3.crop_size=129
-#   train_cfg.unlabeled_dataloader.dataset.pipeline.4.size="(129,129)"
+#   unlabeled_dataloader.dataset.pipeline.3.crop_size=129
+#   unlabeled_dataloader.dataset.pipeline.4.size="(129,129)"
 #   model.neck.memory_size="(5,5)"        (crop // 32 + 1)
-# Another folder: KEY.data_root for KEY = train_dataloader.dataset, train_cfg.unlabeled_dataloader.dataset,
+# Another folder: KEY.data_root for KEY = train_dataloader.dataset, unlabeled_dataloader.dataset,
 # val_dataloader.dataset and test_dataloader.dataset.
 dataset_type = "CamVidDataset"
 data_root = "data/camvid"

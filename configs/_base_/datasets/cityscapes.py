@@ -3,17 +3,16 @@
 #   python tools/prepare/splits.py cityscapes SPLITS --out data/cityscapes
 # Names: 1_30, 1_16, 1_8, 1_4, 1_2. Models are tested with the sliding window of the model config.
 #
-# A concrete config takes the unlabeled loader into its loop, and chooses another split, like this:
+# A concrete config chooses another split like this:
 #   train_dataloader = dict(dataset=dict(ann_file='splits/cityscapes/1_8/labeled.txt'))
-#   _base_.unlabeled_dataloader.dataset.ann_file = 'splits/cityscapes/1_8/unlabeled.txt'
-#   train_cfg = dict(type='PseudoLabelLoop', unlabeled_dataloader=_base_.unlabeled_dataloader, max_iters=...)
-# On the command line (--cfg-options) the unlabeled loader is train_cfg.unlabeled_dataloader. Crop 129:
+#   unlabeled_dataloader = dict(dataset=dict(ann_file='splits/cityscapes/1_8/unlabeled.txt'))
+# Another crop on the command line (--cfg-options), 129:
 #   train_dataloader.dataset.pipeline.3.crop_size=129
 #   train_dataloader.dataset.pipeline.4.size="(129,129)"
-#   train_cfg.unlabeled_dataloader.dataset.pipeline.3.crop_size=129
-#   train_cfg.unlabeled_dataloader.dataset.pipeline.4.size="(129,129)"
+#   unlabeled_dataloader.dataset.pipeline.3.crop_size=129
+#   unlabeled_dataloader.dataset.pipeline.4.size="(129,129)"
 #   model.neck.memory_size="(5,5)"        (crop // 32 + 1)
-# Another folder: KEY.data_root for KEY = train_dataloader.dataset, train_cfg.unlabeled_dataloader.dataset,
+# Another folder: KEY.data_root for KEY = train_dataloader.dataset, unlabeled_dataloader.dataset,
 # val_dataloader.dataset and test_dataloader.dataset.
 dataset_type = "CityscapesDataset"
 data_root = "data/cityscapes"

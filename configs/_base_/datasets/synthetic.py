@@ -1,6 +1,4 @@
 # The embedded data set: toys on a table, 8 classes. Made by: python tools/prepare/synthetic.py --out data/synthetic
-# A concrete config takes the unlabeled loader into its loop:
-#   train_cfg = dict(type='PseudoLabelLoop', unlabeled_dataloader=_base_.unlabeled_dataloader, max_iters=...)
 dataset_type = "SyntheticDataset"
 data_root = "data/synthetic"
 crop_size = (64, 64)  # (h, w)
