@@ -186,6 +186,8 @@ def test_optimizer_takes_every_parameter_at_the_right_rate(name):
     rates = {id(p): group["lr"] for group in wrapper.param_groups for p in group["params"]}
     trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
     assert {id(p) for p in trained.values()} <= set(rates)
+    for pattern in cfg.optim_wrapper.get("paramwise_cfg", {}).get("custom_keys", {}):
+        assert pattern == "neck" or any(pattern in n for n in trained) or "zoo" in name, f"no parameter has {pattern!r}"
     if cfg.optim_wrapper.optimizer.type != "SGD":
         return
     outside = 1 if "cityscapes" in name else 10  # as the release
@@ -228,6 +230,48 @@ def test_paper_configs_are_plain_and_have_the_settings_of_the_release(data):
     assert build(name).neck.memory.sync == "rank0"
     hook = next(hook for hook in cfg.custom_hooks if hook.type == "SemanticMemoryHook")
     assert {key: hook[key] for key in hook if key != "type"} == expected["warmup"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_schedule_of_a_published_data_set(name):
+    """The release's epochs and warm-up wherever its data are used."""
+    data = next((data for data in ("voc", "cityscapes", "coco") if f"_{data}" in name), None)
+    if data is None:
+        return
+    cfg = read(name)
+    assert cfg.train_cfg.max_epochs == RELEASE[data]["epochs"]
+    for hook in cfg.get("custom_hooks", []):
+        if hook.type == "SemanticMemoryHook":
+            assert {key: hook[key] for key in hook if key != "type"} == RELEASE[data]["warmup"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rate_scales_with_the_batch(name):
+    """base_batch_size is the labeled batch of the documented number of GPUs: 4 where the paper's data are, else 1."""
+    cfg = read(name)
+    gpus = 8 if "zoo" in name else 4 if any(f"_{data}" in name for data in ("voc", "cityscapes", "coco")) else 1
+    assert cfg.auto_scale_lr == dict(enable=False, base_batch_size=gpus * cfg.train_dataloader.batch_size)
+
+
+# dicts that mmengine and mmseg read by key and never complain about
+FREE = {
+    "env_cfg": {"cudnn_benchmark", "mp_cfg", "dist_cfg"},
+    "env_cfg.mp_cfg": {"mp_start_method", "opencv_num_threads"},
+    "env_cfg.dist_cfg": {"backend"},
+    "optim_wrapper.paramwise_cfg": {"custom_keys", "norm_decay_mult", "bias_decay_mult", "bypass_duplicate"},
+    "model.train_cfg": set(),
+    "model.test_cfg": {"mode", "crop_size", "stride"},
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_free_form_keys_are_known(name):
+    cfg = read(name)
+    for path, known in FREE.items():
+        part = cfg
+        for key in path.split("."):
+            part = (part or {}).get(key)
+        assert set(part or {}) <= known, path
 
 
 def test_cityscapes_has_ohem_and_a_sliding_window():

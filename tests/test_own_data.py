@@ -84,6 +84,15 @@ def test_lists_and_links(tmp_path):
     assert prepare(root, "--seed", "1", "--val", "2/5").returncode == 1  # other lists need --force
 
 
+def test_newly_labeled_images_leave_the_unlabeled_ones(tmp_path):
+    root = write_images(tmp_path / "own", labeled=2)
+    assert prepare(root).returncode == 0  # two masks are enough: one is held out
+    assert [len((root / f"{part}.txt").read_text().split()) for part in ("labeled", "val")] == [1, 1]
+    Image.fromarray(np.ones((60, 80), np.uint8)).save(root / "masks/2.png")
+    assert prepare(root, "--force").returncode == 0
+    assert [path.name for path in (root / "unlabeled/rest").iterdir()] == ["3.jpg"]
+
+
 def spoil_mask(root):
     Image.fromarray(np.full((60, 80), 255, np.uint8) * (np.arange(80) > 9)).convert("L").save(root / "masks/0.png")
     for index in range(1, 5):
@@ -95,6 +104,7 @@ FAULTS = {
     "is 40x60 but its image is 80x60": lambda root: Image.new("L", (40, 60)).save(root / "masks/2.png"),
     "colour picture": lambda root: Image.new("RGB", (80, 60)).save(root / "masks/2.png"),
     "the labels [0, 7]": spoil_mask,
+    "cannot be read": lambda root: (root / "images/3.jpg").write_bytes(b"no image"),
     "mixes .jpg and .png": lambda root: Image.new("RGB", (8, 8)).save(root / "images/a.png"),
 }
 

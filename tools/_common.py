@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from _config_checks import check_options
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.runner import Runner
@@ -48,10 +49,14 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config, apply ``--cfg-options``, and settle launcher and work directory.
 
     The work directory is ``--work-dir``, else the config's ``work_dir``, else ``work_dirs/<config name>``.
+
+    Raises:
+        ValueError: On an option without effect.
     """
     cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     if args.cfg_options is not None:
+        check_options(cfg, args.cfg_options)
         cfg.merge_from_dict(args.cfg_options)
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir

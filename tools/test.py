@@ -15,6 +15,7 @@ import mmseg_allspark  # noqa: F401
 
 # isort: split
 from _common import add_common_arguments, build_runner, export_local_rank, load_config, require_file
+from _config_checks import check_data_paths, drop_pretrained
 from mmengine.config import Config
 
 from mmseg_allspark.utils.distributed import shutdown_distributed
@@ -84,6 +85,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     cfg.resume = False
+    drop_pretrained(cfg)  # the checkpoint replaces them: nothing to download
+    check_data_paths(cfg, ("test_dataloader",))
     if args.show or args.show_dir:
         enable_drawing(cfg, args.show, args.show_dir, args.wait_time)
     if args.tta:

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.error import URLError
 
 # a checkout needs no installation of the plugin
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -22,6 +23,7 @@ from _common import (
     require_file,
     require_gpu_for_amp,
 )
+from _config_checks import check_data_paths, drop_pretrained, pretrained_addresses
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
@@ -97,7 +99,20 @@ def main(argv: Sequence[str] | None = None) -> None:
         enable_amp(cfg)
     require_gpu_for_amp(cfg)
     set_resume(cfg, args.resume)
-    build_runner(cfg).train()
+    if cfg.resume:
+        drop_pretrained(cfg)  # the checkpoint replaces them: nothing to download
+    unlabeled = ["unlabeled_dataloader"] if cfg.train_cfg.get("type") == "PseudoLabelLoop" else []
+    check_data_paths(cfg, ("train_dataloader", *unlabeled, "val_dataloader"))
+    addresses = pretrained_addresses(cfg)
+    runner = build_runner(cfg)
+    try:
+        runner.train()
+    except URLError as error:
+        listed = ", ".join(f"{key}={address}" for key, address in addresses.items())
+        raise RuntimeError(
+            f"Pretrained weights cannot be downloaded ({error.reason}): {listed}. Without a network give a file, "
+            "--cfg-options model.backbone.init_cfg.checkpoint=FILE, or start without: model.backbone.init_cfg=None."
+        ) from error
     shutdown_distributed()
 
 

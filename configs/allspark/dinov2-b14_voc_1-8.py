@@ -23,6 +23,7 @@ train_dataloader = dict(dataset=dict(pipeline=_base_.labeled_pipeline))
 unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.unlabeled_pipeline))
 model = dict(
     type="SemiSegmentor",
+    data_preprocessor=dict(test_cfg=dict(size_divisor=14)),
     backbone=dict(
         type="mmpretrain.VisionTransformer",
         arch="base",
@@ -40,7 +41,7 @@ model = dict(
     neck=dict(type="AllSparkNeck", in_channels=768, num_classes=21, memory_size=(37, 37), sync="rank0"),
     decode_head=dict(num_classes=21),
     pseudo_label_keys="batch",
-    # windows of the training crop: images have any size, the backbone's positions belong to this one
+    # windows of the training crop, for which the backbone has positions; smaller images are padded to whole patches
     test_cfg=dict(mode="slide", crop_size=crop_size, stride=(345, 345)),
 )
 optim_wrapper = dict(

@@ -17,6 +17,7 @@ unlabeled_pipeline = [
     dict(type="PackSemiInputs"),
 ]
 train_dataloader = dict(batch_size=4)
+auto_scale_lr = dict(base_batch_size=4)
 unlabeled_dataloader = dict(dataset=dict(pipeline=unlabeled_pipeline))
 train_cfg = dict(
     pseudo_labels_from="ema",

@@ -7,6 +7,7 @@ model = dict(
     # as the release: while labelling, an image's keys are all images of the batch
     pseudo_label_keys="batch",
 )
+optim_wrapper = dict(optimizer=dict(lr=0.005))
 custom_hooks = [
     dict(type="SemanticMemoryHook", warmup_epochs=15),
     dict(type="PseudoLabelStatisticsHook"),

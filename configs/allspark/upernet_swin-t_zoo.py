@@ -1,4 +1,5 @@
-# A config of mmseg's zoo (UPerNet Swin-T, ADE20K) becomes AllSpark; its data, head and optimizer stay as they are.
+# A config of mmseg's zoo (UPerNet Swin-T, ADE20K in data/ade) becomes AllSpark; its data, head and optimizer stay as
+# they are. in_channels: the backbone's deepest level; memory_size: its size at the crop, 512 / 32.
 # Your unlabeled images: --cfg-options unlabeled_dataloader.dataset.source=data/my_images
 _base_ = __import__("mmseg").__path__[0] + (
     "/.mim/configs/swin/swin-tiny-patch4-window7-in1k-pre_upernet_8xb2-160k_ade20k-512x512.py"
@@ -12,3 +13,4 @@ dataset = dict(type="UnlabeledDataset", source="data/unlabeled", pipeline=pipeli
 unlabeled_dataloader = dict(batch_size=2, num_workers=4, sampler=dict(type="DefaultSampler"), dataset=dataset)
 train_cfg = dict(type="PseudoLabelLoop", max_iters=160000, val_interval=16000)
 custom_hooks = [dict(type="SemanticMemoryHook", warmup_iters=8000), dict(type="PseudoLabelStatisticsHook")]
+auto_scale_lr = dict(enable=False, base_batch_size=16)  # 8 GPUs x 2 labeled images

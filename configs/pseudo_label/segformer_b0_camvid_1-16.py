@@ -2,6 +2,7 @@
 _base_ = "../supervised/segformer_b0_camvid_1-16.py"
 model = dict(type="SemiSegmentor")
 train_dataloader = dict(batch_size=2)
+auto_scale_lr = dict(base_batch_size=2)
 train_cfg = dict(
     _delete_=True,
     type="PseudoLabelLoop",

@@ -12,6 +12,7 @@ model = dict(
     decode_head=dict(loss_decode=dict(_delete_=True, type="OhemLoss", thresh=0.7, min_kept=200_000)),
     test_cfg=dict(mode="slide", crop_size=(801, 801), stride=(534, 534)),
 )
+optim_wrapper = dict(optimizer=dict(lr=0.001))  # as the release for this baseline; AllSpark has 0.005
 train_cfg = dict(
     type="PseudoLabelLoop",
     max_epochs=_base_.max_epochs,

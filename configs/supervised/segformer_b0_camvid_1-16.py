@@ -10,3 +10,4 @@ _base_ = [
 model = dict(decode_head=dict(num_classes=11))
 # as many images per step as the semi-supervised runs see, all of them labeled
 train_dataloader = dict(batch_size=4)
+auto_scale_lr = dict(base_batch_size=4)

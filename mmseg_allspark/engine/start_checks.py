@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg_allspark.datasets.checks import check_splits, iter_leaves
+from mmseg_allspark.engine.label_checks import check_labels
 from mmseg_allspark.engine.semantic_memory_hook import SemanticMemoryHook
 from mmseg_allspark.models import SemanticMemory
 from mmseg_allspark.utils.wrappers import bare_model
@@ -38,16 +39,18 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     if val_loop is not None:
         loaders["val_dataloader"] = val_loop.dataloader
     _check_model(model, loaders)
+    check_labels(loaders, loop.runner.logger)
     _warn_without_warm_up(model, loop.runner)
     _check_crop(loop.dataloader)
     loop.find_labeler(model)  # raises if the average that is to label does not exist
     _log_roles(loop)
-    check_splits(
+    sizes = check_splits(
         loop.labeled_dataloader.dataset,
         loop.dataloader.dataset,
         None if val_loop is None else val_loop.dataloader.dataset,
         allow_overlap=loop.allow_overlap,
     )
+    _log_sizes(sizes, loop.runner)
 
 
 def _check_model(model: nn.Module, loaders: dict[str, DataLoader]) -> None:
@@ -59,6 +62,11 @@ def _check_model(model: nn.Module, loaders: dict[str, DataLoader]) -> None:
         )
     for key, loader in loaders.items():
         classes = (getattr(loader.dataset, "metainfo", None) or {}).get("classes")
+        if isinstance(classes, str):
+            raise TypeError(
+                f"{key}.dataset.metainfo.classes={classes!r} is a string, not a tuple of names: a tuple of one name "
+                f"needs a comma, ({classes!r},)."
+            )
         if classes is not None and len(classes) != model.num_classes:
             raise ValueError(
                 f"{key} has {len(classes)} classes but model.decode_head.num_classes={model.num_classes}; set "
@@ -91,6 +99,16 @@ def _check_crop(unlabeled: DataLoader) -> None:
                     "The unlabeled pipeline has LoadAnnotations, which needs a mask for every image: remove it, or "
                     "use LoadSegMask(optional=True) for the agreement statistic."
                 )
+
+
+def _log_sizes(sizes: dict[str, int], runner: Runner) -> None:
+    """Say how many images there are, and wonder about more labeled than unlabeled ones."""
+    runner.logger.info("Data: " + ", ".join(f"{count} {part}" for part, count in sizes.items()) + " images.")
+    if sizes["labeled"] > sizes["unlabeled"]:
+        runner.logger.warning(
+            f"There are more labeled ({sizes['labeled']}) than unlabeled images ({sizes['unlabeled']}); are the lists "
+            "of train_dataloader and unlabeled_dataloader the right way round?"
+        )
 
 
 def _log_roles(loop: "PseudoLabelLoop") -> None:

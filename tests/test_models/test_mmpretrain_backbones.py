@@ -8,6 +8,7 @@ import torch
 from builders import ROOT
 from mmengine.config import Config
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 
 TINY = dict(embed_dims=32, num_layers=12, num_heads=2, feedforward_channels=32, global_attn_indexes=[2, 5, 8, 11])
 
@@ -37,7 +38,17 @@ def test_trains_and_predicts(name, img_size):
     without = [n for n, p in model.named_parameters() if p.grad is None and not n.startswith("backbone.ln1")]
     # the class token and what only it uses have no part in feature maps
     assert without == []
+    # an image smaller than the window is padded to whole patches and the prediction cropped back
+    size = (crop - 7, crop - 3)
+    batch = model.data_preprocessor(
+        dict(inputs=[torch.zeros(3, *size, dtype=torch.uint8)], data_samples=[SegDataSample()])
+    )
+    patch = model.backbone.patch_embed.projection.stride[0]
+    assert all(side % patch == 0 for side in batch["inputs"].shape[2:])
+    batch["data_samples"][0].set_metainfo(dict(ori_shape=size))
     model.eval()
+    with torch.no_grad():
+        assert model.predict(**batch)[0].pred_sem_seg.shape == size
     metas = [dict(ori_shape=(50, 70), img_shape=(50, 70), pad_shape=(50, 70))]
     with torch.no_grad():
         assert model.inference(torch.randn(1, 3, 50, 70), metas).shape == (1, 21, 50, 70)

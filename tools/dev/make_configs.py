@@ -19,6 +19,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = "configs/families.yaml"
+MARK = "this file: tools/dev/make_configs.py"
 BEGIN, END = "<!-- table: tools/dev/make_configs.py -->", "<!-- end of table -->"
 
 
@@ -79,7 +80,7 @@ def config_text(cell: Cell) -> str:
     lines = [
         f"# {cell.what}, {cell.title}, {cell.num_labeled} labeled images.",
         f"# tools/dist_train.sh configs/{cell.method}/{cell.name}.py 4",
-        f"# {cell.paper_text}; this file: tools/dev/make_configs.py",
+        f"# {cell.paper_text}; {MARK}",
         f'_base_ = "{cell.lead}.py"',
         f'train_dataloader = dict(dataset=dict(ann_file="{lists}/labeled.txt"))',
     ]
@@ -152,6 +153,12 @@ def make_files(root: Path) -> dict[Path, str]:
     return files
 
 
+def find_orphans(root: Path, files: dict[Path, str]) -> list[Path]:
+    """Configs that an earlier families.yaml asked for and this one does not."""
+    configs = (path for path in (root / "configs").glob("*/*.py") if MARK in path.read_text())
+    return sorted(path for path in configs if path not in files)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Write or check; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -164,8 +171,13 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.write(f"{'not up to date' if args.check else 'written'}: {path.relative_to(args.root)}\n")
         if not args.check:
             path.write_text(files[path])
+    orphans = find_orphans(args.root, files)
+    for path in orphans:
+        sys.stdout.write(f"{'in no family' if args.check else 'removed'}: {path.relative_to(args.root)}\n")
+        if not args.check:
+            path.unlink()
     sys.stdout.write(f"{len(files)} files, {len(stale)} {'to write' if args.check else 'written'}\n")
-    return int(args.check and bool(stale))
+    return int(args.check and bool(stale or orphans))
 
 
 if __name__ == "__main__":

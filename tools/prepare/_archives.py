@@ -216,7 +216,7 @@ def run_tool(prepare: Callable[[], None]) -> int:
     """
     try:
         prepare()
-    except (PrepareError, OSError) as error:
+    except (PrepareError, OSError, UnicodeDecodeError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
     except KeyboardInterrupt:

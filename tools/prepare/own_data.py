@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from _masks import read_labels
+from _archives import run_tool
+from _masks import read_labels, read_size
 from _splits import PrepareError, draw_labeled, join_lines, parse_fraction, say, walk_files, write_texts
-from PIL import Image
 
 from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
 
@@ -61,14 +62,16 @@ def read_masks(folder: Path, images: dict[str, Path]) -> dict[str, np.ndarray]:
             raise PrepareError(
                 f"The mask {path} has no image of the same name in {next(iter(images.values())).parent}."
             )
-        with Image.open(images[path.stem]) as image:
-            size = image.size
-        counts[path.stem] = np.bincount(read_labels(path, size, range(256)).ravel(), minlength=256)
+        labels = read_labels(path, read_size(images[path.stem]), range(256))
+        counts[path.stem] = np.bincount(labels.ravel(), minlength=256)
     return counts
 
 
 def link_rest(root: Path, images: dict[str, Path], masked: set[str]) -> None:
-    """Link the images that have no mask into unlabeled/rest."""
+    """Link the images that have no mask into unlabeled/rest; take out those that got one since."""
+    for link in (root / "unlabeled" / "rest").glob("*"):
+        if link.is_symlink() and (link.stem in masked or not link.exists()):
+            link.unlink()
     for name, path in images.items():
         target = root / "unlabeled" / "rest" / path.name
         if name not in masked and not target.is_symlink():
@@ -96,7 +99,9 @@ def prepare(root: Path, options: argparse.Namespace) -> None:
     """Check the folder, write the lists and say what comes next."""
     images = find_images(root / "images")
     counts = read_masks(root / "masks", images)
-    val, labeled = draw_labeled(list(counts), options.val, options.seed)
+    # of a few masks a fifth may round to none
+    held_out = max(options.val, Fraction(1, len(counts)))
+    val, labeled = draw_labeled(list(counts), held_out, options.seed)
     say(f"{len(images)} images, {len(counts)} with a mask: {len(labeled)} labeled, {len(val)} for validation")
     describe(counts, labeled, val)
     write_texts(root, {"labeled.txt": join_lines(labeled), "val.txt": join_lines(val)}, options.force)
@@ -119,12 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--force", action="store_true", help="replace lists of other content")
     options = parser.parse_args(arguments)
-    try:
-        prepare(options.root, options)
-    except PrepareError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    return 0
+    return run_tool(lambda: prepare(options.root, options))
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from _archives import run_tool
 from _published import Survey, find_training_ids, read_ids, read_split, survey
 from _published_download import URL, download
 from _splits import (
@@ -280,12 +281,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "make" and options.balanced and not (options.masks and options.num_classes):
         parser.error("--balanced needs --masks and --num-classes")
-    try:
-        make_own(options) if options.command == "make" else fetch_and_prepare(options)
-    except PrepareError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 1
-    return 0
+    return run_tool(lambda: make_own(options) if options.command == "make" else fetch_and_prepare(options))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@
 #   train_dataloader.dataset.pipeline.4.size="(129,129)"
 #   unlabeled_dataloader.dataset.pipeline.3.crop_size=129
 #   unlabeled_dataloader.dataset.pipeline.4.size="(129,129)"
+#   model.test_cfg.crop_size="(129,129)" model.test_cfg.stride="(86,86)"
 #   model.neck.memory_size="(5,5)"        (crop // 32 + 1)
 # Another folder: KEY.data_root for KEY = train_dataloader.dataset, unlabeled_dataloader.dataset,
 # val_dataloader.dataset and test_dataloader.dataset.
@@ -67,6 +68,7 @@ train_dataloader = dict(
 unlabeled_dataloader = dict(
     batch_size=2,
     num_workers=4,
+    drop_last=True,
     persistent_workers=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
     dataset=dict(
@@ -85,7 +87,7 @@ val_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        ann_file="splits/cityscapes/val.txt",
+        ann_file="val.txt",
         data_prefix=data_prefix,
         pipeline=test_pipeline,
     ),

@@ -67,6 +67,7 @@ train_dataloader = dict(
 unlabeled_dataloader = dict(
     batch_size=4,
     num_workers=4,
+    drop_last=True,
     persistent_workers=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
     dataset=dict(
@@ -85,7 +86,7 @@ val_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=data_root,
-        ann_file="splits/coco/val.txt",
+        ann_file="val2017.txt",
         data_prefix=dict(img_path="val2017", seg_map_path="masks/val2017"),
         pipeline=test_pipeline,
     ),

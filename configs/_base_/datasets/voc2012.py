@@ -68,6 +68,7 @@ train_dataloader = dict(
 unlabeled_dataloader = dict(
     batch_size=2,
     num_workers=4,
+    drop_last=True,
     persistent_workers=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
     dataset=dict(

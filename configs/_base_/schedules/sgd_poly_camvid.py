@@ -21,3 +21,5 @@ default_hooks = dict(
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="SegVisualizationHook"),
 )
+# one GPU; counts the labeled images of a step
+auto_scale_lr = dict(enable=False, base_batch_size=2)

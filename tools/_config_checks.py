@@ -1,0 +1,107 @@
+"""What train.py and test.py check about a config before they build anything from it."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+# top-level keys that something reads; all others are variables of the config file
+READ = set(inspect.signature(Runner.__init__).parameters) | {
+    "auto_scale_lr",
+    "custom_imports",
+    "find_unused_parameters",
+    "model_wrapper_cfg",
+    "runner_type",
+    "tta_model",
+    "tta_pipeline",
+    "unlabeled_dataloader",
+}
+LOADERS = ("train_dataloader", "unlabeled_dataloader", "val_dataloader", "test_dataloader")
+
+
+def walk(part: object, path: str = "") -> Iterator[tuple[str, dict]]:
+    """Yield every dict inside a config with its key."""
+    if isinstance(part, dict):
+        yield path, part
+    items = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, (list, tuple)) else ()
+    for key, value in items:
+        yield from walk(value, f"{path}.{key}" if path else str(key))
+
+
+def check_options(cfg: Config, options: dict) -> None:
+    """Refuse ``--cfg-options`` that change a variable of the config file, whose value other keys have taken already.
+
+    Args:
+        cfg: The config before the options.
+        options: The options, nested keys with dots.
+
+    Raises:
+        ValueError: Naming the keys that do have an effect.
+    """
+    for option in options:
+        name = option.split(".")[0]
+        if name in READ:
+            continue
+        same = [f"{key}.{name}" for key, part in walk(cfg._cfg_dict.to_dict()) if key and name in part]
+        same = [key for key in same if key.split(".")[0] in READ]
+        if same:
+            shown = ", ".join(same[:4]) + (", ..." if len(same) > 4 else "")
+            raise ValueError(
+                f"--cfg-options {option}=... has no effect: only the config file reads {name}. Set {shown}."
+            )
+        warnings.warn(f"--cfg-options {option}=...: no key of that name is read by the runner.", stacklevel=2)
+
+
+def check_data_paths(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
+    """Raise if a data set's folder or list does not exist.
+
+    Args:
+        cfg: The config.
+        loaders: The loaders that will be built.
+
+    Raises:
+        FileNotFoundError: Naming the key, the path, the working directory and what is there instead.
+    """
+    for loader in loaders:
+        for key, part in walk((cfg.get(loader) or {}).get("dataset") or {}, f"{loader}.dataset"):
+            root, ann_file = part.get("data_root"), part.get("ann_file")
+            if not isinstance(root, str) or "://" in root or not part.get("type", "").endswith("Dataset"):
+                continue
+            if not Path(root).is_dir():
+                raise FileNotFoundError(
+                    f"{key}.data_root={root!r} is not a folder (looked in {Path.cwd()}). Prepare the data first (the "
+                    "config's header says how), start from the right folder, or correct the path."
+                )
+            if ann_file and not (Path(root) / ann_file).is_file():
+                folder = (Path(root) / ann_file).parent
+                lists = sorted(path.name for path in folder.glob("*.txt")) if folder.is_dir() else []
+                there = f"{folder} holds {', '.join(lists) or 'no list'}"
+                raise FileNotFoundError(
+                    f"{key}.ann_file={ann_file!r} is not in {root} (looked in {Path.cwd()}): {there}. Make the lists "
+                    "(the config's header says how), or correct the name."
+                )
+
+
+def pretrained_addresses(cfg: Config) -> dict[str, str]:
+    """Key and address of every weights file that the model would download."""
+    found = {}
+    for key, part in walk(cfg.model.to_dict() if hasattr(cfg.model, "to_dict") else cfg.model, "model"):
+        for name in ("checkpoint", "pretrained"):
+            value = part.get(name)
+            if isinstance(value, str) and "://" in value:
+                found[f"{key}.{name}"] = value
+    return found
+
+
+def drop_pretrained(cfg: Config) -> None:
+    """Leave pretrained weights out where a checkpoint will replace them: nothing to download, nothing to miss."""
+    for _, part in walk(cfg.model, "model"):
+        if isinstance(part.get("init_cfg"), dict) and part["init_cfg"].get("type") == "Pretrained":
+            part["init_cfg"] = None
+        if isinstance(part.get("pretrained"), str):
+            part["pretrained"] = None
