@@ -60,7 +60,7 @@ def test_the_page_leads_from_files_to_pictures(tmp_path):
         (tmp_path / "configs/allspark" / config.name).symlink_to(config)
     write_images(tmp_path / "data/own")
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    assert len(COMMANDS) == 7
+    assert len(COMMANDS) == 8
     for command in COMMANDS:
         short = SHORT if "tools/train.py" in command else ""
         done = subprocess.run(

@@ -153,11 +153,16 @@ def picture(runs: list[Run], data_root: Path, path: Path) -> None:
     save_panels(rows, titles, path, classes=SyntheticDataset.METAINFO["classes"], palette=palette)
 
 
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
+def default_steps() -> int:
+    """Steps of the AllSpark config."""
     from mmengine.config import Config
 
-    steps = Config.fromfile(ROOT / CONFIGS["AllSpark"]).train_cfg.max_iters
+    return Config.fromfile(ROOT / CONFIGS["AllSpark"]).train_cfg.max_iters
+
+
+def parse_args() -> argparse.Namespace:
+    """Read the command line."""
+    steps = default_steps()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
     parser.add_argument("--steps", type=int, default=steps, help=f"training steps of each run (default: {steps})")
@@ -198,6 +203,8 @@ def main() -> None:
     print(f"\nMeasured in this run (seed {args.seed}, {args.steps} steps, mIoU % on {val} validation images):")
     print(f"  {'supervised only':16s} {runs[0].miou():6.2f}   {labeled} labeled images")
     print(f"  {'AllSpark':16s} {runs[1].miou():6.2f}   the same {labeled} labeled + {unlabeled} unlabeled images")
+    if args.steps < default_steps():
+        print(f"  (fewer than the {default_steps()} steps of the README's table: too few to compare)")
     path = work_dir / "comparison.png"
     picture(runs, args.data_root, path)
     print(f"Finished in {(time.monotonic() - start) / 60:.1f} minutes. Picture: image, ground truth, both predictions:")

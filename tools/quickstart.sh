@@ -5,6 +5,15 @@
 # MMSEG_ALLSPARK_PYTHON=/path/to/python uses an environment that already has torch and the mm* packages.
 
 set -euo pipefail
+for argument in "$@"; do  # a typing error costs no installation
+    case "$argument" in
+        --seed | --steps | --work-dir | --data-root | -h | --help | --*=*) ;;
+        --*)
+            echo "quickstart: unknown option $argument (known: --seed, --steps, --work-dir, --data-root)" >&2
+            exit 2
+            ;;
+    esac
+done
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 PY="$(bash "$ROOT/tools/setup_env.sh")"
 export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" PYTHONUNBUFFERED=1

@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         enable_amp(cfg)
     require_gpu_for_amp(cfg)
     set_resume(cfg, args.resume)
-    if cfg.resume:
+    if cfg.get("resume"):
         drop_pretrained(cfg)  # the checkpoint replaces them: nothing to download
     unlabeled = ["unlabeled_dataloader"] if cfg.train_cfg.get("type") == "PseudoLabelLoop" else []
     check_data_paths(cfg, ("train_dataloader", *unlabeled, "val_dataloader"))

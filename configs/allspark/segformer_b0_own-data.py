@@ -6,18 +6,20 @@
 #   data/own/labeled.txt      data/own/val.txt          one <id> a line; no id in both
 #   data/own/unlabeled/       any images, any folders inside; or a glob, or a list (see UnlabeledDataset)
 #
-# Edit the four variables below, then: python tools/train.py configs/allspark/segformer_b0_own-data.py
+# Edit the variables below (the last two only if you know why), then:
+# python tools/train.py configs/allspark/segformer_b0_own-data.py
 # The backbone's ImageNet weights are downloaded; without a network give a file, or none:
 # --cfg-options model.backbone.init_cfg.checkpoint=FILE        --cfg-options model.backbone.init_cfg=None
 _base_ = "segformer_b0_camvid_1-16_robust.py"
 data_root = "data/own"
 classes = ("background", "object")
+palette = [(60, 60, 60), (230, 80, 60)]  # a colour (R, G, B) for each, for pictures
 img_suffix = ".jpg"
 max_iters = 10000
 
 crop_size = (257, 257)  # (h, w)
 num_classes = len(classes)
-metainfo = dict(classes=classes)
+metainfo = dict(classes=classes, palette=palette)
 dataset = dict(
     _delete_=True,
     type="BaseSegDataset",

@@ -1,0 +1,82 @@
+"""What train.py and test.py refuse before they build anything."""
+
+from urllib.error import URLError
+
+import pytest
+from mmengine.config import Config
+
+
+@pytest.fixture
+def checks(load_tool):
+    return load_tool("_config_checks")
+
+
+CONFIG = Config(
+    dict(
+        max_iters=10,
+        data_root="data/a",
+        train_cfg=dict(type="IterBasedTrainLoop", max_iters=10),
+        train_dataloader=dict(dataset=dict(type="CamVidDataset", data_root="data/a", ann_file="labeled.txt")),
+        model=dict(
+            backbone=dict(init_cfg=dict(type="Pretrained", checkpoint="https://there/b0.pth")), neck=dict(init_cfg=None)
+        ),
+    )
+)
+
+
+def test_an_option_that_only_the_file_reads_is_refused(checks):
+    with pytest.raises(ValueError, match=r"max_iters=... has no effect.*Set train_cfg.max_iters\."):
+        checks.check_options(CONFIG, {"max_iters": 2})
+    with pytest.raises(ValueError, match=r"Set train_dataloader.dataset.data_root\."):
+        checks.check_options(CONFIG, {"data_root": "x"})
+    with pytest.warns(UserWarning, match="trian_cfg.max_iters"):
+        checks.check_options(CONFIG, {"trian_cfg.max_iters": 2})
+    checks.check_options(CONFIG, {"train_cfg.max_iters": 2, "unlabeled_dataloader.batch_size": 1, "work_dir": "w"})
+
+
+def test_load_config_applies_it(load_tool, tmp_path):
+    path = tmp_path / "config.py"
+    CONFIG.dump(path)
+    train = load_tool("train")
+    with pytest.raises(ValueError, match="has no effect"):
+        train.load_config(train.parse_args([str(path), "--cfg-options", "max_iters=2"]))
+
+
+def test_missing_folders_and_lists_are_named(checks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        FileNotFoundError, match=r"train_dataloader.dataset.data_root='data/a' is not a folder \(looked in /"
+    ):
+        checks.check_data_paths(CONFIG)
+    (tmp_path / "data/a").mkdir(parents=True)
+    (tmp_path / "data/a/labelled.txt").touch()
+    with pytest.raises(FileNotFoundError, match=r"ann_file='labeled.txt' is not in data/a.*holds labelled.txt"):
+        checks.check_data_paths(CONFIG)
+    (tmp_path / "data/a/labeled.txt").touch()
+    checks.check_data_paths(CONFIG)
+
+
+def test_pretrained_weights_are_left_out_where_a_checkpoint_replaces_them(checks):
+    cfg = Config(CONFIG.to_dict())
+    assert checks.pretrained_addresses(cfg) == {"model.backbone.init_cfg.checkpoint": "https://there/b0.pth"}
+    checks.drop_pretrained(cfg)
+    assert cfg.model.backbone.init_cfg is None
+    assert checks.pretrained_addresses(cfg) == {}
+
+
+def test_a_failed_download_names_key_address_and_remedy(load_tool, monkeypatch, tmp_path):
+    path = tmp_path / "config.py"
+    cfg = Config(CONFIG.to_dict())
+    cfg.pop("train_dataloader")
+    cfg.dump(path)
+    train = load_tool("train")
+
+    class Offline:
+        def train(self):
+            raise URLError("Name or service not known")
+
+    monkeypatch.setattr(train, "build_runner", lambda cfg: Offline())
+    with pytest.raises(
+        RuntimeError, match=r"service not known\): model.backbone.init_cfg.checkpoint=https://there/b0.pth"
+    ):
+        train.main([str(path), "--work-dir", str(tmp_path)])
