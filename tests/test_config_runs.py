@@ -17,7 +17,13 @@ NAMES = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob("*.py") if "_b
 # Such a file differs from the one it builds on by its lists: their models and steps are the same.
 GENERATED = {name for name in NAMES if "tools/dev/make_configs.py" in (CONFIGS / name).read_text()}
 # Read by the Runner itself, or by tools/train.py and tools/test.py
-READ_BY_RUNNER = set(Runner.__init__.__annotations__) | {"custom_imports", "auto_scale_lr", "tta_model", "tta_pipeline"}
+READ_BY_RUNNER = set(Runner.__init__.__annotations__) | {
+    "auto_scale_lr",
+    "custom_imports",
+    "tta_model",
+    "tta_pipeline",
+    "unlabeled_dataloader",  # by PseudoLabelLoop
+}
 SHIPPED = [name if name not in GENERATED else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 
 

@@ -39,7 +39,6 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     if val_loop is not None:
         loaders["val_dataloader"] = val_loop.dataloader
     _check_model(model, loaders)
-    check_labels(loaders, loop.runner.logger)
     _warn_without_warm_up(model, loop.runner)
     _check_crop(loop.dataloader)
     loop.find_labeler(model)  # raises if the average that is to label does not exist
@@ -51,6 +50,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
         allow_overlap=loop.allow_overlap,
     )
     _log_sizes(sizes, loop.runner)
+    check_labels(loaders, loop.runner.logger)
 
 
 def _check_model(model: nn.Module, loaders: dict[str, DataLoader]) -> None:

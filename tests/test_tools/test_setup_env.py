@@ -75,7 +75,7 @@ def test_tests_are_added_without_touching_the_stack(project):
     process, calls = project.run("setup_env.sh", "--tests")
     assert process.returncode == 0, process.stderr
     assert len(installs(calls)) == 1
-    assert installs(calls)[0].endswith("--editable .[tests]")
+    assert installs(calls)[0].endswith("--editable .[tests,mmpretrain]")
     assert project.run("setup_env.sh")[1] == []  # an environment with tests is also one without
 
 
