@@ -53,6 +53,8 @@ unlabeled_dataloader = dict(
 val_dataloader = dict(dataset=dict(dataset, ann_file="val.txt", pipeline=[*load, *pack]))
 test_dataloader = val_dataloader
 model = dict(
+    # class by class: one threshold for all lets easy classes take over (docs/results_camvid.md)
+    confidence=dict(_delete_=True, type="ClassQuantileThreshold", keep=0.5),
     neck=dict(num_classes=num_classes, memory_size=(crop_size[0] // 32 + 1, crop_size[1] // 32 + 1)),
     decode_head=dict(num_classes=num_classes),
 )
