@@ -153,21 +153,17 @@ def picture(runs: list[Run], data_root: Path, path: Path) -> None:
     save_panels(rows, titles, path, classes=SyntheticDataset.METAINFO["classes"], palette=palette)
 
 
-def default_steps() -> int:
-    """Steps of the AllSpark config."""
+def parse_args() -> argparse.Namespace:
+    """Read the command line; ``usual_steps`` are those of the AllSpark config."""
     from mmengine.config import Config
 
-    return Config.fromfile(ROOT / CONFIGS["AllSpark"]).train_cfg.max_iters
-
-
-def parse_args() -> argparse.Namespace:
-    """Read the command line."""
-    steps = default_steps()
+    steps = Config.fromfile(ROOT / CONFIGS["AllSpark"]).train_cfg.max_iters
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
     parser.add_argument("--steps", type=int, default=steps, help=f"training steps of each run (default: {steps})")
     parser.add_argument("--work-dir", type=Path, default=ROOT / "work_dirs/quickstart")
     parser.add_argument("--data-root", type=Path, default=ROOT / "data/synthetic")
+    parser.set_defaults(usual_steps=steps)
     args = parser.parse_args()
     if args.steps < 2:
         parser.error(f"--steps {args.steps}: at least 2")
@@ -203,8 +199,8 @@ def main() -> None:
     print(f"\nMeasured in this run (seed {args.seed}, {args.steps} steps, mIoU % on {val} validation images):")
     print(f"  {'supervised only':16s} {runs[0].miou():6.2f}   {labeled} labeled images")
     print(f"  {'AllSpark':16s} {runs[1].miou():6.2f}   the same {labeled} labeled + {unlabeled} unlabeled images")
-    if args.steps < default_steps():
-        print(f"  (fewer than the {default_steps()} steps of the README's table: too few to compare)")
+    if args.steps < args.usual_steps:
+        print(f"  (fewer than the {args.usual_steps} steps of the README's table: too few to compare)")
     path = work_dir / "comparison.png"
     picture(runs, args.data_root, path)
     print(f"Finished in {(time.monotonic() - start) / 60:.1f} minutes. Picture: image, ground truth, both predictions:")

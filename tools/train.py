@@ -28,6 +28,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
+from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.utils.distributed import shutdown_distributed
 
 
@@ -101,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     set_resume(cfg, args.resume)
     if cfg.get("resume"):
         drop_pretrained(cfg)  # the checkpoint replaces them: nothing to download
-    unlabeled = ["unlabeled_dataloader"] if cfg.train_cfg.get("type") == "PseudoLabelLoop" else []
+    unlabeled = ["unlabeled_dataloader"] if is_semi_supervised(cfg) else []
     check_data_paths(cfg, ("train_dataloader", *unlabeled, "val_dataloader"))
     addresses = pretrained_addresses(cfg)
     runner = build_runner(cfg)

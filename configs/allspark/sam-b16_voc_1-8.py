@@ -2,15 +2,7 @@
 #   pip install -e '.[mmpretrain]'
 # tools/dist_train.sh configs/allspark/sam-b16_voc_1-8.py 4
 # Not in the paper (it names SAM as a use), and never run at full size here: rates as usual for fine-tuning a large ViT.
-_base_ = [
-    "../_base_/datasets/voc2012.py",
-    "../_base_/schedules/sgd_poly_voc_80e.py",
-    "../_base_/default_runtime.py",
-    "../_base_/models/vit-b_mlp.py",
-]
-custom_imports = dict(
-    imports=["mmseg_allspark", "mmseg_allspark.models.backbones.from_mmpretrain"], allow_failed_imports=False
-)
+_base_ = "dinov2-b14_voc_1-8.py"
 crop_size = (512, 512)  # 32 x 32 patches of 16
 for pipeline in (_base_.labeled_pipeline, _base_.unlabeled_pipeline):
     for step in pipeline:
@@ -22,9 +14,9 @@ del pipeline, step
 train_dataloader = dict(dataset=dict(pipeline=_base_.labeled_pipeline))
 unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.unlabeled_pipeline))
 model = dict(
-    type="SemiSegmentor",
     data_preprocessor=dict(test_cfg=dict(size_divisor=16)),
     backbone=dict(
+        _delete_=True,
         type="mmpretrain.ViTSAM",
         arch="base",
         img_size=1024,
@@ -40,21 +32,6 @@ model = dict(
             prefix="backbone.",
         ),
     ),
-    neck=dict(type="AllSparkNeck", in_channels=768, num_classes=21, memory_size=(32, 32), sync="rank0"),
-    decode_head=dict(num_classes=21),
-    pseudo_label_keys="batch",
-    # windows of the training crop, for which the backbone has positions; smaller images are padded to whole patches
-    test_cfg=dict(mode="slide", crop_size=crop_size, stride=(341, 341)),
+    neck=dict(memory_size=(32, 32)),
+    test_cfg=dict(crop_size=crop_size, stride=(341, 341)),
 )
-optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type="AdamW", lr=5e-6, weight_decay=0.01),
-    paramwise_cfg=dict(custom_keys=dict(neck=dict(lr_mult=40.0), decode_head=dict(lr_mult=40.0))),
-)
-train_cfg = dict(
-    type="PseudoLabelLoop",
-    max_epochs=_base_.max_epochs,
-)
-custom_hooks = [
-    dict(type="SemanticMemoryHook", warmup_epochs=5),
-    dict(type="PseudoLabelStatisticsHook"),
-]

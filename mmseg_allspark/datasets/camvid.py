@@ -7,6 +7,7 @@ from pathlib import Path
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from .checks import require_images, require_prepared
 from .class_count import ClassCountMixin
 
 
@@ -45,21 +46,7 @@ class CamVidDataset(ClassCountMixin, BaseSegDataset):
             FileNotFoundError: If the image folder or the list does not exist.
             ValueError: If there is no image.
         """
-        folder = Path(self.data_prefix["img_path"])
-        for what, path in (("image folder", folder), ("list", Path(self.ann_file or "."))):
-            if not path.exists():
-                raise FileNotFoundError(
-                    f"The CamVid {what} {path} does not exist. Make it with `python "
-                    "tools/prepare/camvid.py`, or correct `data_root`, `data_prefix` or `ann_file` of the "
-                    "dataset."
-                )
+        require_prepared(self, "CamVid", "tools/prepare/camvid.py")
         if self.img_suffix is None:
-            self.img_suffix = ".jpg" if next(folder.rglob("*.jpg"), None) else ".png"
-        data_list = super().load_data_list()
-        if not data_list:  # mmengine would say "need at least one array to concatenate"
-            raise ValueError(
-                f"The CamVid data set has no image: the list {self.ann_file} is empty."
-                if self.ann_file
-                else f"The CamVid data set has no image: {folder} holds no file ending in {self.img_suffix}."
-            )
-        return data_list
+            self.img_suffix = ".jpg" if next(Path(self.data_prefix["img_path"]).rglob("*.jpg"), None) else ".png"
+        return require_images(self, "CamVid", super().load_data_list())

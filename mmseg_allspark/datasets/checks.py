@@ -22,6 +22,44 @@ class SampleFiles(NamedTuple):
     mask: str | None
 
 
+def require_prepared(dataset: Any, name: str, tool: str) -> None:
+    """Raise if the image folder or the list of a data set that a tool of ours prepares is not there.
+
+    Args:
+        dataset: A BaseSegDataset.
+        name: Of the data set, for the message.
+        tool: The script that makes it.
+
+    Raises:
+        FileNotFoundError: Naming the path, the tool and the arguments that may be wrong.
+    """
+    for what, path in (("image folder", dataset.data_prefix["img_path"]), ("list", dataset.ann_file or ".")):
+        if not os.path.exists(path):
+            raise FileNotFoundError(
+                f"The {name} {what} {path} does not exist. Make it with `python {tool}`, or correct `data_root`, "
+                "`data_prefix` or `ann_file` of the dataset."
+            )
+
+
+def require_images(dataset: Any, name: str, data_list: list[dict]) -> list[dict]:
+    """Return the records of a data set, or raise where mmengine would say "need at least one array to concatenate".
+
+    Args:
+        dataset: A BaseSegDataset.
+        name: Of the data set, for the message.
+        data_list: Its records.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    if data_list:
+        return data_list
+    folder = dataset.data_prefix["img_path"]
+    why = f"the list {dataset.ann_file} is empty"
+    why = why if dataset.ann_file else f"{folder} holds no file ending in {dataset.img_suffix}"
+    raise ValueError(f"The {name} data set has no image: {why}.")
+
+
 def iter_leaves(dataset: Any) -> Iterator[Any]:
     """Yield the datasets inside ConcatDataset, RepeatDataset and the like."""
     if hasattr(dataset, "datasets"):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from .checks import require_images, require_prepared
 from .class_count import ClassCountMixin
 
 
@@ -67,18 +66,5 @@ class COCO81Dataset(ClassCountMixin, BaseSegDataset):
             FileNotFoundError: If the image folder or the list does not exist.
             ValueError: If there is no image.
         """
-        folder = Path(self.data_prefix["img_path"])
-        for what, path in (("image folder", folder), ("list", Path(self.ann_file or "."))):
-            if not path.exists():
-                raise FileNotFoundError(
-                    f"The COCO {what} {path} does not exist. Make it with `python tools/prepare/coco.py`, or "
-                    "correct `data_root`, `data_prefix` or `ann_file` of the dataset."
-                )
-        data_list = super().load_data_list()
-        if not data_list:  # mmengine would say "need at least one array to concatenate"
-            raise ValueError(
-                f"The COCO data set has no image: the list {self.ann_file} is empty."
-                if self.ann_file
-                else f"The COCO data set has no image: {folder} holds no file ending in {self.img_suffix}."
-            )
-        return data_list
+        require_prepared(self, "COCO", "tools/prepare/coco.py")
+        return require_images(self, "COCO", super().load_data_list())

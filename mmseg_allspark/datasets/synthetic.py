@@ -15,6 +15,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from PIL import Image
 
+from .checks import require_prepared
 from .class_count import ClassCountMixin
 from .synthetic_scenes import CLASSES, PALETTE, make_scene
 
@@ -53,13 +54,7 @@ class SyntheticDataset(ClassCountMixin, BaseSegDataset):
         Raises:
             FileNotFoundError: If the image folder or the list does not exist.
         """
-        for what, path in (("image folder", self.data_prefix["img_path"]), ("list", self.ann_file or ".")):
-            if not Path(path).exists():
-                raise FileNotFoundError(
-                    f"The synthetic {what} {path} does not exist. Make it with `python "
-                    "tools/prepare/synthetic.py`, or correct `data_root`, `data_prefix` or `ann_file` of the "
-                    "dataset."
-                )
+        require_prepared(self, "synthetic", "tools/prepare/synthetic.py")
         return super().load_data_list()
 
 

@@ -36,3 +36,15 @@ def snapshot(root: Path) -> dict[str, tuple]:
         )
         for path in sorted(root.rglob("*"))
     }
+
+
+def run(tool: ModuleType, *arguments: object) -> int:
+    """The tool's exit code."""
+    return tool.main([str(argument) for argument in arguments])
+
+
+def write_ids(path: Path, ids: list[str], line: str = "{}") -> Path:
+    """A list of one line an id."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(line.format(i) + "\n" for i in ids))
+    return path

@@ -1,7 +1,5 @@
-import importlib.util
 import io
 import json
-import sys
 import time
 from pathlib import Path
 
@@ -12,7 +10,8 @@ from PIL import Image
 from mmseg_allspark.datasets.inspection import is_complete
 from mmseg_allspark.datasets.synthetic import SyntheticSpec, write_synthetic
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from .prepare_tools import REPOSITORY, load_tool
+
 CLASSES = ("a", "b", "c")
 CONFIG = """
 train_dataloader = {labeled}
@@ -24,16 +23,8 @@ val_dataloader = {validation}
 
 @pytest.fixture(scope="module")
 def tool():
-    """The tool as a module; its folder is on the path as when it is run as a script."""
-    folder = REPOSITORY / "tools/prepare"
-    sys.path.insert(0, str(folder))
-    try:
-        spec = importlib.util.spec_from_file_location("prepare_check_data", folder / "check_data.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+    with load_tool("check_data") as module:
         yield module
-    finally:
-        sys.path.remove(str(folder))
 
 
 def png(pixels: np.ndarray) -> bytes:

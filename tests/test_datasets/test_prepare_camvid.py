@@ -1,27 +1,18 @@
-import importlib.util
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from .prepare_tools import REPOSITORY, load_tool, snapshot
+
 SHARED = REPOSITORY.parent / "shared/data/camvid"
 
 
 @pytest.fixture(scope="module")
 def tool():
-    """The tool as a module; its folder is on the path as when it is run as a script."""
-    folder = REPOSITORY / "tools/prepare"
-    sys.path.insert(0, str(folder))
-    try:
-        spec = importlib.util.spec_from_file_location("prepare_camvid", folder / "camvid.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+    with load_tool("camvid") as module:
         yield module
-    finally:
-        sys.path.remove(str(folder))
 
 
 @pytest.fixture
@@ -35,13 +26,6 @@ def segnet(tmp_path, save_image, save_mask):
             labels = (np.arange(12 * 16) % 12).astype(np.uint8).reshape(12, 16)
             save_mask(root / f"{split}annot" / name, labels)
     return root
-
-
-def snapshot(root: Path) -> dict[str, tuple]:
-    return {
-        str(path.relative_to(root)): (path.lstat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
-        for path in sorted(root.rglob("*"))
-    }
 
 
 def run(tool, source: Path, out: Path, *more: str) -> int:

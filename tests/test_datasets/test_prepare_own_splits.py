@@ -1,6 +1,5 @@
 """Seeded splits of own data: ``tools/prepare/splits.py make``."""
 
-import importlib.util
 import json
 import random
 import subprocess
@@ -13,38 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from .prepare_tools import REPOSITORY, load_tool, run, snapshot, write_ids
 
 
 @pytest.fixture(scope="module")
 def tool():
-    """The tool as a module; its folder is on the path as when it is run as a script."""
-    folder = REPOSITORY / "tools/prepare"
-    sys.path.insert(0, str(folder))
-    try:
-        spec = importlib.util.spec_from_file_location("prepare_splits", folder / "splits.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+    with load_tool("splits") as module:
         yield module
-    finally:
-        sys.path.remove(str(folder))
-
-
-def run(tool, *arguments: object) -> int:
-    return tool.main([str(argument) for argument in arguments])
-
-
-def write(path: Path, ids: list[str], line: str = "{}") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(line.format(i) + "\n" for i in ids))
-    return path
-
-
-def snapshot(root: Path) -> dict[str, tuple]:
-    return {
-        str(p.relative_to(root)): (p.lstat().st_mtime_ns, p.read_bytes() if p.is_file() else b"")
-        for p in sorted(root.rglob("*"))
-    }
 
 
 images = st.dictionaries(
@@ -116,7 +90,7 @@ def test_own_splits(tool, own, capsys):
     before = snapshot(own)
     assert run(tool, *make_arguments(own, "--seed", 3)) == 0 and snapshot(own) == before
     assert run(tool, *make_arguments(own, "--seed", 4)) == 1 and "--force" in capsys.readouterr().err
-    listed = write(own / "ids.txt", ids, "{0}.png masks/{0}.png")
+    listed = write_ids(own / "ids.txt", ids, "{0}.png masks/{0}.png")
     assert run(tool, "make", "--ids", listed, "--out", own / "out", "--fractions", "0.25", "--seed", 3) == 0
     balanced = ("--balanced", "--masks", own / "masks", "--mask-suffix", "_label.png", "--num-classes")
     assert run(tool, *make_arguments(own, *balanced, 4, "--force")) == 0
@@ -128,10 +102,10 @@ def test_own_splits(tool, own, capsys):
 
 def test_own_splits_explain_bad_input(tool, own, capsys):
     for more, words in (
-        (("--val-ids", write(own / "val.txt", ["x", "a/04"])), "1 training ids are also in"),
+        (("--val-ids", write_ids(own / "val.txt", ["x", "a/04"])), "1 training ids are also in"),
         (("--balanced", "--masks", own / "none", "--num-classes", 4), "none/a/00.png cannot be read"),
-        (("--ids", write(own / "twice.txt", ["x", "y", "x"])), "1 ids more than once, such as ['x']"),
-        (("--ids", write(own / "empty.txt", [])), "holds no id"),
+        (("--ids", write_ids(own / "twice.txt", ["x", "y", "x"])), "1 ids more than once, such as ['x']"),
+        (("--ids", write_ids(own / "empty.txt", [])), "holds no id"),
         (("--ids", own / "missing"), "neither a list of ids nor a folder"),
         (("--fractions", "1/100"), "makes 0 labeled"),
     ):

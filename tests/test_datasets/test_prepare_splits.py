@@ -1,13 +1,11 @@
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
 from mmseg_allspark.datasets.published_splits import PUBLISHED, Fingerprint, PublishedDataset
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from .prepare_tools import REPOSITORY, load_tool, run, snapshot, write_ids
+
 SHARED = REPOSITORY.parent / "shared/splits"
 needs_lists = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/splits, the published lists")
 
@@ -23,33 +21,8 @@ IMAGE = dict(voc="JPEGImages/{}.jpg", cityscapes="leftImg8bit/{}_leftImg8bit.png
 
 @pytest.fixture(scope="module")
 def tool():
-    """The tool as a module; its folder is on the path as when it is run as a script."""
-    folder = REPOSITORY / "tools/prepare"
-    sys.path.insert(0, str(folder))
-    try:
-        spec = importlib.util.spec_from_file_location("prepare_splits", folder / "splits.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
+    with load_tool("splits") as module:
         yield module
-    finally:
-        sys.path.remove(str(folder))
-
-
-def run(tool, *arguments: object) -> int:
-    return tool.main([str(argument) for argument in arguments])
-
-
-def write(path: Path, ids: list[str], line: str = "{}") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(line.format(i) + "\n" for i in ids))
-    return path
-
-
-def snapshot(root: Path) -> dict[str, tuple]:
-    return {
-        str(p.relative_to(root)): (p.lstat().st_mtime_ns, p.read_bytes() if p.is_file() else b"")
-        for p in sorted(root.rglob("*"))
-    }
 
 
 TRAIN = [f"2008_{n:06d}" for n in range(40)]
@@ -66,11 +39,11 @@ def small_voc(monkeypatch, tmp_path):
     monkeypatch.setitem(PUBLISHED, "voc", table)
     for name, ids in LABELED.items():
         folder = tmp_path / "clone/splits/pascal" / name
-        write(folder / "labeled.txt", ids, IMAGE_AND_MASK["voc"])
-        write(folder / "unlabeled.txt", sorted(set(TRAIN) - set(ids), reverse=True), IMAGE_AND_MASK["voc"])
-    write(tmp_path / "clone/splits/pascal/val.txt", VAL, IMAGE_AND_MASK["voc"])
-    write(tmp_path / "clone/splits/coco/1_4/labeled.txt", ["000000000009"], IMAGE_AND_MASK["coco"])
-    write(tmp_path / "clone/splits/levir/val.txt", ["no list", "of ours"])
+        write_ids(folder / "labeled.txt", ids, IMAGE_AND_MASK["voc"])
+        write_ids(folder / "unlabeled.txt", sorted(set(TRAIN) - set(ids), reverse=True), IMAGE_AND_MASK["voc"])
+    write_ids(tmp_path / "clone/splits/pascal/val.txt", VAL, IMAGE_AND_MASK["voc"])
+    write_ids(tmp_path / "clone/splits/coco/1_4/labeled.txt", ["000000000009"], IMAGE_AND_MASK["coco"])
+    write_ids(tmp_path / "clone/splits/levir/val.txt", ["no list", "of ours"])
     return tmp_path / "clone"
 
 
@@ -92,15 +65,15 @@ def test_lists_are_written_in_the_published_order(tool, small_voc, tmp_path, cap
 
 def test_names_by_count_are_resolved_by_hash(tool, small_voc, tmp_path, capsys):
     source, out = tmp_path / "u2pl/data/splits/pascal", tmp_path / "out"
-    write(source / "10/labeled.txt", LABELED["u2pl_1_4"])
-    write(source / "train_aug.txt", TRAIN)
+    write_ids(source / "10/labeled.txt", LABELED["u2pl_1_4"])
+    write_ids(source / "train_aug.txt", TRAIN)
     assert run(tool, "voc", tmp_path / "u2pl", "--out", out) == 0
     assert [p.name for p in (out / "splits/voc").iterdir()] == ["u2pl_1_4"]
     rest = (out / "splits/voc/u2pl_1_4/unlabeled.txt").read_text().split()
     assert rest == [i for i in TRAIN if i not in LABELED["u2pl_1_4"]]
     assert "no val.txt" in capsys.readouterr().out
-    write(source / "5/labeled.txt", LABELED["5"])
-    write(source / "10/labeled.txt", TRAIN[:10])  # someone else's draw
+    write_ids(source / "5/labeled.txt", LABELED["5"])
+    write_ids(source / "10/labeled.txt", TRAIN[:10])  # someone else's draw
     assert run(tool, "voc", tmp_path / "u2pl", "--out", tmp_path / "other") == 0
     assert "10 ids, but they are not those of voc 1_4 or u2pl_1_4: left out" in capsys.readouterr().out
     assert run(tool, "voc", tmp_path / "u2pl", "--out", tmp_path / "third", "--splits", "1_4") == 1
@@ -109,10 +82,10 @@ def test_names_by_count_are_resolved_by_hash(tool, small_voc, tmp_path, capsys):
 
 def test_train_aug_of_the_data_gives_the_unlabeled_ids(tool, small_voc, tmp_path, capsys):
     source, out = tmp_path / "lists", tmp_path / "VOC2012"
-    write(source / "anything.txt", LABELED["5"])
+    write_ids(source / "anything.txt", LABELED["5"])
     assert run(tool, "voc", source, "--out", out) == 1
     assert "--image-ids" in capsys.readouterr().err and not out.exists()
-    write(out / "ImageSets/Segmentation/train_aug.txt", TRAIN)
+    write_ids(out / "ImageSets/Segmentation/train_aug.txt", TRAIN)
     assert run(tool, "voc", source, "--out", out) == 0
     rest = (out / "splits/voc/5/unlabeled.txt").read_text().split()
     assert rest == [i for i in TRAIN if i not in LABELED["5"]]
@@ -141,7 +114,7 @@ def test_train_aug_of_the_data_gives_the_unlabeled_ids(tool, small_voc, tmp_path
 def test_a_damaged_list_is_refused(tool, small_voc, tmp_path, capsys, file, change, words):
     path = small_voc / "splits/pascal" / file
     ids = [line.split("/")[1].split(".")[0] for line in path.read_text().splitlines()]
-    write(path, change(ids), IMAGE_AND_MASK["voc"])
+    write_ids(path, change(ids), IMAGE_AND_MASK["voc"])
     path.write_text(path.read_text().replace("JPEGImages/garbage.jpg SegmentationClass/", ""))
     for source in (small_voc, small_voc / "splits/pascal"):
         assert run(tool, "voc", source, "--out", tmp_path / "out") == 1
@@ -151,7 +124,7 @@ def test_a_damaged_list_is_refused(tool, small_voc, tmp_path, capsys, file, chan
 
 
 def test_only_splits_that_were_asked_for_have_to_be_right(tool, small_voc, tmp_path, capsys):
-    write(small_voc / "splits/pascal/5/labeled.txt", TRAIN[:3])
+    write_ids(small_voc / "splits/pascal/5/labeled.txt", TRAIN[:3])
     assert run(tool, "voc", small_voc, "--out", tmp_path / "out", "--splits", "1_4") == 0
     assert [p.name for p in sorted((tmp_path / "out/splits/voc").iterdir())] == ["1_4", "val.txt"]
     assert run(tool, "voc", small_voc, "--out", tmp_path / "out", "--splits", "1_3") == 1
@@ -163,14 +136,14 @@ def test_only_splits_that_were_asked_for_have_to_be_right(tool, small_voc, tmp_p
 def test_validation_images_are_never_trained_on(tool, monkeypatch, small_voc, tmp_path, capsys):
     table = PublishedDataset(Fingerprint(40), PUBLISHED["voc"].val, PUBLISHED["voc"].labeled)  # as COCO: count only
     monkeypatch.setitem(PUBLISHED, "voc", table)
-    ids = write(tmp_path / "ids.txt", [*TRAIN[:39], VAL[2]])
+    ids = write_ids(tmp_path / "ids.txt", [*TRAIN[:39], VAL[2]])
     (small_voc / "splits/pascal/5/unlabeled.txt").unlink()
     assert run(tool, "voc", small_voc, "--out", tmp_path / "out", "--splits", "5", "--image-ids", ids) == 1
     assert f"1 training ids are also in {small_voc / 'splits/pascal/val.txt'}" in capsys.readouterr().err
 
 
 def test_other_lists_need_force(tool, small_voc, tmp_path, capsys):
-    listed = write(tmp_path / "out/splits/voc/5/labeled.txt", TRAIN[:5])
+    listed = write_ids(tmp_path / "out/splits/voc/5/labeled.txt", TRAIN[:5])
     arguments = ("voc", small_voc, "--out", tmp_path / "out", "--splits", "5")
     assert run(tool, *arguments) == 1
     assert "--force" in capsys.readouterr().err and listed.read_text().split() == TRAIN[:5]
@@ -236,19 +209,19 @@ def test_published_lists_come_out_as_they_are(tool, tmp_path, dataset, layout):
     unlabeled, slow = {}, [("coco", n) for n in ("1_256", "1_128", "1_64", "1_32")]  # 118000 lines each
     for name in PUBLISHED[dataset].labeled:
         labeled = published(dataset, name)
-        write(source / place(dataset, name) / "labeled.txt", labeled, line[dataset])
+        write_ids(source / place(dataset, name) / "labeled.txt", labeled, line[dataset])
         if dataset == "cityscapes":
             unlabeled[name] = published(dataset, name, "unlabeled")
         else:
             reverse = layout == "unimatch" and (dataset, name) not in slow  # the order of a list that is there is kept
             unlabeled[name] = sorted(set(train) - set(labeled), reverse=reverse)
         if dataset == "cityscapes" or (layout != "ours" and (dataset, name) not in slow):
-            write(source / place(dataset, name) / "unlabeled.txt", unlabeled[name], line[dataset])
+            write_ids(source / place(dataset, name) / "unlabeled.txt", unlabeled[name], line[dataset])
     home = (source / place(dataset, name)).parent
-    write(home / "val.txt", (SHARED / dataset / "val.txt").read_text().split(), line[dataset])
+    write_ids(home / "val.txt", (SHARED / dataset / "val.txt").read_text().split(), line[dataset])
     prepared = dict(voc="ImageSets/Segmentation/train_aug.txt", coco="train2017.txt")
     if layout == "ours" and dataset in prepared:
-        write(out / prepared[dataset], train)
+        write_ids(out / prepared[dataset], train)
     assert run(tool, dataset, source, "--out", out) == 0
     for name, ids in unlabeled.items():
         folder = out / "splits" / dataset / name
@@ -262,6 +235,6 @@ def test_published_lists_come_out_as_they_are(tool, tmp_path, dataset, layout):
 def test_every_published_list_is_refused_when_an_id_is_missing(tool, tmp_path, capsys, dataset, name):
     place, line = LAYOUTS["unimatch"]
     ids = published(dataset, name)
-    path = write(tmp_path / place(dataset, name) / "labeled.txt", ids[:-1], line[dataset])
+    path = write_ids(tmp_path / place(dataset, name) / "labeled.txt", ids[:-1], line[dataset])
     assert run(tool, dataset, tmp_path, "--out", tmp_path / "out") == 1
     assert f"{path} holds {len(ids) - 1} ids, expected {len(ids)}" in capsys.readouterr().err

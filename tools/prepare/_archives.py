@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from _splits import PrepareError, say, write_atomically
+from _splits import PrepareError, join_lines, say, write_atomically
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 
@@ -194,7 +194,7 @@ def write_ids(path: Path, ids: Iterable[str]) -> None:
     """
     ids = list(ids)
     if not path.exists():
-        write_atomically(path, lambda stream: stream.write("".join(f"{name}\n" for name in ids).encode()))
+        write_atomically(path, lambda stream: stream.write(join_lines(ids).encode()))
     elif sorted(read_ids(path)) != sorted(ids):
         raise PrepareError(f"{path} exists with other ids. Remove it, or choose another --out.")
 

@@ -1,30 +1,11 @@
-# The release's Cityscapes schedule: 240 passes over the unlabeled images, SGD 0.005 everywhere, poly 0.9 per iteration.
+# The release's Cityscapes schedule: as on VOC, but 240 passes over the unlabeled images and SGD 0.005 everywhere.
+_base_ = "sgd_poly_voc_80e.py"
 max_epochs = 240
 optim_wrapper = dict(
+    _delete_=True,
     type="OptimWrapper",
     optimizer=dict(type="SGD", lr=0.005, momentum=0.9, weight_decay=1e-4),
 )
 param_scheduler = [
-    dict(
-        type="PolyLR",
-        power=0.9,
-        eta_min=0.0,
-        begin=0,
-        end=max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    )
+    dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=max_epochs, by_epoch=True, convert_to_iter_based=True)
 ]
-val_cfg = dict(type="ValLoop")
-test_cfg = dict(type="TestLoop")
-log_processor = dict(by_epoch=True)
-default_hooks = dict(
-    timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=50),
-    param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=2, save_best="mIoU", rule="greater"),
-    sampler_seed=dict(type="DistSamplerSeedHook"),
-    visualization=dict(type="SegVisualizationHook"),
-)
-# 4 GPUs x 2 labeled images; tools/train.py --cfg-options auto_scale_lr.enable=True scales the rate to another number
-auto_scale_lr = dict(enable=False, base_batch_size=8)

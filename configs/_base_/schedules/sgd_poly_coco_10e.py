@@ -1,32 +1,8 @@
-# The release's COCO schedule: 10 passes over the unlabeled images, SGD 0.001, x10 outside the backbone,
-# poly 0.9 per iteration.
+# The release's COCO schedule: as on VOC, but 10 passes over the unlabeled images.
+_base_ = "sgd_poly_voc_80e.py"
 max_epochs = 10
-optim_wrapper = dict(
-    type="OptimWrapper",
-    optimizer=dict(type="SGD", lr=0.001, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(custom_keys=dict(neck=dict(lr_mult=10.0), decode_head=dict(lr_mult=10.0))),
-)
 param_scheduler = [
-    dict(
-        type="PolyLR",
-        power=0.9,
-        eta_min=0.0,
-        begin=0,
-        end=max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    )
+    dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=max_epochs, by_epoch=True, convert_to_iter_based=True)
 ]
-val_cfg = dict(type="ValLoop")
-test_cfg = dict(type="TestLoop")
-log_processor = dict(by_epoch=True)
-default_hooks = dict(
-    timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=50),
-    param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="CheckpointHook", interval=1, max_keep_ckpts=2, save_best="mIoU", rule="greater"),
-    sampler_seed=dict(type="DistSamplerSeedHook"),
-    visualization=dict(type="SegVisualizationHook"),
-)
-# 4 GPUs x 4 labeled images; tools/train.py --cfg-options auto_scale_lr.enable=True scales the rate to another number
-auto_scale_lr = dict(enable=False, base_batch_size=16)
+# 4 GPUs x 4 labeled images
+auto_scale_lr = dict(base_batch_size=16)
