@@ -1,5 +1,6 @@
 """What the tests of several rooms share."""
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from builders import leave_config_text_plain, write_data
 from mmengine.registry import init_default_scope
 
 import mmseg_allspark  # noqa: F401  (registers)
+from mmseg_allspark.models import blockwise_attention
 
 
 @pytest.fixture(autouse=True)
@@ -31,3 +33,14 @@ def _plain_config_text() -> Iterator[None]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two labeled, four unlabeled and two validation images on disk. Not to be changed by a test."""
     return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(params=["map", "blocks", "blocks, computed again"])
+def attention_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every way the exact attention may go: test cases are small and would all go through the map."""
+    if request.param != "map":
+        # by name: the package has a function of the same name
+        monkeypatch.setattr(importlib.import_module("mmseg_allspark.models.channel_attention"), "SMALL_MAP", 0)
+        monkeypatch.setitem(blockwise_attention._BLOCK_ENTRIES, "cpu", 60)
+    if request.param == "blocks, computed again":
+        monkeypatch.setattr(blockwise_attention, "KEPT_ENTRIES", 0)

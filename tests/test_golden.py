@@ -40,7 +40,7 @@ def test_all_four_cases_are_here():
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_agrees_with_the_release(path, verify, capsys):
+def test_agrees_with_the_release(path, attention_path, verify, capsys):
     assert verify(path) == 0
     compared = [line.split("  ")[1].strip() for line in capsys.readouterr().out.splitlines()[1:]]
     if path.stem.startswith("neck"):

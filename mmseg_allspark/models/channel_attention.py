@@ -12,10 +12,16 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from mmseg_allspark.models.blockwise_attention import blockwise_attention
 from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_range
 
 IMPLEMENTATIONS = ("exact", "plain")
 PSI_EPS = 1e-5
+# Affinity entries (16 MB of float32) up to which forming the map is cheaper than avoiding it, measured by
+# tools/benchmark/neck.py; it holds the self-attention of the usual crops and inference, not the memory's.
+SMALL_MAP = 2**22
+# Rows of a multiple of 8 tokens are what matrix kernels like: N = 289 (crop 513) is slower than 296 on every device.
+TOKEN_MULTIPLE = 8
 
 
 def channel_attention(
@@ -28,29 +34,42 @@ def channel_attention(
         key: (B or 1, n, N) with 3 axes, 1 where all images share the keys; (B, h, n, N) with 4.
         value: Like ``key``.
         dropout: Probability with which attention weights are dropped. Default 0.
-        implementation: ``'exact'`` needs no m x n map for psi and leaves softmax to
-            :func:`torch.nn.functional.scaled_dot_product_attention`, which may form it (on the CPU it does with
-            dropout); ``'plain'`` follows the formula. Both give the same numbers.
+        implementation: ``'exact'`` forms the affinity map only where it is small; ``'plain'`` is the formula as
+            the release computes it: keys repeated for every image, whole maps. Both give the same numbers.
 
     Returns:
         Like ``query``.
     """
     if implementation == "plain":
+        key, value = (side.expand(len(query), *side.shape[1:]).contiguous() for side in (key, value))
         affinity = query @ key.transpose(-2, -1)
         variance, mean = torch.var_mean(affinity.float(), dim=(-2, -1), keepdim=True, correction=0)
         normalised = (affinity - mean) * torch.rsqrt(variance + PSI_EPS)
         weights = F.dropout(normalised.softmax(dim=-1), p=dropout, training=dropout > 0)
         return weights.to(value.dtype) @ value
-    scaled = query * affinity_scale(query, key).to(query.dtype)
-    if query.dim() == 4:
-        return F.scaled_dot_product_attention(scaled, key, value, dropout_p=dropout, scale=1.0)
-    # Fused kernels exist for 4 axes only. Keys common to all images let these be one long list of query rows.
-    rows = scaled.flatten(0, 1)[None, None] if key.shape[0] == 1 else scaled.unsqueeze(1)
-    attended = F.scaled_dot_product_attention(rows, key.unsqueeze(1), value.unsqueeze(1), dropout_p=dropout, scale=1.0)
-    return attended.reshape(query.shape)
+    if query.shape[:-1].numel() * key.shape[-2] <= SMALL_MAP:
+        return _attend_through_map(query, key, value, dropout)
+    # A constant per query cancels in softmax, so centred keys give the same weights; they are what psi needs anyway.
+    mean = key.float().mean(dim=-2, keepdim=True)
+    key = key - mean.to(key.dtype)
+    scaled = query * affinity_scale(query, key, mean).to(query.dtype)
+    if query.dim() == 3 and len(key) == 1:  # keys of all images: one long list of query rows
+        rows = [side.flatten(0, 1) for side in (scaled, key, value)]
+        return blockwise_attention(*rows, dropout=dropout).view_as(query)
+    # Fused kernels exist for 4 axes only.
+    sides = [side if side.dim() == 4 else side.unsqueeze(1) for side in (scaled, key, value)]
+    return F.scaled_dot_product_attention(*sides, dropout_p=dropout, scale=1.0).reshape(query.shape)
 
 
-def affinity_scale(query: Tensor, key: Tensor) -> Tensor:
+def _attend_through_map(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
+    """Form the map; psi's mean is left out, softmax does not see it."""
+    affinity = (query @ key.transpose(-2, -1)).float()
+    scale = torch.rsqrt(affinity.var(dim=(-2, -1), keepdim=True, correction=0) + PSI_EPS)
+    weights = F.dropout((affinity * scale).softmax(dim=-1), p=dropout, training=dropout > 0)
+    return weights.to(value.dtype) @ value
+
+
+def affinity_scale(query: Tensor, key: Tensor, key_mean: Tensor) -> Tensor:
     """Return (var(Q K^T) + eps)^-1/2 from token covariances, without forming Q K^T.
 
     softmax is invariant to a constant, so the mean that psi subtracts cancels and only this factor is left.
@@ -59,27 +78,27 @@ def affinity_scale(query: Tensor, key: Tensor) -> Tensor:
 
     Args:
         query: (..., m, N).
-        key: (..., n, N), broadcastable with ``query`` in the leading axes.
+        key: (..., n, N) minus its mean over n, broadcastable with ``query`` in the leading axes.
+        key_mean: (..., 1, N), that mean.
 
     Returns:
-        (..., 1, 1) in float32, differentiable in both arguments.
+        (..., 1, 1) in float32, differentiable in all arguments.
     """
     with torch.autocast(device_type=query.device.type, enabled=False):
-        q_mean, q_cov = _token_moments(query.float())
-        k_mean, k_cov = _token_moments(key.float())
+        query, key, key_mean = query.float(), key.float(), key_mean.float()
+        query_mean = query.mean(dim=-2, keepdim=True)
+        query_cov, key_cov = _token_covariance(query - query_mean), _token_covariance(key)
         variance = (
-            (k_mean @ q_cov @ k_mean.transpose(-2, -1))
-            + (q_mean @ k_cov @ q_mean.transpose(-2, -1))
-            + (q_cov * k_cov).sum(dim=(-2, -1), keepdim=True)
+            (key_mean @ query_cov @ key_mean.transpose(-2, -1))
+            + (query_mean @ key_cov @ query_mean.transpose(-2, -1))
+            + (query_cov * key_cov).sum(dim=(-2, -1), keepdim=True)
         )
         return torch.rsqrt(variance + PSI_EPS)
 
 
-def _token_moments(channels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (..., 1, N) and covariance (..., N, N) of the tokens over the channels of (..., m, N)."""
-    mean = channels.mean(dim=-2, keepdim=True)
-    centred = channels - mean
-    return mean, centred.transpose(-2, -1) @ centred / channels.shape[-2]
+def _token_covariance(centred: Tensor) -> Tensor:
+    """Covariance (..., N, N) of the tokens over the channels of (..., m, N) with mean 0."""
+    return centred.transpose(-2, -1) @ centred / centred.shape[-2]
 
 
 class _ChannelAttention(BaseModule):
@@ -157,9 +176,15 @@ class ChannelCrossAttention(_ChannelAttention):
         Returns:
             (B, N, E).
         """
-        query = self.q(tokens).transpose(1, 2)  # (B, E*h, N)
-        key, value = (proj(sources).transpose(1, 2) for proj in (self.k, self.v))  # (S, E*h, N)
+        num_tokens = tokens.shape[1]
+        # zeros change no inner product
+        pad = 0 if self.implementation == "plain" else -num_tokens % TOKEN_MULTIPLE
+        query = F.pad(self.q(tokens).transpose(1, 2), (0, pad))  # (B, E*h, N)
         if shared:
-            # One leading axis of size 1: the keys are broadcast over the images, never repeated.
-            key, value = (side.flatten(0, 1).unsqueeze(0) for side in (key, value))  # (1, S*E*h, N)
-        return self.proj_drop(self.out(self._attend(query, key, value).transpose(1, 2)))
+            # One product for all S maps and one leading axis of size 1: keys are never repeated over the images.
+            channels = F.pad(sources.permute(2, 0, 1), (0, pad)).flatten(1)  # (E, S*N)
+            sides = [(proj.weight @ channels).view(1, -1, num_tokens + pad) for proj in (self.k, self.v)]
+        else:
+            sides = [F.pad(proj(sources).transpose(1, 2), (0, pad)) for proj in (self.k, self.v)]
+        attended = self._attend(query, *sides)[..., :num_tokens]  # (B, E*h, N)
+        return self.proj_drop(self.out(attended.transpose(1, 2)))

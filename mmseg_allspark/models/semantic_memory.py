@@ -137,21 +137,18 @@ class SemanticMemory(BaseModule):
 
     def _enqueue(self, rows: Tensor, classes: Tensor) -> None:
         """Enqueue rows (R, N) of classes (R,) without a loop and without a copy to the host."""
-        members = F.one_hot(classes, self.num_classes)  # (R, K)
-        counts = members.sum(dim=0)
-        rank = members.cumsum(dim=0).gather(1, classes[:, None]).squeeze(1) - 1
-        slot = (self.pointer[classes] + rank) % self.num_slots
-        # Of more than M rows of one class only the last M survive in a ring. The others are sent to a
-        # spare row: writing two values to one index has no defined order.
-        survives = rank >= counts[classes] - self.num_slots
-        spare = self.num_classes * self.num_slots
-        target = torch.where(survives, classes * self.num_slots + slot, spare)
-        source = torch.full((spare + 1,), -1, dtype=torch.int64, device=rows.device)
-        source[target] = torch.arange(len(rows), device=rows.device)
-        source = source[:-1].view(self.num_classes, self.num_slots)
-        written = (source >= 0).unsqueeze(-1)
-        self.queue.copy_(torch.where(written, rows[source.clamp(min=0)], self.queue))
-        self.pointer.copy_((self.pointer + counts) % self.num_slots)
+        order = torch.argsort(classes, stable=True)  # by class, and within a class the first row first
+        sorted_classes = classes[order]
+        counts = torch.zeros_like(self.pointer).scatter_add_(0, classes, torch.ones_like(classes))
+        rank = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[sorted_classes]
+        target = sorted_classes * self.num_slots + (self.pointer[sorted_classes] + rank) % self.num_slots
+        if len(rows) > self.num_slots:
+            # A class with more than M rows hits slots twice, and writing two values to one index has no defined
+            # order: every row that hits a slot carries the value of the last one (the largest index).
+            last = classes.new_zeros(self.num_classes * self.num_slots).scatter_reduce_(0, target, order, "amax")
+            order = last[target]
+        self.queue.view(-1, self.queue.shape[2]).index_copy_(0, target, rows[order])
+        self.pointer.add_(counts).remainder_(self.num_slots)
         self.enqueued.add_(counts)
 
 

@@ -45,7 +45,7 @@ def training_oracle(neck, level, num_labeled, pseudo, use_memory, similarity="co
 
 @pytest.mark.parametrize("heads", [1, 2, 3])
 @pytest.mark.parametrize(("labeled", "unlabeled"), [(2, 2), (1, 3), (3, 1)])
-def test_training_equals_the_description(heads, labeled, unlabeled):
+def test_training_equals_the_description(attention_path, heads, labeled, unlabeled):
     """Non-square maps, unequal halves, warm-up and memory, a ring that wraps around."""
     neck = make_neck(num_heads=heads)
     for use_memory in (False, True, True):
@@ -60,7 +60,7 @@ def test_training_equals_the_description(heads, labeled, unlabeled):
 
 
 @pytest.mark.parametrize("keys", ["image", "batch"])
-def test_inference_equals_the_description_at_any_size(keys):
+def test_inference_equals_the_description_at_any_size(attention_path, keys):
     neck = make_neck(inference_keys=keys).eval()
     level = feats(2, size=(4, 2))
 
@@ -119,7 +119,23 @@ def test_grouping_options_reach_the_grouping(option):
     assert not torch.equal(*states)
 
 
-def test_exact_and_plain_agree_in_outputs_and_all_gradients():
+def test_bfloat16_autocast_is_close_and_stores_float32(attention_path):
+    """Steps of training and inference, to 2 % of the largest value."""
+    levels, pseudo = [feats(4, channels=16) for _ in range(3)], logits(2)
+    results = []
+    for enabled in (False, True):
+        torch.manual_seed(1)
+        neck = make_neck(in_channels=16)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            outputs = [neck([level], num_labeled=2, pseudo_logits=pseudo)[0] for level in levels]
+            outputs.append(neck.eval()([levels[0]])[0])
+        assert neck.memory.queue.dtype == torch.float32
+        results.append(outputs)
+    for exact, half in zip(*results, strict=True):
+        torch.testing.assert_close(half.float(), exact, rtol=0.0, atol=2e-2 * exact.abs().max().item())
+
+
+def test_exact_and_plain_agree_in_outputs_and_all_gradients(attention_path):
     level, pseudo, grad_out = feats(4), logits(2), feats(4)
     results = []
     for implementation in ("exact", "plain"):
