@@ -1,4 +1,4 @@
-"""Softmax attention block by block over the keys: no map is in memory more than once, and a large one never whole.
+"""Softmax attention block by block over the keys, so that a large map is never whole in memory.
 
 The scheme is FlashAttention's (arXiv 2205.14135) on top of plain matrix products. torch's fused kernels do not serve
 here: on the CPU they form the map as soon as there is dropout, on GPUs the fast ones stop at 256 columns and a channel
@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 # Entries of a block: on the CPU its float32 map stays in the shared cache, elsewhere it keeps the device busy.
-_BLOCK_ENTRIES = {"cpu": 2**21}
+_BLOCK_ENTRIES = {"cpu": 2**20}
 _BLOCK_ENTRIES_ELSEWHERE = 2**25
-# Entries (256 MB of float32) up to which the backward pass finds the weights kept; beyond, it computes them again.
-KEPT_ENTRIES = 2**26
+# Entries (64 MB of float32) of the map that are kept for the backward pass; it computes the others again.
+KEPT_ENTRIES = 2**24
 
 
 def blockwise_attention(query: Tensor, key: Tensor, value: Tensor, *, dropout: float = 0.0) -> Tensor:
@@ -47,11 +47,12 @@ class _BlockwiseAttention(torch.autograd.Function):
         top = query.new_full((len(query), 1), -torch.inf, dtype=torch.float32)  # largest entry of a row so far
         total = torch.zeros_like(top)
         out = torch.zeros_like(query, dtype=torch.float32)
-        keep = any(ctx.needs_input_grad) and len(query) * len(key) <= KEPT_ENTRIES
         kept: list[Tensor] = []
+        first_kept = max(0, len(key) - KEPT_ENTRIES // len(query)) if any(ctx.needs_input_grad) else len(key)
         buffers = _Buffers(query, key)
         with _no_autocast(query):
             for part, drop in _blocks(query, key, dropout, seed):
+                keep = part.start >= first_kept
                 weights = buffers.product(query, key[part].t(), None if keep else "weights")  # (m, b)
                 new_top = torch.maximum(top, weights.amax(dim=1, keepdim=True))
                 weights.sub_(new_top).exp_()
@@ -78,9 +79,11 @@ class _BlockwiseAttention(torch.autograd.Function):
             # sum over a row of weight times its gradient: the softmax's part of the derivative
             row_sum = (grad_out.float() * out.float()).sum(dim=1, keepdim=True)
             scaled = (grad_out / (1.0 - ctx.dropout)).to(query.dtype)
-            for index, (part, drop) in enumerate(_blocks(query, key, ctx.dropout, ctx.seed, skip=bool(kept))):
-                if kept:  # relative to the largest entry so far; what is missing is a factor per row
-                    weights, factor = kept[2 * index], (kept[2 * index + 1] - log_total).exp()
+            recomputed = -(-len(key) // _block_size(query)) - len(kept) // 2
+            for index, (part, drop) in enumerate(_blocks(query, key, ctx.dropout, ctx.seed)):
+                if index >= recomputed:  # relative to the largest entry so far; a factor per row is missing
+                    weights, top = kept[2 * (index - recomputed) : 2 * (index - recomputed) + 2]
+                    factor = (top - log_total).exp()
                 else:
                     weights, factor = buffers.product(query, key[part].t(), "weights"), torch.ones_like(log_total)
                     weights = drop(weights.sub_(log_total).exp_())
@@ -96,22 +99,15 @@ class _BlockwiseAttention(torch.autograd.Function):
 
 
 def _blocks(
-    query: Tensor, key: Tensor, dropout: float, seed: int, skip: bool = False
+    query: Tensor, key: Tensor, dropout: float, seed: int
 ) -> Iterator[tuple[slice, Callable[[Tensor], Tensor]]]:
-    """Yield slices of the keys, each with what marks its (m, b) weights; the same for the same seed.
+    """Yield slices of the keys (n, N), each with a function that makes its dropped (m, b) weights negative, in place.
 
-    Args:
-        query: (m, N).
-        key: (n, N).
-        dropout: See :func:`blockwise_attention`.
-        seed: Of the masks.
-        skip: The marks are not needed. Default False.
-
-    Yields:
-        The slice, and a function that makes the dropped weights negative, in place.
+    The masks are drawn when the function is called, one after the other: the first calls with the same seed draw the
+    same ones.
     """
     size = _block_size(query)
-    noise = _noise_source(dropout, seed, query.device) if dropout and not skip else None
+    noise = _noise_source(dropout, seed, query.device) if dropout else None
     for first in range(0, len(key), size):
         yield (
             slice(first, first + size),
@@ -136,7 +132,7 @@ def _noise_source(dropout: float, seed: int, device: torch.device) -> Callable[[
 
 
 class _Buffers:
-    """Float32 space for the maps of one block, by name; allocating it anew for every block costs as much as filling it."""
+    """Float32 space for the maps of one block, by name; allocating it for every block costs as much as filling it."""
 
     def __init__(self, query: Tensor, key: Tensor) -> None:
         self._shape = (len(query), min(_block_size(query), len(key)))

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
 
 from mmseg_allspark.models.blockwise_attention import blockwise_attention
 from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_range
@@ -49,10 +50,9 @@ def channel_attention(
         return weights.to(value.dtype) @ value
     if query.shape[:-1].numel() * key.shape[-2] <= SMALL_MAP:
         return _attend_through_map(query, key, value, dropout)
-    # A constant per query cancels in softmax, so centred keys give the same weights; they are what psi needs anyway.
-    mean = key.float().mean(dim=-2, keepdim=True)
-    key = key - mean.to(key.dtype)
-    scaled = query * affinity_scale(query, key, mean).to(query.dtype)
+    # A constant per query cancels in softmax, so centred keys give the same weights; psi needs them anyway.
+    key, *key_moments = _Moments.apply(key)
+    scaled = query * affinity_scale(query, *key_moments).to(query.dtype)
     if query.dim() == 3 and len(key) == 1:  # keys of all images: one long list of query rows
         rows = [side.flatten(0, 1) for side in (scaled, key, value)]
         return blockwise_attention(*rows, dropout=dropout).view_as(query)
@@ -69,7 +69,7 @@ def _attend_through_map(query: Tensor, key: Tensor, value: Tensor, dropout: floa
     return weights.to(value.dtype) @ value
 
 
-def affinity_scale(query: Tensor, key: Tensor, key_mean: Tensor) -> Tensor:
+def affinity_scale(query: Tensor, key_mean: Tensor, key_cov: Tensor) -> Tensor:
     """Return (var(Q K^T) + eps)^-1/2 from token covariances, without forming Q K^T.
 
     softmax is invariant to a constant, so the mean that psi subtracts cancels and only this factor is left.
@@ -78,16 +78,14 @@ def affinity_scale(query: Tensor, key: Tensor, key_mean: Tensor) -> Tensor:
 
     Args:
         query: (..., m, N).
-        key: (..., n, N) minus its mean over n, broadcastable with ``query`` in the leading axes.
-        key_mean: (..., 1, N), that mean.
+        key_mean: (..., 1, N) float32, mean of the keys; broadcastable with ``query`` in the leading axes.
+        key_cov: (..., N, N) float32, their covariance.
 
     Returns:
         (..., 1, 1) in float32, differentiable in all arguments.
     """
+    _, query_mean, query_cov = _Moments.apply(query)
     with torch.autocast(device_type=query.device.type, enabled=False):
-        query, key, key_mean = query.float(), key.float(), key_mean.float()
-        query_mean = query.mean(dim=-2, keepdim=True)
-        query_cov, key_cov = _token_covariance(query - query_mean), _token_covariance(key)
         variance = (
             (key_mean @ query_cov @ key_mean.transpose(-2, -1))
             + (query_mean @ key_cov @ query_mean.transpose(-2, -1))
@@ -96,9 +94,31 @@ def affinity_scale(query: Tensor, key: Tensor, key_mean: Tensor) -> Tensor:
         return torch.rsqrt(variance + PSI_EPS)
 
 
-def _token_covariance(centred: Tensor) -> Tensor:
-    """Covariance (..., N, N) of the tokens over the channels of (..., m, N) with mean 0."""
-    return centred.transpose(-2, -1) @ centred / centred.shape[-2]
+class _Moments(torch.autograd.Function):
+    """(..., m, N) -> centred over m, in the same type; mean (..., 1, N) and covariance (..., N, N) in float32.
+
+    The gradient is written out because autograd's takes twice the products and three times the memory.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, channels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        with torch.autocast(device_type=channels.device.type, enabled=False):
+            mean = channels.float().mean(dim=-2, keepdim=True)
+            centred = channels - mean.to(channels.dtype)
+            wide = centred.float()
+            covariance = (wide.transpose(-2, -1) @ wide) / channels.shape[-2]
+        ctx.save_for_backward(centred)
+        return centred, mean, covariance
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, grad_centred: Tensor, grad_mean: Tensor, grad_cov: Tensor) -> Tensor:
+        (centred,) = ctx.saved_tensors
+        number = centred.shape[-2]
+        with torch.autocast(device_type=centred.device.type, enabled=False):
+            symmetric = (grad_cov + grad_cov.transpose(-2, -1)) / number
+            grad_row = (grad_mean - grad_centred.float().sum(dim=-2, keepdim=True)) / number
+            return (centred @ symmetric.to(centred.dtype)).add_(grad_centred).add_(grad_row)
 
 
 class _ChannelAttention(BaseModule):
@@ -183,8 +203,13 @@ class ChannelCrossAttention(_ChannelAttention):
         if shared:
             # One product for all S maps and one leading axis of size 1: keys are never repeated over the images.
             channels = F.pad(sources.permute(2, 0, 1), (0, pad)).flatten(1)  # (E, S*N)
-            sides = [(proj.weight @ channels).view(1, -1, num_tokens + pad) for proj in (self.k, self.v)]
+            attended = self._attend(
+                query,
+                (self.k.weight @ channels).view(1, -1, num_tokens + pad),
+                (self.v.weight @ channels).view(1, -1, num_tokens + pad),
+            )
         else:
-            sides = [F.pad(proj(sources).transpose(1, 2), (0, pad)) for proj in (self.k, self.v)]
-        attended = self._attend(query, *sides)[..., :num_tokens]  # (B, E*h, N)
+            key, value = (F.pad(proj(sources).transpose(1, 2), (0, pad)) for proj in (self.k, self.v))
+            attended = self._attend(query, key, value)
+        attended = attended[..., :num_tokens]  # (B, E*h, N)
         return self.proj_drop(self.out(attended.transpose(1, 2)))

@@ -21,11 +21,11 @@ def formula(query, key, value, mask=None):
     return (weights if mask is None else weights * mask) @ value
 
 
-@pytest.fixture(params=["kept", "recomputed"])
+@pytest.fixture(params=["all kept", "some kept", "none kept"])
 def path(request, monkeypatch):
-    """Blocks of at most 12 entries, and the weights kept for the backward pass or not."""
+    """Blocks of at most 12 entries, and how many of the weights are kept for the backward pass."""
     monkeypatch.setitem(module._BLOCK_ENTRIES, "cpu", 12)
-    monkeypatch.setattr(module, "KEPT_ENTRIES", 10**6 if request.param == "kept" else 0)
+    monkeypatch.setattr(module, "KEPT_ENTRIES", {"all kept": 10**6, "some kept": 60, "none kept": 0}[request.param])
     return request.param
 
 

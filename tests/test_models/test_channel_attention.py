@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mmseg_allspark.models import ChannelCrossAttention, ChannelSelfAttention, channel_attention
-from mmseg_allspark.models.channel_attention import affinity_scale
+from mmseg_allspark.models.channel_attention import _Moments, affinity_scale
 
 from . import oracles
 
@@ -68,10 +68,26 @@ def test_gradient_flows_through_the_scale(attention_path):
 def test_scale_is_exact_where_a_large_mean_would_cancel():
     query, key = draw(0, 40, 6) + 1000.0, draw(1, 50, 6) + 1000.0
     expected = ((query @ key.T).var(correction=0) + oracles.PSI_EPS) ** -0.5
-    mean = key.float().mean(dim=0, keepdim=True)
-    got = affinity_scale(query.float(), key.float() - mean, mean)
+    mean, cov = key.mean(dim=0, keepdim=True), key.T.cov(correction=0)
+    got = affinity_scale(query.float(), mean.float(), cov.float())
     assert got.item() == pytest.approx(expected.item(), rel=1e-3)
     assert got.shape == (1, 1)
+
+
+@pytest.mark.parametrize("lead", [(), (2,), (2, 3)])
+def test_moments_have_the_gradient_of_their_formula(lead):
+    def formula(x):
+        centred = x - x.mean(dim=-2, keepdim=True)
+        return centred, x.mean(dim=-2, keepdim=True), centred.transpose(-2, -1) @ centred / x.shape[-2]
+
+    results = []
+    for function in (formula, _Moments.apply):
+        leaf = draw(0, *lead, 7, 4, dtype=torch.float32).requires_grad_()
+        outputs = function(leaf)
+        weighted = sum((out * draw(seed, *out.shape, dtype=torch.float32)).sum() for seed, out in enumerate(outputs))
+        results.append([*outputs, *torch.autograd.grad(weighted, leaf)])
+    for expected, got in zip(*results, strict=True):
+        torch.testing.assert_close(got, expected)
 
 
 @pytest.mark.parametrize("heads", [1, 2, 3])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
 from mmseg_allspark.models import SemanticMemory, group_channels
+from mmseg_allspark.models.semantic_memory import resize_by_points
 
 from . import oracles
 
@@ -26,6 +27,14 @@ def test_grouping_equals_the_loop(similarity, grouping_map):
         expected.append(oracles.grouping(oracles.array(tokens[image]), oracles.array(maps), similarity))
     assert got.dtype == torch.int64
     assert got.tolist() == expected
+
+
+@pytest.mark.parametrize("old", [(513, 513), (17, 23), (3, 4), (1, 5)])
+@pytest.mark.parametrize("new", [(17, 17), (3, 4), (5, 1)])
+def test_resize_by_points_is_bilinear_interpolation(old, new):
+    maps = torch.randn(2, 3, *old)
+    expected = interpolate(maps, size=new, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(resize_by_points(maps, new), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_softmax_map_differs_from_logits():

@@ -1,0 +1,186 @@
+"""What every benchmark shares: paired timing in one process, peak memory in a process of its own, JSON output.
+
+A benchmark is a dict of name -> function without arguments; each does the same work in another way. They run in turn,
+round after round, so that a machine that slows down slows down all of them, and ratios are taken within rounds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+import torch
+
+Cases = dict[str, Callable[[], object]]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of each round of one case."""
+
+    seconds: list[float]
+
+    @property
+    def median(self) -> float:
+        """Median in seconds."""
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """Interquartile range in seconds."""
+        return quartile_range(self.seconds)
+
+    def speedup_over(self, other: Timing) -> tuple[float, float]:
+        """Median and interquartile range of ``other``'s time over this one's, round by round."""
+        ratios = [theirs / ours for ours, theirs in zip(self.seconds, other.seconds, strict=True)]
+        return statistics.median(ratios), quartile_range(ratios)
+
+
+def quartile_range(values: Sequence[float]) -> float:
+    """Interquartile range; 0 of fewer than two values."""
+    if len(values) < 2:
+        return 0.0
+    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
+    return high - low
+
+
+def time_cases(cases: Cases, *, rounds: int, warmup: int) -> dict[str, Timing]:
+    """Time the cases in turn.
+
+    Args:
+        cases: Name -> function.
+        rounds: Rounds that count.
+        warmup: Rounds before them that do not.
+
+    Returns:
+        Name -> timing.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(warmup + rounds):
+        for name, case in cases.items():
+            elapsed = time_once(case)
+            if number >= warmup:
+                seconds[name].append(elapsed)
+    return {name: Timing(values) for name, values in seconds.items()}
+
+
+def time_once(case: Callable[[], object]) -> float:
+    """Seconds of one call, the work it left to the GPU included."""
+    synchronize()
+    start = time.perf_counter()
+    case()
+    synchronize()
+    return time.perf_counter() - start
+
+
+def synchronize() -> None:
+    """Wait for the GPU, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def measure_extra_memory(case: Callable[[], object], warm: Callable[[], object]) -> int:
+    """Bytes that a call needs on top of what is held before it, at its peak.
+
+    On a GPU the CUDA allocator is asked. On the CPU it is the growth of the resident set, which is only meaningful
+    in a process that has not run the case before: see :func:`in_own_process`.
+
+    Args:
+        case: What is measured.
+        warm: Something small that loads the same libraries.
+    """
+    warm()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        case()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
+    before = _resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # forget the highest mark so far
+    case()
+    return _resident("VmHWM") - before
+
+
+def _resident(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith(f"{key}:")))
+
+
+def in_own_process(script: str, *arguments: str) -> dict:
+    """Run a benchmark script in a fresh process and return the JSON object in its last line of output.
+
+    Raises:
+        RuntimeError: If it fails (out of memory, say); the message ends with what it printed.
+    """
+    done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        raise RuntimeError(f"{script} {' '.join(arguments)} exited with {done.returncode}: {done.stderr[-500:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def machine() -> dict:
+    """What the figures were taken on."""
+    cpu = next((ln.split(":")[1].strip() for ln in _read("/proc/cpuinfo") if ln.startswith("model name")), "unknown")
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=ROOT)
+    return dict(
+        date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        command=" ".join(["python", *sys.argv]),
+        commit=commit.stdout.strip() or "unknown",
+        cpu=cpu,
+        cores=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        load_before=os.getloadavg()[0],
+        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        torch=torch.__version__,
+        python=platform.python_version(),
+    )
+
+
+def _read(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def parser(description: str, *, rounds: int, warmup: int = 2) -> argparse.ArgumentParser:
+    """Arguments that all benchmarks have."""
+    arguments = argparse.ArgumentParser(description=description)
+    arguments.add_argument("--rounds", type=int, default=rounds, help="rounds that count (default: %(default)s)")
+    arguments.add_argument("--warmup", type=int, default=warmup, help="rounds before (default: %(default)s)")
+    arguments.add_argument("--threads", type=int, help="CPU threads of torch (default: torch's choice)")
+    arguments.add_argument("--out", type=Path, help="write the figures to this JSON file")
+    return arguments
+
+
+def start(args: argparse.Namespace) -> dict:
+    """Apply the common arguments and describe the machine; call it before any work."""
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    return machine()
+
+
+def say(text: str) -> None:
+    """Print a line at once."""
+    print(text, flush=True)
+
+
+def save(out: Path | None, about: dict, rows: list[dict]) -> None:
+    """Write the machine and the rows, if a file was asked for."""
+    if out is None:
+        return
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(dict(machine=about, rows=rows), indent=1) + "\n")
+    say(f"written: {out}")
