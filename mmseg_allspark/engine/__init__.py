@@ -1,8 +1,18 @@
 """When things happen: loop, hooks and what they check."""
 
+from .autocast_optim_wrapper import AutocastOptimWrapper
 from .batch_stream import StreamBatchSampler
 from .pseudo_label_loop import PseudoLabelLoop
 from .pseudo_label_statistics_hook import PseudoLabelStatisticsHook
 from .semantic_memory_hook import SemanticMemoryHook
+from .speed_hooks import ChannelsLastHook, CompileHook
 
-__all__ = ["PseudoLabelLoop", "PseudoLabelStatisticsHook", "SemanticMemoryHook", "StreamBatchSampler"]
+__all__ = [
+    "AutocastOptimWrapper",
+    "ChannelsLastHook",
+    "CompileHook",
+    "PseudoLabelLoop",
+    "PseudoLabelStatisticsHook",
+    "SemanticMemoryHook",
+    "StreamBatchSampler",
+]

@@ -52,6 +52,26 @@ def test_reference_mit_differs_from_mmseg_in_eps_only():
     assert set(others) == {1e-6}
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_reference_mit_computes_the_same_without_attention_maps(training, monkeypatch):
+    backbone = MODELS.build(backbone_config()).train(training)
+    image, results = torch.randn(1, 3, 64, 64), []
+    products = []
+    original = torch.bmm
+    monkeypatch.setattr(torch, "bmm", lambda *args, **kwargs: products.append(1) or original(*args, **kwargs))
+    for hooks_on in (True, False):
+        if not hooks_on:
+            for module in backbone.modules():
+                if isinstance(module, nn.MultiheadAttention):
+                    module._forward_pre_hooks.clear()
+        products.clear()
+        torch.manual_seed(0)
+        results.append(backbone(image))
+        assert bool(products) is not hooks_on  # torch's own attention with maps is two calls of bmm
+    for fused, formed in zip(*results, strict=True):
+        torch.testing.assert_close(fused, formed, rtol=1e-4, atol=1e-5)
+
+
 def test_reference_mit_runs_at_odd_sizes():
     backbone = MODELS.build(backbone_config()).eval()
     shapes = [tuple(level.shape[2:]) for level in backbone(torch.randn(1, 3, 65, 97))]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from mmseg.models.decode_heads import SegformerHead
 from mmseg.models.utils import resize
@@ -35,20 +36,22 @@ class SegformerMLPHead(SegformerHead):
         """
         levels = self._transform_inputs(inputs)
         size = levels[0].shape[2:]
-        # The fusing 1x1 convolution commutes with bilinear upsampling: each level is fused at its own
-        # resolution and the results are added, instead of one convolution over the concatenation at full size.
-        weights = self.fusion_conv.conv.weight.split(self.channels, dim=1)[::-1]  # stored deepest first
+        # A level's layer and its part of the fusing 1x1 convolution are linear, and both commute with bilinear
+        # upsampling: they become one convolution at the level's own width and resolution, and the results are added.
+        parts = self.fusion_conv.conv.weight.flatten(1).split(self.channels, dim=1)[::-1]  # stored deepest first
         fused = sum(
-            resize(
-                F.conv2d(conv(level), weight),
-                size=size,
-                mode=self.interpolate_mode,
-                align_corners=self.align_corners,
-            )
-            for conv, level, weight in zip(self.convs, levels, weights, strict=True)
+            resize(level, size=size, mode=self.interpolate_mode, align_corners=self.align_corners)
+            for level in map(_composed, levels, self.convs, parts)
         )
         if self.fusion_conv.with_norm:
             fused = self.fusion_conv.norm(fused)
         else:  # the fusing convolution has a bias then
             fused = fused + self.fusion_conv.conv.bias[:, None, None]
         return self.cls_seg(self.fusion_conv.activate(fused))
+
+
+def _composed(level: Tensor, layer: nn.Conv2d, part: Tensor) -> Tensor:
+    """Apply a level's 1x1 layer (c, C_i, 1, 1) and then the matrix ``part`` (c, c), as one convolution."""
+    with torch.autocast(device_type=level.device.type, enabled=False):  # the product of weights keeps their precision
+        weight, bias = part @ layer.weight.flatten(1), part @ layer.bias
+    return F.conv2d(level, weight[:, :, None, None], bias)

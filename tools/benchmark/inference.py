@@ -1,0 +1,129 @@
+"""What AllSparkNeck costs at inference: SegFormer with the neck, without it, and with it as the release computes it.
+
+    python tools/benchmark/inference.py                                      # MiT-B2, crop 513, one image, float32
+    python tools/benchmark/inference.py --backbone mit-b5 --dtype float16 --out docs/benchmarks/inference.json
+
+Random weights, one backbone and one head shared by all three cases. The release repeats the deepest feature to a batch
+twice as large, computes both branches of the neck and throws one half away. Slowdowns are over the case without a neck,
+taken within rounds.
+"""
+
+from __future__ import annotations
+
+import copy
+from argparse import Namespace
+from collections.abc import Callable
+
+from _as_released import as_released
+from _harness import ROOT, Timing, parser, save, say, start, time_cases
+
+# isort: split
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+from mmseg.models import EncoderDecoder
+from mmseg.registry import MODELS
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+import mmseg_allspark  # noqa: F401
+
+# name -> base config, layers per stage where they are not the base's
+BACKBONES = {
+    "mit-b0": ("segformer_mit-b0", None),
+    "mit-b2": ("segformer_mit-b5", [3, 4, 6, 3]),
+    "mit-b4": ("segformer_mit-b5", [3, 8, 27, 3]),
+    "mit-b5": ("segformer_mit-b5", None),
+}
+WITHOUT, WITH, RELEASED = "without", "with", "doubled"
+
+
+def model_config(args: Namespace) -> ConfigDict:
+    """Config of the model without a neck; nothing is downloaded."""
+    base, num_layers = BACKBONES[args.backbone]
+    model = Config.fromfile(ROOT / f"configs/_base_/models/{base}.py").model
+    model.backbone.update(init_cfg=None, num_layers=num_layers or model.backbone.num_layers)
+    # SyncBN is BN in evaluation, but needs a GPU
+    model.decode_head.update(num_classes=args.classes, norm_cfg=dict(type="BN"))
+    return model
+
+
+def build_models(args: Namespace) -> dict[str, EncoderDecoder]:
+    """Return case -> model in evaluation, all with the very same backbone and head."""
+    init_default_scope("mmseg")
+    torch.manual_seed(0)
+    cfg = model_config(args)
+    plain = MODELS.build(cfg)
+    channels = cfg.decode_head.in_channels[-1]
+    size = tuple(side // 32 + 1 for side in args.crop)
+    neck = MODELS.build(dict(type="AllSparkNeck", in_channels=channels, num_classes=args.classes, memory_size=size))
+    models = {WITHOUT: plain}
+    for name in (WITH, RELEASED):
+        models[name] = copy.copy(plain)
+        models[name]._modules = plain._modules | dict(neck=copy.deepcopy(neck))
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return {name: model.to(device).eval() for name, model in models.items()}
+
+
+def make_cases(args: Namespace, models: dict[str, EncoderDecoder]) -> dict[str, Callable[[], object]]:
+    """Return case -> function that runs the model on a batch of random images."""
+    device, dtype = next(models[WITHOUT].parameters()).device, getattr(torch, args.dtype)
+    images = torch.randn(args.batch, 3, *args.crop, device=device)
+
+    @torch.inference_mode()
+    def infer(model: EncoderDecoder) -> Tensor | list:
+        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+            return model(images, data_samples=None, mode=args.mode)
+
+    return {name: lambda model=model: infer(model) for name, model in models.items()}
+
+
+def count_flops(case: Callable[[], object]) -> int:
+    """Floating-point operations of products and convolutions, two for a multiplication with addition."""
+    # fused attention on the CPU is not counted
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        case()
+    return counter.get_total_flops()
+
+
+def make_row(name: str, args: Namespace, timing: Timing, without: Timing, flops: int) -> dict:
+    """Figures of one case, also printed."""
+    ratio, spread = without.speedup_over(timing)  # time with the neck over time without
+    row = dict(case=name, backbone=args.backbone, classes=args.classes, crop=args.crop, batch=args.batch)
+    row |= dict(dtype=args.dtype, mode=args.mode, seconds=timing.seconds, flops=flops)
+    row |= dict(slowdown_percent=100 * (ratio - 1), slowdown_spread=100 * spread)
+    text = "" if timing is without else f"  {row['slowdown_percent']:+6.1f} % ± {row['slowdown_spread']:.1f}"
+    say(f"{name:8} {timing.median * 1e3:9.1f} ms ± {timing.spread * 1e3:6.1f}  {flops / 1e9:8.1f} GFLOP{text}")
+    return row
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    arguments = parser(__doc__.splitlines()[0], rounds=10)
+    arguments.add_argument("--backbone", choices=BACKBONES, default="mit-b2")
+    arguments.add_argument("--crop", type=int, nargs=2, metavar=("H", "W"), default=[513, 513])
+    arguments.add_argument("--batch", type=int, default=1, help="images at once")
+    arguments.add_argument("--classes", type=int, default=21)
+    arguments.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="autocast to")
+    arguments.add_argument(
+        "--mode",
+        choices=["tensor", "predict"],
+        default="tensor",
+        help="tensor: the network; predict: also logits at image size and labels",
+    )
+    args = arguments.parse_args()
+    about = start(args)
+    models = build_models(args)
+    cases = make_cases(args, models)
+    height, width = args.crop
+    say(f"{args.backbone}, {args.batch} image(s) of {height}x{width}, {args.dtype}, mode {args.mode}")
+    with as_released(models[RELEASED], parts=("neck",)):
+        flops = {name: count_flops(case) for name, case in cases.items()}
+        timings = time_cases(cases, rounds=args.rounds, warmup=args.warmup)
+    rows = [make_row(name, args, timing, timings[WITHOUT], flops[name]) for name, timing in timings.items()]
+    save(args.out, about, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Time of a whole AllSpark training step, split into its stages, beside the step as the release computes it.
+
+    python tools/benchmark/train_step.py                            # MiT-B5, crop 513, 2 + 2 images, PASCAL VOC
+    python tools/benchmark/train_step.py --config configs/allspark/segformer_b0_camvid_1-16.py --rounds 5
+
+Random images in memory; how fast images come from disk is the question of loader.py. All variants share one set of
+weights; before the timing they are checked to give the same losses.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Callable
+
+from _as_released import as_released
+from _harness import ROOT, parser, save, say, start, synchronize, time_cases
+
+# isort: split
+import time
+
+import torch
+from mmengine.config import Config
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+import mmseg_allspark  # noqa: F401
+
+STAGES = ("preprocess", "pseudo label", "forward", "backward", "update")
+# name -> parts computed as the release does; each row takes one more of them away
+VARIANTS = {
+    "as the release": ("neck", "head", "backbone"),
+    "+ exact channel attention, one path": ("head", "backbone"),
+    "+ head at each level's width": ("backbone",),
+    "+ backbone attention without maps (all)": (),
+}
+
+
+class Step:
+    """One training step on random images, with the seconds of its stages."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        cfg = Config.fromfile(args.config)
+        cfg.model.backbone.init_cfg = None
+        if not torch.cuda.is_available():
+            cfg.model.decode_head.norm_cfg = dict(type="BN")
+        if args.with_cp:
+            cfg.model.backbone.with_cp = True
+        torch.manual_seed(0)
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.model = MODELS.build(cfg.model).to(self.device).train()
+        self.dtype = getattr(torch, args.dtype)
+        self.crop, self.labeled, self.unlabeled = args.crop, args.labeled, args.unlabeled
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
+        self.seconds: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        self.data = self._draw()
+
+    def _draw(self) -> dict:
+        rng = torch.Generator().manual_seed(1)
+
+        def part(images: int, masks: bool) -> dict:
+            samples = [SegDataSample(metainfo=dict(img_shape=(self.crop, self.crop))) for _ in range(images)]
+            for sample in samples if masks else []:
+                label = torch.randint(
+                    self.model.num_classes, (1, self.crop // 32 + 1, self.crop // 32 + 1), generator=rng
+                )
+                label = label.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, : self.crop, : self.crop]
+                sample.gt_sem_seg = PixelData(data=label)
+            shape = (images, 3, self.crop, self.crop)
+            return dict(inputs=list(torch.randint(256, shape, dtype=torch.uint8, generator=rng)), data_samples=samples)
+
+        return dict(labeled=part(self.labeled, True), unlabeled=part(self.unlabeled, False))
+
+    def run(self, name: str, parts: tuple[str, ...], update: bool = True) -> dict[str, float]:
+        """Run one step with these parts as the release has them; return its losses."""
+        marks = [self._now()]
+        with as_released(self.model, parts):
+            batch = self.model.data_preprocessor(self.data, training=True)
+            marks.append(self._now())
+            with torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype != torch.float32):
+                batch["pseudo_logits"] = self.model.label_unlabeled(batch["inputs"])
+                marks.append(self._now())
+                total, losses = self.model.parse_losses(self.model(**batch, mode="loss"))
+            marks.append(self._now())
+            total.backward()
+            marks.append(self._now())
+        if update:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        marks.append(self._now())
+        for stage, begin, end in zip(STAGES, marks, marks[1:], strict=False):
+            self.seconds[name][stage].append(end - begin)
+        return {key: value.item() for key, value in losses.items()}
+
+    def _now(self) -> float:
+        synchronize()
+        return time.perf_counter()
+
+
+def check_same_losses(step: Step) -> None:
+    """Raise unless all variants give the same losses from the same state, without the attention's dropout.
+
+    Dropout masks come from different generators; everything else random is the same.
+    """
+    drops = [
+        module for module in step.model.modules() if hasattr(module, "attn_drop") and hasattr(module, "implementation")
+    ]
+    kept = [module.attn_drop for module in drops]
+    state = {name: value.clone() for name, value in step.model.state_dict().items()}
+    losses = {}
+    for module in drops:
+        module.attn_drop = 0.0
+    for name, parts in VARIANTS.items():
+        step.model.load_state_dict(state)
+        torch.manual_seed(2)
+        losses[name] = step.run(name, parts, update=False)
+        say(f"losses, {name}: " + ", ".join(f"{key} {value:.6f}" for key, value in losses[name].items()))
+    for module, drop in zip(drops, kept, strict=True):
+        module.attn_drop = drop
+    step.model.load_state_dict(state)
+    step.seconds.clear()
+    reference, *others = losses.values()
+    tolerance = 1e-4 if step.dtype == torch.float32 else 3e-2
+    for other in others:
+        for key, value in reference.items():
+            if "loss" in key and abs(other[key] - value) > tolerance * max(1.0, abs(value)):
+                raise AssertionError(f"{key}: {other[key]} is not the {value} of the release's form.")
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    arguments = parser(__doc__.splitlines()[0], rounds=3, warmup=1)
+    arguments.add_argument("--config", default=str(ROOT / "configs/allspark/segformer_b5_voc_1-8.py"))
+    arguments.add_argument("--crop", type=int, default=513, help="must fit the config's neck.memory_size")
+    arguments.add_argument("--labeled", type=int, default=2)
+    arguments.add_argument("--unlabeled", type=int, default=2)
+    arguments.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="autocast to")
+    arguments.add_argument("--with-cp", action="store_true", help="gradient checkpointing of the backbone")
+    args = arguments.parse_args()
+    about = start(args)
+    step = Step(args)
+    check_same_losses(step)
+    cases: dict[str, Callable[[], object]] = {
+        name: lambda name=name, parts=parts: step.run(name, parts) for name, parts in VARIANTS.items()
+    }
+    timings = time_cases(cases, rounds=args.rounds, warmup=args.warmup)
+    rows, baseline = [], timings["as the release"]
+    say(f"{'seconds, median':42}" + "".join(f"{stage:>14}" for stage in STAGES) + f"{'step':>9} {'±':>6}   ratio")
+    for name, timing in timings.items():
+        stages = {
+            stage: sorted(values[args.warmup :])[args.rounds // 2] for stage, values in step.seconds[name].items()
+        }
+        ratio, spread = timing.speedup_over(baseline)
+        rows.append(dict(name=name, seconds=timing.seconds, stages=stages, ratio=ratio, ratio_spread=spread))
+        say(
+            f"{name:42}"
+            + "".join(f"{stages[stage]:14.3f}" for stage in STAGES)
+            + f"{timing.median:9.2f} {timing.spread:6.2f}   {ratio:.2f} ± {spread:.2f}"
+        )
+    options = {key: getattr(args, key) for key in ("config", "crop", "labeled", "unlabeled", "dtype", "with_cp")}
+    save(args.out, about | options, rows)
+
+
+if __name__ == "__main__":
+    main()
