@@ -29,6 +29,24 @@ class PseudoLabel:
     weight: Tensor
 
 
+def sum_per_class(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Sum values by label, without the copy to the host that ``torch.bincount`` makes on GPUs.
+
+    Args:
+        values: Any shape, float32.
+        labels: Same shape, int64; what is not in [0, num_classes) counts nowhere.
+        num_classes: Classes K.
+
+    Returns:
+        (K,) float32.
+    """
+    inside = (labels >= 0) & (labels < num_classes)
+    index = torch.where(inside, labels, num_classes)
+    # float64: in float32 a sum of ones ends at 2^24, eight images of Cityscapes
+    sums = values.new_zeros(num_classes + 1, dtype=torch.float64)
+    return sums.scatter_add_(0, index.flatten(), values.flatten().double())[:-1].float()
+
+
 @MODELS.register_module()
 class ConfidenceThreshold(BaseModule):
     """Keep what the model is sure of; confidence = largest softmax probability.
@@ -102,9 +120,9 @@ class ClassQuantileThreshold(BaseModule):
     @torch.no_grad()
     def update(self, confidence: Tensor, label: Tensor) -> None:
         """Move each class's threshold to the quantile of its pixels: (B, H, W) confidence and label."""
-        above = (confidence >= self.threshold[label]).float().flatten()
-        count = torch.bincount(label.flatten(), minlength=len(self.threshold)).float()
-        kept = torch.bincount(label.flatten(), weights=above, minlength=len(self.threshold))
+        above = (confidence >= self.threshold[label]).float()
+        count = sum_per_class(torch.ones_like(above), label, len(self.threshold))
+        kept = sum_per_class(above, label, len(self.threshold))
         for total in (count, kept):
             all_reduce(total)
         # Robbins-Monro on the quantile: raise where too much is kept, lower where too little.
@@ -150,15 +168,14 @@ class DistributionAlignment(BaseModule):
             logits: (B_u, K, H, W) raw logits of the unlabeled images.
             ignore_index: Label not counted. Default 255.
         """
-        valid = labels[labels != ignore_index]
-        counts = torch.bincount(valid, minlength=len(self.labeled_prior)).float()
+        counts = sum_per_class((labels != ignore_index).float(), labels, len(self.labeled_prior))
         predicted = logits.float().softmax(dim=1).mean(dim=(0, 2, 3))
         all_reduce(counts)
         all_reduce(predicted, op="mean")
         # Equal weights at first, so that the uniform start is forgotten at once.
         step = torch.clamp(1.0 / (self.updates + 1.0), min=self.momentum)
-        if counts.sum() > 0:
-            self.labeled_prior.lerp_(counts / counts.sum(), step)
+        labeled = counts.sum()
+        self.labeled_prior.lerp_(counts / labeled.clamp(min=1.0), step * (labeled > 0))
         self.predicted_prior.lerp_(predicted, step)
         self.updates.add_(1)
 
