@@ -41,6 +41,6 @@ def attention_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
     if request.param != "map":
         # by name: the package has a function of the same name
         monkeypatch.setattr(importlib.import_module("mmseg_allspark.models.channel_attention"), "SMALL_MAP", 0)
-        monkeypatch.setitem(blockwise_attention._BLOCK_ENTRIES, "cpu", 60)
+        monkeypatch.setitem(blockwise_attention._BLOCK_ENTRIES, "cpu", 1)
     if request.param == "blocks, computed again":
         monkeypatch.setattr(blockwise_attention, "KEPT_ENTRIES", 0)

@@ -66,7 +66,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def require_gpu_for_amp(cfg: Config) -> None:
-    """Refuse mixed precision on the CPU with a sentence instead of mmengine's assertion.
+    """Refuse mmengine's mixed precision without a GPU with a sentence instead of its assertion.
 
     Raises:
         RuntimeError: The config asks for ``AmpOptimWrapper`` and there is no accelerator.
@@ -74,8 +74,9 @@ def require_gpu_for_amp(cfg: Config) -> None:
     wrapper = cfg.get("optim_wrapper") or {}
     if wrapper.get("type") == "AmpOptimWrapper" and get_device() in ("cpu", "mps"):
         raise RuntimeError(
-            'Mixed precision (--amp, optim_wrapper.type="AmpOptimWrapper") needs a GPU, and none was found. '
-            "Leave --amp out, or set optim_wrapper.type=OptimWrapper and drop optim_wrapper.loss_scale."
+            'optim_wrapper.type="AmpOptimWrapper" needs a GPU, and none was found. Set '
+            'optim_wrapper.type="AutocastOptimWrapper" and drop optim_wrapper.loss_scale: bfloat16, on the CPU and on '
+            'GPUs. For float32 set optim_wrapper.type="OptimWrapper" and leave --amp out.'
         )
 
 

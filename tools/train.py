@@ -25,6 +25,7 @@ from _common import (
 )
 from _config_checks import check_data_paths, drop_pretrained, pretrained_addresses
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
@@ -43,7 +44,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar="CHECKPOINT",
         help="go on from CHECKPOINT, or from the latest one in the work directory when none is named",
     )
-    parser.add_argument("--amp", action="store_true", help="train with automatic mixed precision (needs a GPU)")
+    parser.add_argument("--amp", action="store_true", help="train with mixed precision (on the CPU: bfloat16)")
     add_common_arguments(parser)
     args = parser.parse_args(argv)
     require_file(parser, args.config, "config")
@@ -53,16 +54,25 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Switch the optimizer wrapper to mixed precision.
+    """Switch the optimizer wrapper to mixed precision: mmengine's on a GPU, ours in bfloat16 on the CPU.
 
     Raises:
         ValueError: The config uses an optimizer wrapper of its own.
     """
     kind = cfg.optim_wrapper.type
-    if kind == "AmpOptimWrapper":
+    if kind == "AutocastOptimWrapper":
         return
-    if kind != "OptimWrapper":
+    if kind not in ("OptimWrapper", "AmpOptimWrapper"):
         raise ValueError(f'--amp works with optim_wrapper.type="OptimWrapper", but the config has {kind!r}.')
+    if get_device() == "cpu":
+        cfg.optim_wrapper.update(type="AutocastOptimWrapper", dtype="bfloat16")
+        dropped = cfg.optim_wrapper.pop("loss_scale", None)
+        print_log(
+            "--amp: no GPU, training in bfloat16 on the CPU (AutocastOptimWrapper)"
+            + ("." if dropped is None else f"; loss_scale={dropped!r} is left out, bfloat16 needs none."),
+            "current",
+        )
+        return
     cfg.optim_wrapper.type = "AmpOptimWrapper"
     cfg.optim_wrapper.setdefault("loss_scale", "dynamic")
 

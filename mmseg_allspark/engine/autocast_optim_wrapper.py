@@ -28,9 +28,7 @@ class AutocastOptimWrapper(AmpOptimWrapper):
         ValueError: On an unknown ``dtype``, float16 without a GPU, or a ``loss_scale`` for bfloat16.
     """
 
-    def __init__(
-        self, dtype: str = "bfloat16", loss_scale: str | float | dict | None = None, **kwargs: object
-    ) -> None:
+    def __init__(self, dtype: str = "bfloat16", loss_scale: str | float | dict | None = None, **kwargs: object) -> None:
         check_choice("optim_wrapper.dtype", dtype, DTYPES)
         if dtype == "float16":
             device = get_device()

@@ -1,13 +1,14 @@
 """Hooks that make training faster and leave its results alone: ChannelsLastHook and CompileHook."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.hooks import EMAHook, Hook
+from mmengine.model import BaseAveragedModel
 from mmengine.runner import Runner
 from mmengine.utils import apply_to
 from mmseg.registry import HOOKS
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmseg_allspark.utils.wrappers import bare_model
 
@@ -24,9 +25,13 @@ class ChannelsLastHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Convert: weights are initialised and loaded by now, and initialising follows the order in memory."""
-        for model in _models(runner):
+        averages = _averages(runner)
+        for model in (bare_model(runner.model), *(average.module for average in averages)):
             for tensor in (*model.parameters(), *model.buffers()):
                 _convert(tensor)
+        for average in averages:
+            if average.update_buffers:  # then mmengine updates it through a state dict taken when it was built
+                average.avg_parameters = average.module.state_dict()
         for state in runner.optim_wrapper.optimizer.state.values():  # of a resumed run
             for value in state.values():
                 _convert(value)
@@ -69,7 +74,7 @@ class CompileHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Mark the parts for compilation: EMAHook has made its copy by now."""
-        for model in _models(runner):
+        for model in (bare_model(runner.model), *(average.module for average in _averages(runner))):
             known = dict(model.named_modules())
             for name in self.modules:
                 if not name or name not in known:
@@ -81,12 +86,9 @@ class CompileHook(Hook):
         runner.logger.info(f"CompileHook: {', '.join(self.modules)} will be compiled when first called.")
 
 
-def _models(runner: Runner) -> Iterable[nn.Module]:
-    """The model without a distributed wrapper, and its moving averages."""
-    yield bare_model(runner.model)
-    for hook in runner.hooks:
-        if isinstance(hook, EMAHook):
-            yield hook.ema_model.module
+def _averages(runner: Runner) -> list[BaseAveragedModel]:
+    """The moving averages of the model."""
+    return [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
 
 
 def _is_map(value: object) -> bool:

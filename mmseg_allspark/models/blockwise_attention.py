@@ -1,8 +1,8 @@
-"""Softmax attention block by block over the keys, so that a large map is never whole in memory.
+"""Softmax attention over projections of maps, block by block: neither affinity map nor keys are whole in memory.
 
-The scheme is FlashAttention's (arXiv 2205.14135) on top of plain matrix products. torch's fused kernels do not serve
-here: on the CPU they form the map as soon as there is dropout, on GPUs the fast ones stop at 256 columns and a channel
-of AllSpark has a column per token (289 at crop 513).
+The scheme is FlashAttention's (arXiv 2205.14135) on top of plain matrix products, with the projection of keys and
+values inside. torch's fused kernels do not serve here: on the CPU they form the map as soon as there is dropout, on
+GPUs the fast ones stop at 256 columns and a channel of AllSpark has a column per token (289 at crop 513).
 """
 
 from collections.abc import Callable, Iterator
@@ -13,19 +13,22 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx, once_differentiable
 
 # Entries of a block: on the CPU its float32 map stays in the shared cache, elsewhere it keeps the device busy.
-_BLOCK_ENTRIES = {"cpu": 2**20}
+_BLOCK_ENTRIES = {"cpu": 2**21}
 _BLOCK_ENTRIES_ELSEWHERE = 2**25
-# Entries (64 MB of float32) of the map that are kept for the backward pass; it computes the others again.
-KEPT_ENTRIES = 2**24
+# Entries (96 MB of float32) of the map that are kept for the backward pass; it computes the others again.
+KEPT_ENTRIES = 3 * 2**23
 
 
-def blockwise_attention(query: Tensor, key: Tensor, value: Tensor, *, dropout: float = 0.0) -> Tensor:
-    """Compute dropout(softmax(Q K^T)) V, without any factor on Q K^T.
+def attend_to_projections(
+    query: Tensor, sources: Tensor, key_weight: Tensor, value_weight: Tensor, *, dropout: float = 0.0
+) -> Tensor:
+    """Compute dropout(softmax(Q K^T)) V, without any factor on Q K^T, where K and V are projections of ``sources``.
 
     Args:
-        query: (m, N) float32, bfloat16 or float16.
-        key: (n, N) of the same type.
-        value: (n, N) of the same type.
+        query: (m, N) float32, bfloat16 or float16; the others are of the same type.
+        sources: (E, S, N), contiguous: S maps of E channels each.
+        key_weight: (F, E). Each map gives F keys, so there are F*S keys.
+        value_weight: (F, E).
         dropout: Probability in [0, 1) with which an attention weight is dropped; the others are scaled up. The masks
             follow torch's global generator and are never stored. Default 0.
 
@@ -33,86 +36,138 @@ def blockwise_attention(query: Tensor, key: Tensor, value: Tensor, *, dropout: f
         (m, N) of the type of ``query``. Softmax and sums are float32 whatever the type.
     """
     seed = int(torch.randint(2**62, ())) if dropout else 0  # torch's CPU generator: no synchronisation with a GPU
-    return _BlockwiseAttention.apply(query, key, value, dropout, seed)
+    return _AttendToProjections.apply(query, sources, key_weight, value_weight, dropout, seed)
 
 
-class _BlockwiseAttention(torch.autograd.Function):
-    """Legend: m query rows, n keys, b keys of a block, N columns.
+class _AttendToProjections(torch.autograd.Function):
+    """Legend: m query rows, s maps of a block, b = F*s keys of a block, N columns.
 
     Weights are positive, so their sign is free to say which ones dropout has dropped.
     """
 
     @staticmethod
-    def forward(ctx: FunctionCtx, query: Tensor, key: Tensor, value: Tensor, dropout: float, seed: int) -> Tensor:
+    def forward(
+        ctx: FunctionCtx,
+        query: Tensor,
+        sources: Tensor,
+        key_weight: Tensor,
+        value_weight: Tensor,
+        dropout: float,
+        seed: int,
+    ) -> Tensor:
         top = query.new_full((len(query), 1), -torch.inf, dtype=torch.float32)  # largest entry of a row so far
         total = torch.zeros_like(top)
         out = torch.zeros_like(query, dtype=torch.float32)
+        blocks = _Blocks(query, sources, key_weight, value_weight, dropout, seed)
+        num_kept = KEPT_ENTRIES // blocks.entries if any(ctx.needs_input_grad) else 0
         kept: list[Tensor] = []
-        first_kept = max(0, len(key) - KEPT_ENTRIES // len(query)) if any(ctx.needs_input_grad) else len(key)
-        buffers = _Buffers(query, key)
         with _no_autocast(query):
-            for part, drop in _blocks(query, key, dropout, seed):
-                keep = part.start >= first_kept
-                weights = buffers.product(query, key[part].t(), None if keep else "weights")  # (m, b)
+            for index, (_, key, value) in enumerate(blocks):
+                keep = index >= len(blocks) - num_kept
+                weights = blocks.product(query, key.t(), None if keep else "weights")  # (m, b)
                 new_top = torch.maximum(top, weights.amax(dim=1, keepdim=True))
                 weights.sub_(new_top).exp_()
                 decay = (top - new_top).exp_()
                 total.mul_(decay).add_(weights.sum(dim=1, keepdim=True))
-                weights = drop(weights)
-                left = buffers.positive(weights) if dropout else weights
-                _add_product(out.mul_(decay), left.to(value.dtype), value[part])
+                left = blocks.positive(blocks.drop(weights))
+                _add_product(out.mul_(decay), left.to(value.dtype), value)
                 top = new_top
                 kept += [weights.to(value.dtype), top] if keep else []
             out = out.div_(total * (1.0 - dropout)).to(query.dtype)
-        ctx.save_for_backward(query, key, value, out, top + total.log(), *kept)
+        ctx.save_for_backward(query, sources, key_weight, value_weight, out, top + total.log(), *kept)
         ctx.dropout, ctx.seed = dropout, seed
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: FunctionCtx, grad_out: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, out, log_total, *kept = ctx.saved_tensors
-        grad_query = torch.zeros_like(query, dtype=torch.float32)
-        grad_key, grad_value = torch.empty_like(key), torch.empty_like(value)
-        buffers = _Buffers(query, key)
+        query, sources, key_weight, value_weight, out, log_total, *kept = ctx.saved_tensors
+        dtype = query.dtype
+        blocks = _Blocks(query, sources, key_weight, value_weight, ctx.dropout, ctx.seed)
+        grad_query, grad_key_weight, grad_value_weight = (
+            torch.zeros_like(side, dtype=torch.float32) for side in (query, key_weight, value_weight)
+        )
+        grad_sources = torch.empty_like(sources) if ctx.needs_input_grad[1] else None
         with _no_autocast(query):
             # sum over a row of weight times its gradient: the softmax's part of the derivative
             row_sum = (grad_out.float() * out.float()).sum(dim=1, keepdim=True)
-            scaled = (grad_out / (1.0 - ctx.dropout)).to(query.dtype)
-            recomputed = -(-len(key) // _block_size(query)) - len(kept) // 2
-            for index, (part, drop) in enumerate(_blocks(query, key, ctx.dropout, ctx.seed)):
-                if index >= recomputed:  # relative to the largest entry so far; a factor per row is missing
-                    weights, top = kept[2 * (index - recomputed) : 2 * (index - recomputed) + 2]
+            scaled = (grad_out / (1.0 - ctx.dropout)).to(dtype)
+            for index, (maps, key, value) in enumerate(blocks):
+                if index >= len(blocks) - len(kept) // 2:  # relative to the largest entry so far: a factor is missing
+                    weights, top = kept[2 * (index - len(blocks)) :][:2]
                     factor = (top - log_total).exp()
                 else:
-                    weights, factor = buffers.product(query, key[part].t(), "weights"), torch.ones_like(log_total)
-                    weights = drop(weights.sub_(log_total).exp_())
-                left = buffers.positive(weights) if ctx.dropout else weights
+                    weights = blocks.drop(blocks.product(query, key.t(), "weights").sub_(log_total).exp_())
+                    factor = torch.ones_like(log_total)
+                left = blocks.positive(weights)
                 # left * grad - |weights| * row_sum, where |weights| = 2 * left - weights
-                grad_map = buffers.product(scaled, value[part].t(), "grad").sub_(2.0 * row_sum)
-                grad_map = grad_map.mul_(left).addcmul_(weights, row_sum).to(query.dtype)
-                rows, grad_rows = ((side * factor).to(query.dtype) for side in (query, scaled))
-                torch.mm(left.to(query.dtype).t(), grad_rows, out=grad_value[part])
-                torch.mm(grad_map.t(), rows, out=grad_key[part])
-                grad_query.addcmul_((grad_map @ key[part]).float(), factor)
-        return grad_query.to(query.dtype), grad_key, grad_value, None, None
+                grad_map = blocks.product(scaled, value.t(), "grad").sub_(2.0 * row_sum)
+                grad_map = grad_map.mul_(left).addcmul_(weights, row_sum).to(dtype)
+                rows, grad_rows = ((side * factor).to(dtype) for side in (query, scaled))
+                grad_value = (left.to(dtype).t() @ grad_rows).view(len(value_weight), -1)  # (F, s*N)
+                grad_key = (grad_map.t() @ rows).view(len(key_weight), -1)
+                grad_query.addcmul_((grad_map @ key).float(), factor)
+                _add_product(grad_key_weight, grad_key, maps.t())
+                _add_product(grad_value_weight, grad_value, maps.t())
+                if grad_sources is not None:
+                    grad_maps = key_weight.t() @ grad_key + value_weight.t() @ grad_value
+                    blocks.part(grad_sources, index).copy_(grad_maps.view(len(maps), -1, query.shape[1]))
+        grads = (grad_query.to(dtype), grad_sources, grad_key_weight.to(dtype), grad_value_weight.to(dtype))
+        return *grads, None, None
 
 
-def _blocks(
-    query: Tensor, key: Tensor, dropout: float, seed: int
-) -> Iterator[tuple[slice, Callable[[Tensor], Tensor]]]:
-    """Yield slices of the keys (n, N), each with a function that makes its dropped (m, b) weights negative, in place.
+class _Blocks:
+    """Keys and values of a few maps at a time, the marks of dropout, and space for the block's (m, b) map.
 
-    The masks are drawn when the function is called, one after the other: the first calls with the same seed draw the
-    same ones.
+    Iterating gives (maps (E, s*N), key (b, N), value (b, N)). The marks are drawn when asked for, one block after the
+    other: the first blocks draw the same ones from the same seed.
     """
-    size = _block_size(query)
-    noise = _noise_source(dropout, seed, query.device) if dropout else None
-    for first in range(0, len(key), size):
-        yield (
-            slice(first, first + size),
-            lambda weights: weights if noise is None else weights.copysign_(noise(weights)),
-        )
+
+    def __init__(
+        self, query: Tensor, sources: Tensor, key_weight: Tensor, value_weight: Tensor, dropout: float, seed: int
+    ) -> None:
+        self._sources, self._weights, self._dropout = sources, (key_weight, value_weight), dropout
+        per_map = len(query) * len(key_weight)
+        budget = _BLOCK_ENTRIES.get(query.device.type, _BLOCK_ENTRIES_ELSEWHERE)
+        self._maps = min(max(1, budget // per_map), sources.shape[1])
+        self.entries = self._maps * per_map
+        self._shape = (len(query), self._maps * len(key_weight))
+        self._noise = _noise_source(dropout, seed, query.device) if dropout else None
+        self._buffers: dict[str, Tensor] = {}
+
+    def __len__(self) -> int:
+        return -(-self._sources.shape[1] // self._maps)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for index in range(len(self)):
+            maps = self.part(self._sources, index).flatten(1)
+            yield maps, *((weight @ maps).view(-1, self._sources.shape[2]) for weight in self._weights)
+
+    def part(self, sources: Tensor, index: int) -> Tensor:
+        """Return the (E, s, N) of a block."""
+        return sources[:, index * self._maps : (index + 1) * self._maps]
+
+    def drop(self, weights: Tensor) -> Tensor:
+        """Make the weights that dropout drops negative, in place."""
+        return weights if self._noise is None else weights.copysign_(self._noise(weights))
+
+    def positive(self, weights: Tensor) -> Tensor:
+        """Return the weights with 0 for the dropped ones."""
+        if not self._dropout:
+            return weights
+        return torch.clamp(weights, min=0.0, out=self._buffer("positive", weights.shape[1]).to(weights.dtype))
+
+    def product(self, left: Tensor, right: Tensor, name: str | None) -> Tensor:
+        """Return left @ right as float32, in the buffer of this name or, with None, in memory of its own."""
+        if name is None or left.dtype != torch.float32:
+            return (left @ right).float()
+        return torch.mm(left, right, out=self._buffer(name, right.shape[1]))
+
+    def _buffer(self, name: str, columns: int) -> Tensor:
+        """Return the (m, columns) buffer of this name; a new one for every block costs as much as filling it."""
+        if name not in self._buffers:
+            self._buffers[name] = torch.empty(self._shape, device=self._sources.device)
+        return self._buffers[name][:, :columns]
 
 
 def _noise_source(dropout: float, seed: int, device: torch.device) -> Callable[[Tensor], Tensor]:
@@ -129,36 +184,6 @@ def _noise_source(dropout: float, seed: int, device: torch.device) -> Callable[[
         return bits[: like.numel()].float().sub_(threshold).view_as(like)
 
     return draw
-
-
-class _Buffers:
-    """Float32 space for the maps of one block, by name; allocating it for every block costs as much as filling it."""
-
-    def __init__(self, query: Tensor, key: Tensor) -> None:
-        self._shape = (len(query), min(_block_size(query), len(key)))
-        self._device = query.device
-        self._named: dict[str, Tensor] = {}
-
-    def get(self, name: str, columns: int) -> Tensor:
-        """Return the (m, columns) buffer of this name."""
-        if name not in self._named:
-            self._named[name] = torch.empty(self._shape, device=self._device)
-        return self._named[name][:, :columns]
-
-    def product(self, left: Tensor, right: Tensor, name: str | None) -> Tensor:
-        """Return left @ right as float32, in the buffer of this name or, with None, in memory of its own."""
-        if name is None or left.dtype != torch.float32:
-            return (left @ right).float()
-        return torch.mm(left, right, out=self.get(name, right.shape[1]))
-
-    def positive(self, weights: Tensor) -> Tensor:
-        """Return the weights with 0 for the dropped ones."""
-        return torch.clamp(weights, min=0.0, out=self.get("positive", weights.shape[1]).to(weights.dtype))
-
-
-def _block_size(query: Tensor) -> int:
-    """Keys of a block."""
-    return max(1, _BLOCK_ENTRIES.get(query.device.type, _BLOCK_ENTRIES_ELSEWHERE) // len(query))
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

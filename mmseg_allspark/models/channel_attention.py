@@ -11,62 +11,66 @@ import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
 
-from mmseg_allspark.models.blockwise_attention import blockwise_attention
+from mmseg_allspark.models.blockwise_attention import attend_to_projections
 from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_range
 
 IMPLEMENTATIONS = ("exact", "plain")
 PSI_EPS = 1e-5
-# Affinity entries (16 MB of float32) up to which forming the map is cheaper than avoiding it, measured by
-# tools/benchmark/neck.py; it holds the self-attention of the usual crops and inference, not the memory's.
+# Affinity entries (16 MB of float32) up to which a map over shared keys is formed: avoiding it costs more.
 SMALL_MAP = 2**22
 # Rows of a multiple of 8 tokens are what matrix kernels like: N = 289 (crop 513) is slower than 296 on every device.
 TOKEN_MULTIPLE = 8
 
 
-def channel_attention(
-    query: Tensor, key: Tensor, value: Tensor, *, dropout: float = 0.0, implementation: str = "exact"
-) -> Tensor:
+def channel_attention(query: Tensor, key: Tensor, value: Tensor, *, dropout: float = 0.0) -> Tensor:
     """Attention softmax(psi(Q K^T)) V with psi = instance normalisation of the whole affinity map.
 
+    Forms the map, without psi's mean: softmax does not see a constant.
+
     Args:
-        query: (B, m, N) or (B, h, m, N).
-        key: (B or 1, n, N) with 3 axes, 1 where all images share the keys; (B, h, n, N) with 4.
+        query: (..., m, N).
+        key: (..., n, N), broadcastable with ``query`` in the leading axes.
         value: Like ``key``.
         dropout: Probability with which attention weights are dropped. Default 0.
-        implementation: ``'exact'`` forms the affinity map only where it is small; ``'plain'`` is the formula as
-            the release computes it: keys repeated for every image, whole maps. Both give the same numbers.
 
     Returns:
         Like ``query``.
     """
-    if implementation == "plain":
-        key, value = (side.expand(len(query), *side.shape[1:]).contiguous() for side in (key, value))
-        affinity = query @ key.transpose(-2, -1)
-        variance, mean = torch.var_mean(affinity.float(), dim=(-2, -1), keepdim=True, correction=0)
-        normalised = (affinity - mean) * torch.rsqrt(variance + PSI_EPS)
-        weights = F.dropout(normalised.softmax(dim=-1), p=dropout, training=dropout > 0)
-        return weights.to(value.dtype) @ value
-    if query.shape[:-1].numel() * key.shape[-2] <= SMALL_MAP:
-        return _attend_through_map(query, key, value, dropout)
-    # A constant per query cancels in softmax, so centred keys give the same weights; psi needs them anyway.
-    key, *key_moments = _Moments.apply(key)
-    scaled = query * affinity_scale(query, *key_moments).to(query.dtype)
-    if query.dim() == 3 and len(key) == 1:  # keys of all images: one long list of query rows
-        rows = [side.flatten(0, 1) for side in (scaled, key, value)]
-        return blockwise_attention(*rows, dropout=dropout).view_as(query)
-    # Fused kernels exist for 4 axes only.
-    sides = [side if side.dim() == 4 else side.unsqueeze(1) for side in (scaled, key, value)]
-    return F.scaled_dot_product_attention(*sides, dropout_p=dropout, scale=1.0).reshape(query.shape)
-
-
-def _attend_through_map(query: Tensor, key: Tensor, value: Tensor, dropout: float) -> Tensor:
-    """Form the map; psi's mean is left out, softmax does not see it."""
     affinity = (query @ key.transpose(-2, -1)).float()
     scale = torch.rsqrt(affinity.var(dim=(-2, -1), keepdim=True, correction=0) + PSI_EPS)
     weights = F.dropout((affinity * scale).softmax(dim=-1), p=dropout, training=dropout > 0)
     return weights.to(value.dtype) @ value
+
+
+def plain_channel_attention(query: Tensor, key: Tensor, value: Tensor, *, dropout: float = 0.0) -> Tensor:
+    """Compute :func:`channel_attention` as the release does: psi in full, keys repeated for every image."""
+    key, value = (side.expand(len(query), *side.shape[1:]).contiguous() for side in (key, value))
+    affinity = query @ key.transpose(-2, -1)
+    variance, mean = torch.var_mean(affinity.float(), dim=(-2, -1), keepdim=True, correction=0)
+    normalised = (affinity - mean) * torch.rsqrt(variance + PSI_EPS)
+    weights = F.dropout(normalised.softmax(dim=-1), p=dropout, training=dropout > 0)
+    return weights.to(value.dtype) @ value
+
+
+def projected_channel_attention(
+    query: Tensor, sources: Tensor, key_weight: Tensor, value_weight: Tensor, *, dropout: float = 0.0
+) -> Tensor:
+    """Compute :func:`channel_attention` for keys that all images share, without keys and map in memory.
+
+    Args:
+        query: (B, m, N).
+        sources: (E, S, N): S maps of E channels.
+        key_weight: (F, E): every map gives F key channels.
+        value_weight: (F, E).
+        dropout: Probability with which attention weights are dropped. Default 0.
+
+    Returns:
+        (B, m, N).
+    """
+    scaled = query * affinity_scale(query, *projected_moments(key_weight, sources)).to(query.dtype)
+    sides = [side.to(query.dtype) for side in (sources, key_weight, value_weight)]
+    return attend_to_projections(scaled.flatten(0, 1), *sides, dropout=dropout).view_as(query)
 
 
 def affinity_scale(query: Tensor, key_mean: Tensor, key_cov: Tensor) -> Tensor:
@@ -78,14 +82,17 @@ def affinity_scale(query: Tensor, key_mean: Tensor, key_cov: Tensor) -> Tensor:
 
     Args:
         query: (..., m, N).
-        key_mean: (..., 1, N) float32, mean of the keys; broadcastable with ``query`` in the leading axes.
-        key_cov: (..., N, N) float32, their covariance.
+        key_mean: (1, N) float32, mean of the keys.
+        key_cov: (N, N) float32, their covariance.
 
     Returns:
         (..., 1, 1) in float32, differentiable in all arguments.
     """
-    _, query_mean, query_cov = _Moments.apply(query)
     with torch.autocast(device_type=query.device.type, enabled=False):
+        query = query.float()
+        query_mean = query.mean(dim=-2, keepdim=True)
+        centred = query - query_mean
+        query_cov = centred.transpose(-2, -1) @ centred / centred.shape[-2]
         variance = (
             (key_mean @ query_cov @ key_mean.transpose(-2, -1))
             + (query_mean @ key_cov @ query_mean.transpose(-2, -1))
@@ -94,31 +101,30 @@ def affinity_scale(query: Tensor, key_mean: Tensor, key_cov: Tensor) -> Tensor:
         return torch.rsqrt(variance + PSI_EPS)
 
 
-class _Moments(torch.autograd.Function):
-    """(..., m, N) -> centred over m, in the same type; mean (..., 1, N) and covariance (..., N, N) in float32.
+def projected_moments(weight: Tensor, sources: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (1, N) and token covariance (N, N) over the F*S keys ``weight @ sources``, without forming them.
 
-    The gradient is written out because autograd's takes twice the products and three times the memory.
+    The covariance is that within the maps, X' (W'W) X with W centred over its rows, plus that of the maps' means.
+
+    Args:
+        weight: (F, E).
+        sources: (E, S, N), contiguous.
+
+    Returns:
+        Both in float32.
     """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, channels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        with torch.autocast(device_type=channels.device.type, enabled=False):
-            mean = channels.float().mean(dim=-2, keepdim=True)
-            centred = channels - mean.to(channels.dtype)
-            wide = centred.float()
-            covariance = (wide.transpose(-2, -1) @ wide) / channels.shape[-2]
-        ctx.save_for_backward(centred)
-        return centred, mean, covariance
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, grad_centred: Tensor, grad_mean: Tensor, grad_cov: Tensor) -> Tensor:
-        (centred,) = ctx.saved_tensors
-        number = centred.shape[-2]
-        with torch.autocast(device_type=centred.device.type, enabled=False):
-            symmetric = (grad_cov + grad_cov.transpose(-2, -1)) / number
-            grad_row = (grad_mean - grad_centred.float().sum(dim=-2, keepdim=True)) / number
-            return (centred @ symmetric.to(centred.dtype)).add_(grad_centred).add_(grad_row)
+    with torch.autocast(device_type=weight.device.type, enabled=False):
+        weight, sources = weight.float(), sources.float()
+        (number, _), (_, maps, tokens) = weight.shape, sources.shape
+        flat = sources.flatten(1)
+        weight_mean = weight.mean(dim=0, keepdim=True)
+        centred = weight - weight_mean
+        spread = (centred.t() @ centred) @ flat  # (E, S*N)
+        within = sources.view(-1, tokens).t() @ spread.view(-1, tokens) / (number * maps)
+        map_means = (weight_mean @ flat).view(maps, tokens)
+        mean = map_means.mean(dim=0, keepdim=True)
+        between = map_means - mean
+        return mean, within + between.t() @ between / maps
 
 
 class _ChannelAttention(BaseModule):
@@ -129,7 +135,8 @@ class _ChannelAttention(BaseModule):
         num_heads: Width factor h: E*h query channels. Default 2.
         attn_drop: Dropout of the attention weights. Default 0.1.
         proj_drop: Dropout of the output. Default 0.1.
-        implementation: See :func:`channel_attention`. Default ``'exact'``.
+        implementation: ``'exact'``, or ``'plain'`` as the release computes, for study. Both give the same numbers.
+            Default ``'exact'``.
     """
 
     def __init__(
@@ -154,9 +161,14 @@ class _ChannelAttention(BaseModule):
         self.out = nn.Linear(channels * num_heads, channels, bias=False)
         self.proj_drop = nn.Dropout(proj_drop)
 
+    @property
+    def _dropout(self) -> float:
+        """Dropout of the attention weights in the current mode."""
+        return self.attn_drop if self.training else 0.0
+
     def _attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        dropout = self.attn_drop if self.training else 0.0
-        return channel_attention(query, key, value, dropout=dropout, implementation=self.implementation)
+        attend = plain_channel_attention if self.implementation == "plain" else channel_attention
+        return attend(query, key, value, dropout=self._dropout)
 
 
 class ChannelSelfAttention(_ChannelAttention):
@@ -196,20 +208,22 @@ class ChannelCrossAttention(_ChannelAttention):
         Returns:
             (B, N, E).
         """
-        num_tokens = tokens.shape[1]
-        # zeros change no inner product
-        pad = 0 if self.implementation == "plain" else -num_tokens % TOKEN_MULTIPLE
-        query = F.pad(self.q(tokens).transpose(1, 2), (0, pad))  # (B, E*h, N)
-        if shared:
-            # One product for all S maps and one leading axis of size 1: keys are never repeated over the images.
-            channels = F.pad(sources.permute(2, 0, 1), (0, pad)).flatten(1)  # (E, S*N)
-            attended = self._attend(
-                query,
-                (self.k.weight @ channels).view(1, -1, num_tokens + pad),
-                (self.v.weight @ channels).view(1, -1, num_tokens + pad),
-            )
-        else:
-            key, value = (F.pad(proj(sources).transpose(1, 2), (0, pad)) for proj in (self.k, self.v))
-            attended = self._attend(query, key, value)
-        attended = attended[..., :num_tokens]  # (B, E*h, N)
+        query = self.q(tokens).transpose(1, 2)  # (B, E*h, N)
+        attended = self._attend_shared(query, sources) if shared else self._attend(query, *self._project(sources))
         return self.proj_drop(self.out(attended.transpose(1, 2)))
+
+    def _attend_shared(self, query: Tensor, sources: Tensor) -> Tensor:
+        """Attend to the channels of all (S, N, E) maps side by side."""
+        entries = query.shape[:-1].numel() * query.shape[1] * len(sources)
+        if self.implementation == "plain" or entries <= SMALL_MAP:
+            # One leading axis of size 1: the keys are broadcast over the images.
+            return self._attend(query, *(side.flatten(0, 1).unsqueeze(0) for side in self._project(sources)))
+        num_tokens = query.shape[2]
+        padding = (0, -num_tokens % TOKEN_MULTIPLE)  # zeros change no inner product
+        query, maps = F.pad(query, padding), F.pad(sources.permute(2, 0, 1), padding).contiguous()
+        attended = projected_channel_attention(query, maps, self.k.weight, self.v.weight, dropout=self._dropout)
+        return attended[..., :num_tokens]
+
+    def _project(self, sources: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values (S, E*h, N) of (S, N, E) maps."""
+        return self.k(sources).transpose(1, 2), self.v(sources).transpose(1, 2)

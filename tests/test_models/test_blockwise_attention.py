@@ -7,25 +7,34 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mmseg_allspark.models import blockwise_attention as module
-from mmseg_allspark.models.blockwise_attention import blockwise_attention
+from mmseg_allspark.models.blockwise_attention import attend_to_projections
 
-sizes = st.integers(1, 9)
+sizes = st.integers(1, 6)
 
 
 def draw(seed, *shape, scale=1.0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * scale
 
 
-def formula(query, key, value, mask=None):
+def inputs_of(seed, m, maps, keys, channels, width, scale=1.0):
+    """Query (m, width), sources (channels, maps, width), weights of keys and values (keys, channels)."""
+    shapes = [(m, width), (channels, maps, width), (keys, channels), (keys, channels)]
+    tensors = [draw(seed + number, *shape) for number, shape in enumerate(shapes)]
+    return [tensors[0] * scale, *tensors[1:]]
+
+
+def formula(query, sources, key_weight, value_weight, mask=None):
+    """Block by block the keys are in the order map, key of the map; the order matters for ``mask`` only."""
+    key, value = (torch.einsum("fe,esn->sfn", side, sources).flatten(0, 1) for side in (key_weight, value_weight))
     weights = (query @ key.T).softmax(dim=1)
     return (weights if mask is None else weights * mask) @ value
 
 
 @pytest.fixture(params=["all kept", "some kept", "none kept"])
 def path(request, monkeypatch):
-    """Blocks of at most 12 entries, and how many of the weights are kept for the backward pass."""
-    monkeypatch.setitem(module._BLOCK_ENTRIES, "cpu", 12)
-    monkeypatch.setattr(module, "KEPT_ENTRIES", {"all kept": 10**6, "some kept": 60, "none kept": 0}[request.param])
+    """One map per block, and how many of the weights are kept for the backward pass."""
+    monkeypatch.setitem(module._BLOCK_ENTRIES, "cpu", 1)
+    monkeypatch.setattr(module, "KEPT_ENTRIES", {"all kept": 10**6, "some kept": 90, "none kept": 0}[request.param])
     return request.param
 
 
@@ -40,40 +49,74 @@ def both(run, reference, inputs, grad_out):
 
 
 @settings(max_examples=40, deadline=None)
-@given(m=sizes, n=st.integers(1, 30), width=sizes, scale=st.sampled_from([0.1, 1.0, 20.0]), seed=st.integers(0, 999))
-def check_equals_the_formula(m, n, width, scale, seed):
-    inputs = [draw(seed, m, width, scale=scale), draw(seed + 1, n, width), draw(seed + 2, n, width)]
-    for got, expected in both(blockwise_attention, formula, inputs, draw(seed + 3, m, width)):
-        torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-4 * max(1.0, scale))
+@given(
+    m=sizes, maps=sizes, keys=sizes, channels=sizes, width=sizes, scale=st.sampled_from([0.1, 1.0, 20.0]),
+    seed=st.integers(0, 999),
+)  # fmt: skip
+def check_equals_the_formula(m, maps, keys, channels, width, scale, seed):
+    inputs = inputs_of(seed, m, maps, keys, channels, width, scale)
+    for got, expected in both(attend_to_projections, formula, inputs, draw(seed + 9, m, width)):
+        torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=2e-4 * max(1.0, scale))
 
 
 def test_equals_the_formula(path):
     check_equals_the_formula()
 
 
+@pytest.mark.parametrize("entries", [1, 50, 10**6])
+def test_equals_the_formula_with_blocks_of_any_size(entries, monkeypatch):
+    """Several maps a block; 7 maps do not divide evenly."""
+    monkeypatch.setitem(module._BLOCK_ENTRIES, "cpu", entries)
+    inputs = inputs_of(0, m=4, maps=7, keys=5, channels=3, width=6)
+    for got, expected in both(attend_to_projections, formula, inputs, draw(9, 4, 6)):
+        torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-4)
+
+
+def show_weights(query, key, dropout):
+    """The dropped attention map: with the identity as values, and one map, the output shows it."""
+    number = len(key)
+    wide = [torch.cat([side, side.new_zeros(len(side), number - side.shape[1])], dim=1) for side in (query, key)]
+    eye = torch.eye(number)
+    return attend_to_projections(wide[0], eye[:, None], wide[1], eye, dropout=dropout)
+
+
 @pytest.mark.parametrize("dropout", [0.1, 0.5])
 def test_gradient_with_dropout_is_that_of_the_same_masks(path, dropout):
-    """With the identity as values the output is the dropped map, which gives the masks away."""
-    m, n = 7, 40
-    inputs = [draw(0, m, 5), draw(1, n, 5), draw(2, n, 5)]
+    """The masks of one map, shown by :func:`show_weights`, and the same seed again with a gradient."""
+    m, keys = 7, 40
+    inputs = inputs_of(0, m, maps=1, keys=keys, channels=5, width=5)
+    inputs[1] = torch.eye(5)[:, None]
     torch.manual_seed(4)
-    shown = blockwise_attention(inputs[0] @ torch.eye(5, n), inputs[1] @ torch.eye(5, n), torch.eye(n), dropout=dropout)
+    shown = show_weights(inputs[0], inputs[2], dropout)
     mask = (shown != 0) / (1 - dropout)
-    torch.testing.assert_close(shown, formula(*inputs[:2], torch.eye(n), mask), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(shown, (inputs[0] @ inputs[2].T).softmax(dim=1) * mask, atol=1e-6, rtol=1e-5)
 
     def run(*leaves):
         torch.manual_seed(4)
-        return blockwise_attention(*leaves, dropout=dropout)
+        return attend_to_projections(*leaves, dropout=dropout)
 
-    for got, expected in both(run, lambda *leaves: formula(*leaves, mask), inputs, draw(3, m, 5)):
+    for got, expected in both(run, lambda *leaves: formula(*leaves, mask), inputs, draw(9, m, 5)):
         torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_kept_and_recomputed_weights_use_the_same_masks_in_every_block(monkeypatch):
+    monkeypatch.setitem(module._BLOCK_ENTRIES, "cpu", 1)
+    results = []
+    for entries in (10**6, 60, 0):
+        monkeypatch.setattr(module, "KEPT_ENTRIES", entries)
+        leaves = [tensor.requires_grad_() for tensor in inputs_of(0, m=4, maps=6, keys=5, channels=3, width=4)]
+        torch.manual_seed(1)
+        out = attend_to_projections(*leaves, dropout=0.4)
+        results.append([out, *torch.autograd.grad(out.square().sum(), leaves)])
+    for values in zip(*results, strict=True):
+        for other in values[1:]:
+            torch.testing.assert_close(values[0], other, rtol=1e-4, atol=1e-5)
+
+
 def test_dropout_drops_each_weight_with_its_probability_and_independently():
-    n, dropout = 1500, 0.1
-    query, key = draw(0, 400, 3), draw(1, n, 3)
+    dropout = 0.1
     torch.manual_seed(0)
-    dropped = blockwise_attention(query @ torch.eye(3, n), key @ torch.eye(3, n), torch.eye(n), dropout=dropout) == 0
+    dropped = show_weights(draw(0, 400, 3), draw(1, 1500, 3), dropout) == 0
     spread = (dropout * (1 - dropout) / dropped.numel()) ** 0.5
     assert dropped.float().mean().item() == pytest.approx(dropout, abs=5 * spread)
     for neighbour in (dropped[1:] & dropped[:-1], dropped[:, 1:] & dropped[:, :-1]):
@@ -81,18 +124,17 @@ def test_dropout_drops_each_weight_with_its_probability_and_independently():
 
 
 def test_masks_follow_the_global_seed():
-    inputs = [draw(seed, 6, 4) for seed in range(3)]
-    runs = []
+    inputs, runs = inputs_of(0, m=6, maps=2, keys=3, channels=4, width=4), []
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
-        runs.append(blockwise_attention(*inputs, dropout=0.5))
+        runs.append(attend_to_projections(*inputs, dropout=0.5))
     assert torch.equal(runs[0], runs[1])
     assert not torch.equal(runs[0], runs[2])
 
 
 def test_a_second_backward_gives_the_same(path):
-    leaves = [draw(seed, 6, 4).requires_grad_() for seed in range(3)]
-    out = blockwise_attention(*leaves, dropout=0.3)
+    leaves = [tensor.requires_grad_() for tensor in inputs_of(0, m=6, maps=3, keys=3, channels=4, width=4)]
+    out = attend_to_projections(*leaves, dropout=0.3)
     first, second = (torch.autograd.grad(out.sum(), leaves, retain_graph=True) for _ in range(2))
     for one, other in zip(first, second, strict=True):
         torch.testing.assert_close(one, other, rtol=0.0, atol=0.0)
@@ -100,16 +142,16 @@ def test_a_second_backward_gives_the_same(path):
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_close_and_stays_half(path, dtype):
-    inputs = [draw(seed, 20, 8).to(dtype) for seed in range(3)]
+    inputs = [tensor.to(dtype) for tensor in inputs_of(0, m=20, maps=3, keys=8, channels=6, width=8)]
     leaves = [tensor.clone().requires_grad_() for tensor in inputs]
     with torch.autocast("cpu", dtype=torch.bfloat16):  # the caller's autocast must not reach inside
-        out = blockwise_attention(*leaves, dropout=0.0)
+        out = attend_to_projections(*leaves)
         gradients = torch.autograd.grad(out.sum(), leaves)
     assert {tensor.dtype for tensor in (out, *gradients)} == {dtype}
     wide = [tensor.float().requires_grad_() for tensor in inputs]
     expected = formula(*wide)
     for got, exact in zip((out, *gradients), (expected, *torch.autograd.grad(expected.sum(), wide)), strict=True):
-        torch.testing.assert_close(got.float(), exact, rtol=3e-2, atol=3e-2 * exact.abs().max().item())
+        torch.testing.assert_close(got.float(), exact, rtol=3e-2, atol=5e-2 * exact.abs().max().item())
 
 
 class _LargestTensor(TorchDispatchMode):
@@ -125,10 +167,11 @@ class _LargestTensor(TorchDispatchMode):
         return result
 
 
-def test_no_tensor_is_as_large_as_the_map(monkeypatch):
-    monkeypatch.setitem(module._BLOCK_ENTRIES, "cpu", 256)
+def test_neither_map_nor_keys_are_ever_whole(monkeypatch):
+    monkeypatch.setitem(module._BLOCK_ENTRIES, "cpu", 1)
     monkeypatch.setattr(module, "KEPT_ENTRIES", 0)
-    leaves = [draw(seed, 64, 4).requires_grad_() for seed in range(3)]
+    leaves = inputs_of(0, m=8, maps=32, keys=16, channels=2, width=4)
+    leaves = [leaf.requires_grad_(number != 1) for number, leaf in enumerate(leaves)]  # as the memory
     with _LargestTensor() as largest:
-        blockwise_attention(*leaves, dropout=0.1).sum().backward()
-    assert 256 <= largest.entries < 64 * 64 / 8
+        attend_to_projections(*leaves, dropout=0.1).sum().backward()
+    assert 8 * 16 <= largest.entries < min(8 * 32 * 16, 32 * 16 * 4) / 4

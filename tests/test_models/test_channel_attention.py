@@ -3,11 +3,16 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mmseg_allspark.models import ChannelCrossAttention, ChannelSelfAttention, channel_attention
-from mmseg_allspark.models.channel_attention import _Moments, affinity_scale
+from mmseg_allspark.models.channel_attention import (
+    affinity_scale,
+    plain_channel_attention,
+    projected_channel_attention,
+    projected_moments,
+)
 
 from . import oracles
 
@@ -20,74 +25,78 @@ def draw(seed, *shape, scale=1.0, dtype=torch.float64):
 sizes = st.integers(1, 7)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None)
 @given(m=sizes, n=sizes, tokens=sizes, scale=st.sampled_from([0.03, 1.0, 30.0]), seed=st.integers(0, 999))
-@pytest.mark.parametrize("implementation", ["exact", "plain"])
-def test_equals_the_equation(attention_path, implementation, m, n, tokens, scale, seed):
+@pytest.mark.parametrize("attend", [channel_attention, plain_channel_attention])
+def test_equals_the_equation(attend, m, n, tokens, scale, seed):
     query, key = draw(seed, m, tokens, scale=scale), draw(seed + 1, n, tokens, scale=scale) + scale
     value = draw(seed + 2, n, tokens)
     # float32 as in training, compared with the equation in float64
-    got = channel_attention(*(x.float()[None] for x in (query, key, value)), implementation=implementation)[0]
+    got = attend(*(x.float()[None] for x in (query, key, value)))[0]
     expected = oracles.attention(query.numpy(), key.numpy(), value.numpy())
     np.testing.assert_allclose(got.numpy(), expected, atol=2e-4 * max(1.0, abs(expected).max()))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(m=sizes, n=st.integers(2, 9), tokens=sizes, batch=st.integers(1, 3), seed=st.integers(0, 999))
-def test_exact_and_plain_have_the_same_gradients(attention_path, m, n, tokens, batch, seed):
-    # one set of keys for all images, as the memory
-    shapes = [(batch, m, tokens), (1, n, tokens), (1, n, tokens)]
+def projected(query, sources, key_weight, value_weight):
+    """Keys and values formed: (E, S, N) maps and (F, E) weights to one set for all images."""
+    sides = [torch.einsum("fe,esn->fsn", weight, sources).flatten(0, 1)[None] for weight in (key_weight, value_weight)]
+    return plain_channel_attention(query, *sides)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    batch=st.integers(1, 3), m=sizes, maps=st.integers(1, 4), width=sizes, tokens=sizes, channels=st.integers(2, 5),
+    seed=st.integers(0, 999),
+)  # fmt: skip
+def test_projected_and_plain_have_the_same_gradients(batch, m, maps, width, tokens, channels, seed):
+    shapes = [(batch, m, tokens), (channels, maps, tokens), (width, channels), (width, channels)]
     inputs = [draw(seed + i, *shape, dtype=torch.float32) for i, shape in enumerate(shapes)]
     grad_out = draw(seed + 5, batch, m, tokens, dtype=torch.float32)
     results = []
-    for implementation in ("exact", "plain"):
+    for attend in (projected_channel_attention, projected):
         leaves = [tensor.clone().requires_grad_() for tensor in inputs]
-        out = channel_attention(*leaves, implementation=implementation)
+        out = attend(*leaves)
         results.append([out, *torch.autograd.grad(out, leaves, grad_out)])
     for exact, plain in zip(*results, strict=True):
-        torch.testing.assert_close(exact, plain, rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(exact, plain, rtol=1e-3, atol=2e-4)
 
 
-def test_gradient_flows_through_the_scale(attention_path):
+@pytest.mark.parametrize("attend", [projected_channel_attention, projected])
+def test_gradient_flows_through_the_scale(attend):
     """A numerical derivative knows nothing of detach."""
-    query, key, value = (draw(seed, 3, 2, dtype=torch.float32) for seed in range(3))
+    inputs = [
+        draw(seed, *shape, dtype=torch.float32) for seed, shape in enumerate([(1, 3, 2), (4, 2, 2), (3, 4), (3, 4)])
+    ]
 
     def loss(tensor):
-        return channel_attention(tensor, key, value)[0, 0]
+        return attend(tensor, *inputs[1:])[0, 0, 0]
 
-    leaf = query.clone().requires_grad_()
+    leaf = inputs[0].clone().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(leaf), leaf)
     step = 1e-2
-    for index in range(query.numel()):
-        shift = torch.zeros(query.numel())
+    for index in range(leaf.numel()):
+        shift = torch.zeros(leaf.numel())
         shift[index] = step
-        up, down = (loss(query + sign * shift.view_as(query)) for sign in (1, -1))
+        up, down = (loss(inputs[0] + sign * shift.view_as(leaf)) for sign in (1, -1))
         assert gradient.flatten()[index].item() == pytest.approx(((up - down) / (2 * step)).item(), abs=2e-3)
 
 
 def test_scale_is_exact_where_a_large_mean_would_cancel():
-    query, key = draw(0, 40, 6) + 1000.0, draw(1, 50, 6) + 1000.0
+    query, sources = draw(0, 40, 6) + 1000.0, draw(1, 5, 7, 6) + 1000.0
+    weight = draw(2, 9, 5)
+    key = torch.einsum("fe,esn->fsn", weight, sources).flatten(0, 1)
     expected = ((query @ key.T).var(correction=0) + oracles.PSI_EPS) ** -0.5
-    mean, cov = key.mean(dim=0, keepdim=True), key.T.cov(correction=0)
-    got = affinity_scale(query.float(), mean.float(), cov.float())
+    got = affinity_scale(query.float(), *projected_moments(weight.float(), sources.float()))
     assert got.item() == pytest.approx(expected.item(), rel=1e-3)
     assert got.shape == (1, 1)
 
 
-@pytest.mark.parametrize("lead", [(), (2,), (2, 3)])
-def test_moments_have_the_gradient_of_their_formula(lead):
-    def formula(x):
-        centred = x - x.mean(dim=-2, keepdim=True)
-        return centred, x.mean(dim=-2, keepdim=True), centred.transpose(-2, -1) @ centred / x.shape[-2]
-
-    results = []
-    for function in (formula, _Moments.apply):
-        leaf = draw(0, *lead, 7, 4, dtype=torch.float32).requires_grad_()
-        outputs = function(leaf)
-        weighted = sum((out * draw(seed, *out.shape, dtype=torch.float32)).sum() for seed, out in enumerate(outputs))
-        results.append([*outputs, *torch.autograd.grad(weighted, leaf)])
-    for expected, got in zip(*results, strict=True):
-        torch.testing.assert_close(got, expected)
+def test_projected_moments_are_those_of_the_keys():
+    weight, sources = draw(0, 9, 5), draw(1, 5, 7, 4)
+    key = torch.einsum("fe,esn->fsn", weight, sources).flatten(0, 1)
+    mean, cov = projected_moments(weight.float(), sources.float())
+    torch.testing.assert_close(mean.double(), key.mean(dim=0, keepdim=True), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(cov.double(), key.T.cov(correction=0), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("heads", [1, 2, 3])

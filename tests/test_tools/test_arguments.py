@@ -80,20 +80,43 @@ def test_resume_from_a_deleted_checkpoint_is_an_error(load_tool, tmp_path):
         load_tool("train").set_resume(Config(dict(work_dir=str(tmp_path))), "auto")
 
 
-def test_amp_switches_the_wrapper_and_keeps_a_given_loss_scale(load_tool):
-    cfg = Config(dict(optim_wrapper=dict(type="OptimWrapper", loss_scale=512.0)))
-    load_tool("train").enable_amp(cfg)
-    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ("AmpOptimWrapper", 512.0)
-    with pytest.raises(ValueError, match="OwnWrapper"):
-        load_tool("train").enable_amp(Config(dict(optim_wrapper=dict(type="OwnWrapper"))))
-
-
-def test_amp_without_a_gpu_is_refused_in_words(load_tool, monkeypatch):
+def load_train_on(load_tool, monkeypatch, device):
+    """``tools/train.py`` on a machine whose device is ``device``."""
     train = load_tool("train")
-    monkeypatch.setitem(train.require_gpu_for_amp.__globals__, "get_device", lambda: "cpu")
-    with pytest.raises(RuntimeError, match="needs a GPU"):
+    for function in (train.enable_amp, train.require_gpu_for_amp):
+        monkeypatch.setitem(function.__globals__, "get_device", lambda: device)
+    return train
+
+
+def test_amp_on_a_gpu_switches_the_wrapper_and_keeps_a_given_loss_scale(load_tool, monkeypatch):
+    train = load_train_on(load_tool, monkeypatch, "cuda")
+    cfg = Config(dict(optim_wrapper=dict(type="OptimWrapper", loss_scale=512.0)))
+    train.enable_amp(cfg)
+    train.require_gpu_for_amp(cfg)
+    assert cfg.optim_wrapper == dict(type="AmpOptimWrapper", loss_scale=512.0)
+    with pytest.raises(ValueError, match="OwnWrapper"):
+        train.enable_amp(Config(dict(optim_wrapper=dict(type="OwnWrapper"))))
+
+
+@pytest.mark.parametrize("kind", ["OptimWrapper", "AmpOptimWrapper"])
+def test_amp_on_the_cpu_is_bfloat16_without_a_loss_scale(load_tool, monkeypatch, kind):
+    train = load_train_on(load_tool, monkeypatch, "cpu")
+    cfg = Config(dict(optim_wrapper=dict(type=kind, loss_scale=512.0, optimizer=dict(type="SGD"))))
+    train.enable_amp(cfg)
+    train.require_gpu_for_amp(cfg)
+    expected = dict(type="AutocastOptimWrapper", dtype="bfloat16", optimizer=dict(type="SGD"))
+    assert cfg.optim_wrapper == expected
+    train.enable_amp(cfg)
+    assert cfg.optim_wrapper == expected
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_amp_wrapper_in_a_config_without_a_gpu_is_refused_in_words(load_tool, monkeypatch, device):
+    train = load_train_on(load_tool, monkeypatch, device)
+    with pytest.raises(RuntimeError, match=r"needs a GPU.*AutocastOptimWrapper"):
         train.require_gpu_for_amp(Config(dict(optim_wrapper=dict(type="AmpOptimWrapper"))))
     train.require_gpu_for_amp(Config(dict(optim_wrapper=dict(type="OptimWrapper"))))
+    train.require_gpu_for_amp(Config(dict(optim_wrapper=dict(type="AutocastOptimWrapper"))))
 
 
 def test_test_takes_what_mmseg_users_pass(load_tool, config, checkpoint):

@@ -60,7 +60,7 @@ def build_models(args: Namespace) -> dict[str, EncoderDecoder]:
     neck = MODELS.build(dict(type="AllSparkNeck", in_channels=channels, num_classes=args.classes, memory_size=size))
     models = {WITHOUT: plain}
     for name in (WITH, RELEASED):
-        models[name] = copy.copy(plain)
+        models[name] = copy.copy(plain)  # shares everything but the dict of modules
         models[name]._modules = plain._modules | dict(neck=copy.deepcopy(neck))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return {name: model.to(device).eval() for name, model in models.items()}

@@ -2,6 +2,8 @@
 
 python tools/benchmark/plot.py docs/benchmarks/neck_classes.json docs/figures/benchmark_neck.png
 python tools/benchmark/plot.py docs/benchmarks/train_step_b5.json docs/figures/benchmark_train_step.png
+
+A file of neck.py gives time and memory over the classes, one of train_step.py the stages of a step.
 """
 
 from __future__ import annotations

@@ -1,0 +1,221 @@
+"""``tools/benchmark``: what is timed is what is said to be timed, and every script runs, at the smallest size."""
+
+import importlib
+import json
+import math
+import sys
+from argparse import Namespace
+from types import SimpleNamespace
+
+import pytest
+from builders import ROOT, run_config
+
+FOLDER = ROOT / "tools/benchmark"
+MEGABYTE = 2**20
+
+MEASURE_64_MB = f"""
+import json, sys
+sys.path.insert(0, {str(FOLDER)!r})
+import torch
+from _harness import measure_extra_memory
+device = "cuda" if torch.cuda.is_available() else "cpu"
+allocate = lambda megabytes: torch.ones(megabytes * 2**18, device=device)
+held = allocate(64)
+print("a line before the last")
+print(json.dumps(dict(bytes=measure_extra_memory(lambda: allocate(64), warm=lambda: allocate(128)))))
+"""
+
+
+@pytest.fixture
+def harness(monkeypatch):
+    """What the scripts import from the folder they are in."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    return importlib.import_module("_harness")
+
+
+@pytest.fixture
+def load(load_tool, harness):
+    """Return a function that imports a benchmark by name."""
+    return lambda name: load_tool(f"benchmark/{name}")
+
+
+@pytest.fixture
+def run_benchmark(load, monkeypatch, tmp_path):
+    """Return a function that runs a benchmark and returns the rows of its JSON."""
+
+    def run(name, *arguments):
+        out = tmp_path / "new folder" / "figures.json"
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *map(str, arguments), "--out", str(out)])
+        load(name).main()
+        figures = json.loads(out.read_text())
+        assert figures["machine"]["cores"] >= 1 and str(arguments[0]) in figures["machine"]["command"]
+        assert figures["rows"] and all(math.isfinite(value) for value in numbers_in(figures["rows"]))
+        return figures["rows"]
+
+    return run
+
+
+@pytest.fixture
+def clock(harness, monkeypatch):
+    """The harness's clock; it stands still until a test moves ``clock.now``."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(harness, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    return clock
+
+
+def numbers_in(part):
+    """All numbers in nested lists and dicts."""
+    if isinstance(part, (dict, list)):
+        for value in part.values() if isinstance(part, dict) else part:
+            yield from numbers_in(value)
+    elif isinstance(part, (int, float)):
+        yield part
+
+
+def test_speedup_is_the_median_of_ratios_within_rounds(harness):
+    ours, theirs = harness.Timing([1.0, 10.0, 2.0]), harness.Timing([3.0, 20.0, 8.0])
+    assert ours.speedup_over(theirs) == (3.0, 1.0)  # of 3, 2 and 4; the ratio of medians is 4
+    assert (ours.median, theirs.spread) == (2.0, 8.5)
+    with pytest.raises(ValueError):
+        ours.speedup_over(harness.Timing([1.0, 2.0]))
+
+
+def test_cases_take_turns_and_warmup_rounds_do_not_count(harness, clock):
+    calls = []
+
+    def call(name):
+        calls.append(name)
+        clock.now += len(calls)
+
+    timings = harness.time_cases({name: lambda name=name: call(name) for name in "ab"}, rounds=3, warmup=2)
+    assert "".join(calls) == "ababababab"
+    assert {name: timing.seconds for name, timing in timings.items()} == dict(a=[5, 7, 9], b=[6, 8, 10])
+
+
+def test_extra_memory_is_the_peak_above_what_is_held(harness, tmp_path):
+    script = tmp_path / "measure.py"
+    script.write_text(MEASURE_64_MB)
+    measured = harness.in_own_process(str(script))["bytes"]
+    assert measured == pytest.approx(64 * MEGABYTE, rel=0.2)
+
+
+def test_failing_process_is_an_error_with_its_output(harness, tmp_path):
+    script = tmp_path / "fail.py"
+    script.write_text("import sys\nsys.exit('no such ' + sys.argv[1])")
+    with pytest.raises(RuntimeError, match=r"fail\.py luck exited with 1: no such luck"):
+        harness.in_own_process(str(script), "luck")
+
+
+def test_neck(run_benchmark):
+    sizes = ["--classes=5", "--crops=129", "--channels=128", "--heads=2", "--images=1"]
+    (row,) = run_benchmark("neck", *sizes, "--rounds=2", "--warmup=0", "--implementations=exact")
+    measured = row["exact"]
+    assert len(measured["forward"]) == len(measured["forward_backward"]) == 2
+    assert min(*measured["forward"], *measured["forward_backward"], measured["extra_bytes"], row["flops"]) > 0
+    assert measured["extra_bytes"] < 100 * MEGABYTE
+
+
+def test_neck_compares_exact_with_plain(load, monkeypatch):
+    tool = load("neck")
+    monkeypatch.setattr(tool, "measure_memory", lambda args, name, *size: dict(plain=40, exact=10)[name])
+    sizes = dict(channels=8, heads=2, images=1, dropout=0.1, dtype="float32")
+    args = Namespace(**sizes, rounds=1, warmup=0, implementations=["plain", "exact"])
+    row = tool.run(args, classes=3, crop=65)
+    (plain,), (exact,) = (row[name]["forward_backward"] for name in ("plain", "exact"))
+    assert (row["speedup"], row["memory_ratio"]) == (plain / exact, 4.0)
+
+
+def test_inference(run_benchmark):
+    rows = run_benchmark("inference", "--backbone=mit-b0", "--crop", 128, 128, "--rounds=2", "--warmup=0")
+    assert [row["case"] for row in rows] == ["without", "with", "doubled"]
+    assert all(len(row["seconds"]) == 2 and min(row["seconds"]) > 0 for row in rows)
+    assert rows[0]["slowdown_percent"] == 0 and min(row["slowdown_percent"] for row in rows) > -100
+    # of the neck, two for a multiplication with addition; the deepest map has 4 x 4 tokens
+    tokens, channels, heads = 16, 256, 2
+    maps, projections = 4 * channels**2 * tokens, 8 * heads * channels**2 * tokens
+    wide, narrow = 4 * (heads * channels) ** 2 * tokens, 4 * heads * channels**2 * tokens
+    flops = [row["flops"] - rows[0]["flops"] for row in rows]
+    assert flops == [0, maps + projections + wide, 2 * maps + 2 * projections + wide + narrow]
+
+
+def test_inference_of_labels_with_autocast(run_benchmark):
+    size = ["--backbone=mit-b0", "--crop", 32, 64, "--batch=2", "--rounds=1", "--warmup=0"]
+    rows = run_benchmark("inference", *size, "--mode=predict", "--dtype=bfloat16")
+    assert all(row["seconds"][0] > 0 and row["dtype"] == "bfloat16" for row in rows)
+
+
+def test_inference_cases_share_their_weights_and_the_neck_is_at_work(load):
+    tool = load("inference")
+    args = Namespace(backbone="mit-b0", classes=4, crop=[65, 65], batch=1, dtype="float32", mode="tensor")
+    models = tool.build_models(args)
+    cases = tool.make_cases(args, models)
+    with tool.as_released(models["doubled"], parts=("neck",)):
+        logits = {name: case() for name, case in cases.items()}
+    assert logits["with"].shape == (1, 4, 17, 17)
+    assert (logits["with"] - logits["doubled"]).abs().max() < 1e-3  # the same for one image
+    assert (logits["with"] - logits["without"]).abs().max() > 1e-2
+    assert len({id(model.backbone) for model in models.values()}) == 1
+
+
+@pytest.mark.parametrize(("name", "layers"), [("mit-b2", [3, 4, 6, 3]), ("mit-b4", [3, 8, 27, 3])])
+def test_inference_builds_larger_backbones_without_a_download(load, name, layers):
+    cfg = load("inference").model_config(Namespace(backbone=name, classes=21))
+    assert cfg.backbone.num_layers == layers and cfg.backbone.init_cfg is None
+    assert cfg.backbone.embed_dims == 64 and cfg.decode_head.in_channels == [64, 128, 320, 512]
+
+
+def test_loader_without_data(run_benchmark):
+    size = ["--synthetic", "--number=4", "--size", 64, 48]
+    amount = ["--images=3", "--workers", 0, 1, "--batches=2", "--rounds=2", "--warmup=0", "--step-seconds=9"]
+    rows = run_benchmark("loader", *size, *amount)
+    steps = {(row["stream"], row["name"]): row["seconds"] for row in rows if row["measure"] == "transform"}
+    assert {len(seconds) for seconds in steps.values()} == {3} and all(min(seconds) > 0 for seconds in steps.values())
+    assert ("labeled", "6 RandomColorJitter") in steps and ("unlabeled", "6 PackSemiInputs") in steps
+    for stream in ("labeled", "unlabeled"):
+        parts = [sum(seconds) for (of, name), seconds in steps.items() if of == stream and name != "whole"]
+        assert sum(steps[stream, "whole"]) == pytest.approx(sum(parts))
+    loaders = {(row["stream"], row["workers"]): row for row in rows if row["measure"] == "loader"}
+    assert loaders.keys() == {(stream, workers) for stream in ("labeled", "unlabeled", "both") for workers in (0, 1)}
+    images = dict(labeled=2, unlabeled=2, both=4)
+    for (stream, _), row in loaders.items():
+        assert len(row["seconds"]) == 2
+        assert row["images_per_second"] == pytest.approx(images[stream] * 2 * 2 / sum(row["seconds"]))
+
+
+def test_loader_reads_a_configs_own_data_as_its_loop_does(load, run_benchmark, data, tmp_path):
+    config = run_config(data, tmp_path, loop=dict(max_iters=1))
+    config.unlabeled_dataloader.drop_last = True
+    config.dump(tmp_path / "config.py")
+    run_benchmark("loader", tmp_path / "config.py", "--images=2", "--workers=0", "--batches=1", "--rounds=1")
+    labeled, unlabeled = (
+        load("loader").build_loader(config, key, workers=0) for key in ("train_dataloader", "unlabeled_dataloader")
+    )
+    assert [loader.batch_sampler.cycle for loader in (labeled, unlabeled)] == [True, False]
+    assert [loader.batch_sampler.drop_last for loader in (labeled, unlabeled)] == [False, True]
+
+
+def test_loader_leaves_out_images_that_a_transform_refuses(load):
+    def dataset(accepted):
+        steps = [lambda results: results if results["index"] in accepted else None, lambda results: results]
+        samples = SimpleNamespace(transforms=steps)
+
+        class Images:
+            pipeline = samples
+
+            def __len__(self):
+                return 4
+
+            def get_data_info(self, index):
+                return dict(index=index)
+
+        return Images()
+
+    tool = load("loader")
+    assert [len(values) for values in tool.time_transforms(dataset({0, 1}), images=3, warmup=2).values()] == [3, 3]
+    with pytest.raises(RuntimeError, match="Only 0 of 5 images pass the pipeline of Images"):
+        tool.time_transforms(dataset(set()), images=3, warmup=2)
+
+
+def test_loader_refuses_a_supervised_config(load):
+    with pytest.raises(ValueError, match=r"resnet18-tiny_synthetic\.py is not semi-supervised"):
+        load("loader").read_config(Namespace(config=str(ROOT / "configs/supervised/resnet18-tiny_synthetic.py")))
