@@ -149,13 +149,17 @@ class _Blocks:
 
     def drop(self, weights: Tensor) -> Tensor:
         """Make the weights that dropout drops negative, in place."""
-        return weights if self._noise is None else weights.copysign_(self._noise(weights))
+        return (
+            weights
+            if self._noise is None
+            else weights.copysign_(self._noise(self._buffer("scratch", weights.shape[1])))
+        )
 
     def positive(self, weights: Tensor) -> Tensor:
         """Return the weights with 0 for the dropped ones."""
         if not self._dropout:
             return weights
-        return torch.clamp(weights, min=0.0, out=self._buffer("positive", weights.shape[1]).to(weights.dtype))
+        return torch.clamp(weights, min=0.0, out=self._buffer("scratch", weights.shape[1]).to(weights.dtype))
 
     def product(self, left: Tensor, right: Tensor, name: str | None) -> Tensor:
         """Return left @ right as float32, in the buffer of this name or, with None, in memory of its own."""
@@ -165,25 +169,28 @@ class _Blocks:
 
     def _buffer(self, name: str, columns: int) -> Tensor:
         """Return the (m, columns) buffer of this name; a new one for every block costs as much as filling it."""
+        rows, most = self._shape
         if name not in self._buffers:
-            self._buffers[name] = torch.empty(self._shape, device=self._sources.device)
-        return self._buffers[name][:, :columns]
+            self._buffers[name] = torch.empty(rows * most, device=self._sources.device)
+        return self._buffers[name][: rows * columns].view(rows, columns)
 
 
 def _noise_source(dropout: float, seed: int, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Return a function that draws, in the shape of its argument, numbers below 0 with probability ``dropout``."""
+    """Return a function that fills its argument with numbers below 0 with probability ``dropout``, else not below."""
     if device.type != "cpu":
         generator = torch.Generator(device).manual_seed(seed)
-        return lambda like: torch.rand(like.shape, generator=generator, device=device).sub_(dropout)
+        return lambda out: out.uniform_(generator=generator).sub_(dropout)
     # torch draws on one core, a number at a time: numpy's raw words take a quarter of its time.
     words = np.random.PCG64DXSM(seed)
     threshold = dropout * 2.0**32 - 2.0**31  # of uniform 32-bit words, read as signed
 
-    def draw(like: Tensor) -> Tensor:
-        bits = torch.from_numpy(words.random_raw((like.numel() + 1) // 2)).view(torch.int32)
-        return bits[: like.numel()].float().sub_(threshold).view_as(like)
+    def fill(out: Tensor) -> Tensor:
+        for part in out.view(-1).split(2**18):  # pieces that stay in the core's cache
+            bits = torch.from_numpy(words.random_raw((part.numel() + 1) // 2)).view(torch.int32)
+            part.copy_(bits[: part.numel()]).sub_(threshold)
+        return out
 
-    return draw
+    return fill
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
