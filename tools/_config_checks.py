@@ -12,8 +12,11 @@ from mmengine.runner import Runner
 
 # top-level keys that something reads; all others are variables of the config file
 READ = set(inspect.signature(Runner.__init__).parameters) | {
+    "activation_checkpointing",
     "auto_scale_lr",
+    "compile",
     "custom_imports",
+    "efficient_conv_bn_eval",
     "find_unused_parameters",
     "model_wrapper_cfg",
     "runner_type",

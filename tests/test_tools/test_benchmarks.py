@@ -8,7 +8,10 @@ from argparse import Namespace
 from types import SimpleNamespace
 
 import pytest
+import torch
 from builders import ROOT, run_config
+
+from mmseg_allspark.models import SemanticMemory
 
 FOLDER = ROOT / "tools/benchmark"
 MEGABYTE = 2**20
@@ -162,6 +165,46 @@ def test_inference_builds_larger_backbones_without_a_download(load, name, layers
     cfg = load("inference").model_config(Namespace(backbone=name, classes=21))
     assert cfg.backbone.num_layers == layers and cfg.backbone.init_cfg is None
     assert cfg.backbone.embed_dims == 64 and cfg.decode_head.in_channels == [64, 128, 320, 512]
+
+
+def test_train_step_and_its_plot(run_benchmark, load, monkeypatch, tmp_path):
+    """The script itself stops unless all variants have the same losses."""
+    config = "configs/allspark/segformer_b0_camvid_1-16.py"
+    size = ["--crop=64", "--labeled=1", "--unlabeled=1", "--rounds=1", "--warmup=0"]
+    text = (
+        (ROOT / config)
+        .read_text()
+        .replace("memory_size=(9, 9)", "memory_size=(2, 2)")
+        .replace("../", f"{ROOT}/configs/")
+    )
+    (tmp_path / "config.py").write_text(text)
+    rows = run_benchmark("train_step", f"--config={tmp_path / 'config.py'}", *size)
+    assert [row["name"] for row in rows][0] == "as the release" and len(rows) == 4
+    assert all(row["seconds"][0] == pytest.approx(sum(row["stages"].values()), rel=0.2) for row in rows)
+    monkeypatch.setattr(sys, "argv", ["plot.py", str(tmp_path / "new folder/figures.json"), str(tmp_path / "plot.png")])
+    load("plot").main()
+    assert (tmp_path / "plot.png").stat().st_size > 5000
+
+
+def test_train_step_refuses_variants_with_other_losses(load):
+    tool = load("train_step")
+    step = SimpleNamespace(model=torch.nn.Linear(1, 1), dtype=torch.float32, seconds={})
+    step.run = lambda name, parts, update: {"sup.loss_ce": 1.0 + 0.01 * len(parts), "sup.acc": len(parts)}
+    with pytest.raises(AssertionError, match="sup.loss_ce"):
+        tool.check_same_losses(step)
+
+
+def test_enqueue_compares_two_ways_that_store_the_same(run_benchmark, load):
+    rows = run_benchmark("enqueue", "--classes=3", "--channels=8", "--crop=64", "--images", 1, 3, "--rounds=2")
+    assert [row["images"] for row in rows] == [1, 3]
+    written, looped = SemanticMemory(3, 8, (2, 2)), SemanticMemory(3, 8, (2, 2))
+    looped.load_state_dict(written.state_dict())
+    for _ in range(4):
+        rows, classes = torch.randn(16, 4), torch.randint(3, (16,))
+        written._enqueue(rows, classes)
+        load("enqueue").enqueue_in_a_loop(looped, rows, classes)
+    for name, value in looped.state_dict().items():
+        assert torch.equal(value, written.state_dict()[name]), name
 
 
 def test_loader_without_data(run_benchmark):
