@@ -29,22 +29,20 @@ class PseudoLabel:
     weight: Tensor
 
 
-def sum_per_class(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-    """Sum values by label, without the copy to the host that ``torch.bincount`` makes on GPUs.
+def count_per_class(mask: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Count the pixels of a mask by label, without the copy to the host that ``torch.bincount`` makes on GPUs.
 
     Args:
-        values: Any shape, float32.
+        mask: Any shape, bool.
         labels: Same shape, int64; what is not in [0, num_classes) counts nowhere.
         num_classes: Classes K.
 
     Returns:
         (K,) float32.
     """
-    inside = (labels >= 0) & (labels < num_classes)
-    index = torch.where(inside, labels, num_classes)
-    # float64: in float32 a sum of ones ends at 2^24, eight images of Cityscapes
-    sums = values.new_zeros(num_classes + 1, dtype=torch.float64)
-    return sums.scatter_add_(0, index.flatten(), values.flatten().double())[:-1].float()
+    index = torch.where((labels >= 0) & (labels < num_classes), labels, num_classes)
+    counts = labels.new_zeros(num_classes + 1).scatter_add_(0, index.flatten(), mask.flatten().long())
+    return counts[:-1].float()
 
 
 @MODELS.register_module()
@@ -120,9 +118,9 @@ class ClassQuantileThreshold(BaseModule):
     @torch.no_grad()
     def update(self, confidence: Tensor, label: Tensor) -> None:
         """Move each class's threshold to the quantile of its pixels: (B, H, W) confidence and label."""
-        above = (confidence >= self.threshold[label]).float()
-        count = sum_per_class(torch.ones_like(above), label, len(self.threshold))
-        kept = sum_per_class(above, label, len(self.threshold))
+        above = confidence >= self.threshold[label]
+        count = count_per_class(torch.ones_like(above), label, len(self.threshold))
+        kept = count_per_class(above, label, len(self.threshold))
         for total in (count, kept):
             all_reduce(total)
         # Robbins-Monro on the quantile: raise where too much is kept, lower where too little.
@@ -168,7 +166,7 @@ class DistributionAlignment(BaseModule):
             logits: (B_u, K, H, W) raw logits of the unlabeled images.
             ignore_index: Label not counted. Default 255.
         """
-        counts = sum_per_class((labels != ignore_index).float(), labels, len(self.labeled_prior))
+        counts = count_per_class(labels != ignore_index, labels, len(self.labeled_prior))
         predicted = logits.float().softmax(dim=1).mean(dim=(0, 2, 3))
         all_reduce(counts)
         all_reduce(predicted, op="mean")

@@ -14,7 +14,7 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 # Entries of a block: on the CPU its float32 map stays in the shared cache, elsewhere it keeps the device busy.
 _BLOCK_ENTRIES = {"cpu": 2**21}
-_BLOCK_ENTRIES_ELSEWHERE = 2**25
+_BLOCK_ENTRIES_ELSEWHERE = 2**23  # not tuned on a GPU yet
 # Entries (96 MB of float32) of the map that are kept for the backward pass; it computes the others again.
 KEPT_ENTRIES = 3 * 2**23
 
@@ -25,7 +25,7 @@ def attend_to_projections(
     """Compute dropout(softmax(Q K^T)) V, without any factor on Q K^T, where K and V are projections of ``sources``.
 
     Args:
-        query: (m, N) float32, bfloat16 or float16; the others are of the same type.
+        query: (m, N) float32 or bfloat16 (float16 would overflow); the others are of the same type.
         sources: (E, S, N), contiguous: S maps of E channels each.
         key_weight: (F, E). Each map gives F keys, so there are F*S keys.
         value_weight: (F, E).
@@ -36,7 +36,8 @@ def attend_to_projections(
         (m, N) of the type of ``query``. Softmax and sums are float32 whatever the type.
     """
     seed = int(torch.randint(2**62, ())) if dropout else 0  # torch's CPU generator: no synchronisation with a GPU
-    return _AttendToProjections.apply(query, sources, key_weight, value_weight, dropout, seed)
+    keep = torch.is_grad_enabled()  # always off inside the function
+    return _AttendToProjections.apply(query, sources, key_weight, value_weight, dropout, seed, keep)
 
 
 class _AttendToProjections(torch.autograd.Function):
@@ -54,12 +55,13 @@ class _AttendToProjections(torch.autograd.Function):
         value_weight: Tensor,
         dropout: float,
         seed: int,
+        keep_weights: bool,
     ) -> Tensor:
         top = query.new_full((len(query), 1), -torch.inf, dtype=torch.float32)  # largest entry of a row so far
         total = torch.zeros_like(top)
         out = torch.zeros_like(query, dtype=torch.float32)
         blocks = _Blocks(query, sources, key_weight, value_weight, dropout, seed)
-        num_kept = KEPT_ENTRIES // blocks.entries if any(ctx.needs_input_grad) else 0
+        num_kept = KEPT_ENTRIES // blocks.entries if keep_weights else 0
         kept: list[Tensor] = []
         with _no_autocast(query):
             for index, (_, key, value) in enumerate(blocks):
@@ -113,7 +115,7 @@ class _AttendToProjections(torch.autograd.Function):
                     grad_maps = key_weight.t() @ grad_key + value_weight.t() @ grad_value
                     blocks.part(grad_sources, index).copy_(grad_maps.view(len(maps), -1, query.shape[1]))
         grads = (grad_query.to(dtype), grad_sources, grad_key_weight.to(dtype), grad_value_weight.to(dtype))
-        return *grads, None, None
+        return *grads, None, None, None
 
 
 class _Blocks:
@@ -159,7 +161,8 @@ class _Blocks:
         """Return the weights with 0 for the dropped ones."""
         if not self._dropout:
             return weights
-        return torch.clamp(weights, min=0.0, out=self._buffer("scratch", weights.shape[1]).to(weights.dtype))
+        out = self._buffer("scratch", weights.shape[1]) if weights.dtype == torch.float32 else None
+        return torch.clamp(weights, min=0.0, out=out)
 
     def product(self, left: Tensor, right: Tensor, name: str | None) -> Tensor:
         """Return left @ right as float32, in the buffer of this name or, with None, in memory of its own."""

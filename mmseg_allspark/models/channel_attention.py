@@ -47,9 +47,10 @@ def plain_channel_attention(query: Tensor, key: Tensor, value: Tensor, *, dropou
     """Compute :func:`channel_attention` as the release does: psi in full, keys repeated for every image."""
     key, value = (side.expand(len(query), *side.shape[1:]).contiguous() for side in (key, value))
     affinity = query @ key.transpose(-2, -1)
-    variance, mean = torch.var_mean(affinity.float(), dim=(-2, -1), keepdim=True, correction=0)
-    normalised = (affinity - mean) * torch.rsqrt(variance + PSI_EPS)
-    weights = F.dropout(normalised.softmax(dim=-1), p=dropout, training=dropout > 0)
+    maps = affinity if affinity.dim() == 4 else affinity.unsqueeze(1)
+    # instance_norm refuses a map of one entry, which is 0 after psi
+    normalised = F.instance_norm(maps, eps=PSI_EPS) if maps[0, 0].numel() > 1 else maps - maps
+    weights = F.dropout(normalised.view_as(affinity).softmax(dim=-1), p=dropout, training=dropout > 0)
     return weights.to(value.dtype) @ value
 
 
@@ -69,8 +70,10 @@ def projected_channel_attention(
         (B, m, N).
     """
     scaled = query * affinity_scale(query, *projected_moments(key_weight, sources)).to(query.dtype)
-    sides = [side.to(query.dtype) for side in (sources, key_weight, value_weight)]
-    return attend_to_projections(scaled.flatten(0, 1), *sides, dropout=dropout).view_as(query)
+    # Weights relative to the largest of a row add up to more than float16 holds.
+    dtype = torch.float32 if query.dtype == torch.float16 else query.dtype
+    sides = [side.to(dtype) for side in (scaled.flatten(0, 1), sources, key_weight, value_weight)]
+    return attend_to_projections(*sides, dropout=dropout).view_as(query).to(query.dtype)
 
 
 def affinity_scale(query: Tensor, key_mean: Tensor, key_cov: Tensor) -> Tensor:
@@ -78,7 +81,8 @@ def affinity_scale(query: Tensor, key_mean: Tensor, key_cov: Tensor) -> Tensor:
 
     softmax is invariant to a constant, so the mean that psi subtracts cancels and only this factor is left.
     With means q, k and N x N token covariances S_q, S_k, the variance over all m*n inner products is
-    k' S_q k + q' S_k q + tr(S_q S_k): three non-negative terms, so nothing cancels numerically.
+    k' S_q k + q' S_k q + tr(S_q S_k): three non-negative terms, so means do not cancel numerically. The trace sums
+    entries of both signs; it loses its digits only where queries and keys share no direction, and is 0 there.
 
     Args:
         query: (..., m, N).
@@ -98,7 +102,7 @@ def affinity_scale(query: Tensor, key_mean: Tensor, key_cov: Tensor) -> Tensor:
             + (query_mean @ key_cov @ query_mean.transpose(-2, -1))
             + (query_cov * key_cov).sum(dim=(-2, -1), keepdim=True)
         )
-        return torch.rsqrt(variance + PSI_EPS)
+        return torch.rsqrt(variance.clamp(min=0.0) + PSI_EPS)
 
 
 def projected_moments(weight: Tensor, sources: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,6 +154,8 @@ class _ChannelAttention(BaseModule):
         super().__init__()
         check_positive_int("num_heads", num_heads)
         check_range("attn_drop", attn_drop, 0.0, 1.0)
+        if attn_drop == 1.0:
+            raise ValueError("attn_drop=1.0 drops every attention weight; use a value below 1.")
         check_range("proj_drop", proj_drop, 0.0, 1.0)
         check_choice("implementation", implementation, IMPLEMENTATIONS)
         self.num_heads = num_heads

@@ -8,7 +8,7 @@ import torch
 from builders import build_model, semi_batch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmseg_allspark.methods.pseudo_label import sum_per_class
+from mmseg_allspark.methods.pseudo_label import count_per_class
 
 # Operations whose result or its shape depends on values: on a GPU they wait for it.
 WAITING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::bincount", "aten::equal"}
@@ -38,15 +38,19 @@ class WaitingOperations(TorchDispatchMode):
     [{}, dict(alignment=dict(), confidence=dict(type="ClassQuantileThreshold"))],
     ids=["as in the paper", "with every running estimate"],
 )
-def test_a_step_does_not_wait_for_the_device(options):
+def test_a_step_does_not_wait_for_the_device(options, attention_path):
     model = build_model(**options).train()
+    model.neck.labeled_attention.attn_drop = 0.1
     batch = semi_batch(model)
     with WaitingOperations() as waiting:
         batch["pseudo_logits"] = model.label_unlabeled(batch["inputs"])
         total, _ = model.parse_losses(model(**batch, mode="loss"))
         total.backward()
-    # what mmseg's loss (mean over labeled pixels) and its figure of accuracy do is theirs
-    ours = [(name, where) for name, where in waiting.found if where not in ("cross_entropy_loss.py", "accuracy.py")]
+    # what mmseg's loss (mean over labeled pixels) and its figure of accuracy do is theirs; the seed of the attention's
+    # masks is drawn by the CPU's generator
+    known = ("cross_entropy_loss.py", "accuracy.py", "blockwise_attention.py")
+    ours = [(name, where) for name, where in waiting.found if where not in known]
+    assert sum(where == "blockwise_attention.py" for _, where in waiting.found) <= 1
     assert ours == []
 
 
@@ -56,11 +60,12 @@ def test_the_detector_sees_what_waits():
     assert [name for name, _ in waiting.found] == ["aten::index", "aten::_local_scalar_dense"]
 
 
-def test_sum_per_class_counts_only_what_is_a_class():
-    labels = torch.tensor([[0, 2, 255], [2, -1, 1]])
-    values = torch.tensor([[1.0, 0.5, 9.0], [0.25, 9.0, 3.0]])
-    assert sum_per_class(values, labels, 4).tolist() == [1.0, 3.0, 0.75, 0.0]
+def test_count_per_class_counts_only_what_is_a_class():
+    labels = torch.tensor([[0, 2, 255], [2, -1, 1], [2, 1, 3]])
+    mask = torch.tensor([[True, True, True], [True, True, True], [False, True, False]])
+    assert count_per_class(mask, labels, 4).tolist() == [1.0, 2.0, 2.0, 0.0]
 
 
-def test_sum_per_class_does_not_saturate():
-    assert sum_per_class(torch.ones(2**25), torch.zeros(2**25, dtype=torch.int64), 1).item() == 2**25
+def test_count_per_class_does_not_saturate():
+    labels = torch.zeros(2**25, dtype=torch.int64)
+    assert count_per_class(torch.ones_like(labels, dtype=torch.bool), labels, 1).item() == 2**25

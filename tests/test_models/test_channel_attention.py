@@ -91,6 +91,24 @@ def test_scale_is_exact_where_a_large_mean_would_cancel():
     assert got.shape == (1, 1)
 
 
+def test_queries_and_keys_without_a_common_direction_give_no_nan():
+    for seed in range(10):
+        basis = torch.linalg.qr(draw(seed, 16, 16))[0].float()
+        query = draw(seed + 20, 1, 30, 4).float() * 50 @ basis[:4]
+        sources = draw(seed + 40, 5, 3, 4).float() * 50 @ basis[4:8]
+        out = projected_channel_attention(query, sources, draw(60, 9, 5).float(), draw(61, 9, 5).float())
+        assert out.isfinite().all()
+
+
+def test_float16_does_not_overflow_where_attention_is_flat():
+    """Weights relative to the largest of a row add up to the number of keys."""
+    query, sources = torch.zeros(1, 2, 8, dtype=torch.float16), torch.full((1, 40, 8), 5.0, dtype=torch.float16)
+    weight = torch.ones(512, 1, dtype=torch.float16)
+    out = projected_channel_attention(query, sources, weight, weight)
+    assert out.dtype == torch.float16
+    torch.testing.assert_close(out, torch.full_like(out, 5.0))
+
+
 def test_projected_moments_are_those_of_the_keys():
     weight, sources = draw(0, 9, 5), draw(1, 5, 7, 4)
     key = torch.einsum("fe,esn->fsn", weight, sources).flatten(0, 1)
@@ -136,6 +154,7 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean(attention_path):
         (dict(num_heads=0), ValueError, "num_heads"),
         (dict(num_heads=1.5), TypeError, "num_heads"),
         (dict(attn_drop=1.2), ValueError, "attn_drop"),
+        (dict(attn_drop=1.0), ValueError, "attn_drop=1.0 drops every"),
         (dict(proj_drop="much"), TypeError, "proj_drop"),
         (dict(implementation="quick"), ValueError, "implementation='quick'.*'exact', 'plain'"),
     ],

@@ -186,12 +186,37 @@ def test_train_step_and_its_plot(run_benchmark, load, monkeypatch, tmp_path):
     assert (tmp_path / "plot.png").stat().st_size > 5000
 
 
+def test_train_step_of_ours_only_with_strong_views_and_sizes_of_the_config(run_benchmark):
+    options = ["--cfg-options", "model.confidence=None", "--only-ours", "--rounds=1", "--warmup=0"]
+    (row,) = run_benchmark("train_step", "--config=configs/allspark/resnet18-tiny_synthetic.py", *options)
+    assert row["ratio"] == 1.0
+
+
+def test_train_step_refuses_a_config_without_the_neck(load, monkeypatch):
+    config = str(ROOT / "configs/pseudo_label/segformer_b0_camvid_1-16.py")
+    monkeypatch.setattr(sys, "argv", ["train_step.py", "--config", config])
+    with pytest.raises(SystemExit, match="has no model.neck of type AllSparkNeck"):
+        load("train_step").main()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "no such file"), ('{"machine": {}, "rows": [{"images": 1}]}', "no plot")]
+)
+def test_plot_refuses_what_it_cannot_draw(content, message, load, monkeypatch, tmp_path, capsys):
+    if content is not None:
+        (tmp_path / "figures.json").write_text(content)
+    monkeypatch.setattr(sys, "argv", ["plot.py", str(tmp_path / "figures.json"), str(tmp_path / "plot.png")])
+    with pytest.raises(SystemExit):
+        load("plot").main()
+    assert message in capsys.readouterr().err
+
+
 def test_train_step_refuses_variants_with_other_losses(load):
     tool = load("train_step")
     step = SimpleNamespace(model=torch.nn.Linear(1, 1), dtype=torch.float32, seconds={})
     step.run = lambda name, parts, update: {"sup.loss_ce": 1.0 + 0.01 * len(parts), "sup.acc": len(parts)}
     with pytest.raises(AssertionError, match="sup.loss_ce"):
-        tool.check_same_losses(step)
+        tool.check_same_losses(step, tool.VARIANTS)
 
 
 def test_enqueue_compares_two_ways_that_store_the_same(run_benchmark, load):

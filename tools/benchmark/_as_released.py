@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from unittest.mock import patch
 
 import torch
@@ -24,7 +25,7 @@ def as_released(model: SemiSegmentor, parts: tuple[str, ...] = PARTS) -> Iterato
         model: A ``SemiSegmentor`` with :class:`AllSparkNeck`, :class:`SegformerMLPHead` and a MiT.
         parts: ``'neck'``: whole affinity maps, keys repeated for every image, enqueueing in a loop, a doubled batch
             with both branches in evaluation. ``'head'``: a layer per level, concatenation at full size, then the
-            fusing convolution. ``'backbone'``: attention maps formed and averaged over the heads.
+            fusing convolution. ``'backbone'``: attention maps formed.
     """
     with ExitStack() as stack:
         for module in model.modules():
@@ -38,6 +39,8 @@ def as_released(model: SemiSegmentor, parts: tuple[str, ...] = PARTS) -> Iterato
                 stack.enter_context(patch.object(module, "forward", _concatenating(module)))
             if "backbone" in parts and isinstance(module, nn.MultiheadAttention):
                 stack.enter_context(patch.object(module, "_forward_pre_hooks", {}))
+                forming = partial(module.forward, average_attn_weights=False)
+                stack.enter_context(patch.object(module, "forward", forming))
         yield
 
 
@@ -46,12 +49,13 @@ def enqueue_in_a_loop(memory: SemanticMemory, rows: Tensor, classes: Tensor) -> 
     for image, kinds in zip(rows.split(memory.num_slots), classes.split(memory.num_slots), strict=True):
         for kind in torch.unique(kinds).cpu().tolist():
             new = image[torch.nonzero(kinds == kind).squeeze(1)]
-            first, fits = int(memory.pointer[kind]), memory.num_slots - int(memory.pointer[kind])
+            first = int(memory.pointer[kind])
+            fits = memory.num_slots - first
             memory.queue[kind, first : first + len(new)] = new[:fits]
             if len(new) > fits:
                 memory.queue[kind, : len(new) - fits] = new[fits:]
             memory.pointer[kind] = (first + len(new)) % memory.num_slots
-            memory.enqueued[kind] += len(new)
+    memory.enqueued.add_(torch.bincount(classes, minlength=memory.num_classes))
 
 
 def _doubled_in_evaluation(neck: AllSparkNeck):  # noqa: ANN202
@@ -76,10 +80,9 @@ def _doubled_in_evaluation(neck: AllSparkNeck):  # noqa: ANN202
 def _concatenating(head: SegformerMLPHead):  # noqa: ANN202
     def forward(inputs: list[Tensor]) -> Tensor:
         levels = head._transform_inputs(inputs)
-        full = [
-            F.interpolate(conv(level), size=levels[0].shape[2:], mode="bilinear", align_corners=False)
-            for conv, level in zip(head.convs, levels, strict=True)
-        ]
+        first, *deeper = (conv(level) for conv, level in zip(head.convs, levels, strict=True))
+        options = dict(size=first.shape[2:], mode="bilinear", align_corners=False)
+        full = [first, *(F.interpolate(level, **options) for level in deeper)]
         return head.cls_seg(head.fusion_conv(torch.cat(full[::-1], dim=1)))
 
     return forward

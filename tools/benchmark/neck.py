@@ -68,6 +68,8 @@ def measure_memory(args: Namespace, implementation: str, classes: int, crop: int
     """Extra bytes of one step, from a process of its own."""
     sizes = [f"--{key}={getattr(args, key)}" for key in ("channels", "heads", "images", "dropout", "dtype")]
     options = [*sizes, f"--classes={classes}", f"--crops={crop}", f"--memory-of={implementation}"]
+    if args.threads:
+        options.append(f"--threads={args.threads}")
     return in_own_process(__file__, *options)["bytes"]
 
 
@@ -92,7 +94,7 @@ def run(args: Namespace, classes: int, crop: int) -> dict:
         )
     if len(whole) == 2:
         speedup, spread = whole["exact"].speedup_over(whole["plain"])
-        ratio = row["plain"]["extra_bytes"] / row["exact"]["extra_bytes"]
+        ratio = row["plain"]["extra_bytes"] / max(1, row["exact"]["extra_bytes"])
         row |= dict(speedup=speedup, speedup_spread=spread, memory_ratio=ratio)
         say(f"            exact: {speedup:.2f} ± {spread:.2f} times as fast, 1/{ratio:.1f} of the memory")
     return row
@@ -101,10 +103,10 @@ def run(args: Namespace, classes: int, crop: int) -> dict:
 def main() -> None:
     """Measure what the command line asks for."""
     arguments = parser(__doc__.splitlines()[0], rounds=5)
-    arguments.add_argument("--classes", type=int, nargs="+", default=[21])
-    arguments.add_argument("--crops", type=int, nargs="+", default=[513])
-    arguments.add_argument("--channels", type=int, default=512)
-    arguments.add_argument("--heads", type=int, default=2)
+    arguments.add_argument("--classes", type=int, nargs="+", help="classes K, several for a sweep", default=[21])
+    arguments.add_argument("--crops", type=int, nargs="+", help="crop sizes, several for a sweep", default=[513])
+    arguments.add_argument("--channels", type=int, default=512, help="C of the deepest level")
+    arguments.add_argument("--heads", type=int, default=2, help="heads h")
     arguments.add_argument("--images", type=int, default=2, help="labeled and as many unlabeled ones")
     arguments.add_argument("--dropout", type=float, default=0.1, help="of the attention weights")
     arguments.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="autocast to")

@@ -1,7 +1,7 @@
 """Plots of the benchmarks' JSON files.
 
 python tools/benchmark/plot.py docs/benchmarks/neck_classes.json docs/figures/benchmark_neck.png
-python tools/benchmark/plot.py docs/benchmarks/train_step_b5.json docs/figures/benchmark_train_step.png
+python tools/benchmark/plot.py docs/benchmarks/train_step_mit-b5.json docs/figures/benchmark_train_step.png
 
 A file of neck.py gives time and memory over the classes, one of train_step.py the stages of a step.
 """
@@ -58,13 +58,19 @@ def main() -> None:
     arguments.add_argument("json", type=Path)
     arguments.add_argument("out", type=Path)
     args = arguments.parse_args()
+    if not args.json.is_file():
+        arguments.error(f"no such file: {args.json}; a benchmark writes it with --out")
     content = json.loads(args.json.read_text())
     rows, machine = content["rows"], content["machine"]
+    if "stages" not in rows[0] and not {"plain", "exact"} & set(rows[0]):
+        arguments.error(f"{args.json} is not from neck.py or train_step.py; there is no plot for it")
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     (plot_stages if "stages" in rows[0] else plot_neck)(figure, rows)
     hardware = machine["gpu"] or f"{machine['cpu']}, {machine['threads']} threads"
     figure.suptitle(f"{hardware}, torch {machine['torch']}, {machine['date'][:10]}", fontsize=9, color="gray")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure).print_png(args.out)
+    print(f"written: {args.out}")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
     python tools/benchmark/train_step.py                            # MiT-B5, crop 513, 2 + 2 images, PASCAL VOC
     python tools/benchmark/train_step.py --config configs/allspark/segformer_b0_camvid_1-16.py --rounds 5
+    python tools/benchmark/train_step.py --only-ours --with-cp --dtype bfloat16        # does it fit, how fast
 
-Random images in memory; how fast images come from disk is the question of loader.py. All variants share one set of
-weights; before the timing they are checked to give the same losses.
+Random images in memory; how fast images come from disk is the question of loader.py. Crop and images per step are the
+config's, the optimizer is always SGD and labels come from the model itself. All variants share one set of weights;
+before the timing they are checked to give the same losses. On a GPU the peak of its memory is printed as well.
 """
 
 from __future__ import annotations
@@ -12,15 +14,18 @@ from __future__ import annotations
 import argparse
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 
 from _as_released import as_released
 from _harness import ROOT, parser, save, say, start, synchronize, time_cases
 
 # isort: split
+import statistics
 import time
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -35,23 +40,33 @@ VARIANTS = {
     "+ head at each level's width": ("backbone",),
     "+ backbone attention without maps (all)": (),
 }
+OURS = "+ backbone attention without maps (all)"
 
 
 class Step:
     """One training step on random images, with the seconds of its stages."""
 
     def __init__(self, args: argparse.Namespace) -> None:
+        init_default_scope("mmseg")
         cfg = Config.fromfile(args.config)
+        cfg.merge_from_dict(args.cfg_options or {})
+        if cfg.model.get("neck", {}).get("type") != "AllSparkNeck":
+            raise SystemExit(
+                f"{args.config} has no model.neck of type AllSparkNeck: give a config of configs/allspark."
+            )
         cfg.model.backbone.init_cfg = None
         if not torch.cuda.is_available():
             cfg.model.decode_head.norm_cfg = dict(type="BN")
+        torch.backends.cudnn.benchmark = cfg.env_cfg.get("cudnn_benchmark", False)
         if args.with_cp:
             cfg.model.backbone.with_cp = True
         torch.manual_seed(0)
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = MODELS.build(cfg.model).to(self.device).train()
         self.dtype = getattr(torch, args.dtype)
-        self.crop, self.labeled, self.unlabeled = args.crop, args.labeled, args.unlabeled
+        self.crop = args.crop or cfg.crop_size[0]
+        self.labeled = args.labeled or cfg.train_dataloader.batch_size
+        self.unlabeled = args.unlabeled or cfg.unlabeled_dataloader.batch_size
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
         self.seconds: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         self.data = self._draw()
@@ -68,7 +83,9 @@ class Step:
                 label = label.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, : self.crop, : self.crop]
                 sample.gt_sem_seg = PixelData(data=label)
             shape = (images, 3, self.crop, self.crop)
-            return dict(inputs=list(torch.randint(256, shape, dtype=torch.uint8, generator=rng)), data_samples=samples)
+            inputs = list(torch.randint(256, shape, dtype=torch.uint8, generator=rng))
+            views = {"weak", self.model.unlabeled_view}
+            return dict(inputs=inputs if masks else dict.fromkeys(sorted(views), inputs), data_samples=samples)
 
         return dict(labeled=part(self.labeled, True), unlabeled=part(self.unlabeled, False))
 
@@ -98,8 +115,8 @@ class Step:
         return time.perf_counter()
 
 
-def check_same_losses(step: Step) -> None:
-    """Raise unless all variants give the same losses from the same state, without the attention's dropout.
+def check_same_losses(step: Step, variants: dict[str, tuple[str, ...]]) -> None:
+    """Raise unless the variants give the same losses from the same state, without the attention's dropout.
 
     Dropout masks come from different generators; everything else random is the same.
     """
@@ -111,7 +128,7 @@ def check_same_losses(step: Step) -> None:
     losses = {}
     for module in drops:
         module.attn_drop = 0.0
-    for name, parts in VARIANTS.items():
+    for name, parts in variants.items():
         step.model.load_state_dict(state)
         torch.manual_seed(2)
         losses[name] = step.run(name, parts, update=False)
@@ -132,25 +149,26 @@ def main() -> None:
     """Measure what the command line asks for."""
     arguments = parser(__doc__.splitlines()[0], rounds=3, warmup=1)
     arguments.add_argument("--config", default=str(ROOT / "configs/allspark/segformer_b5_voc_1-8.py"))
-    arguments.add_argument("--crop", type=int, default=513, help="must fit the config's neck.memory_size")
-    arguments.add_argument("--labeled", type=int, default=2)
-    arguments.add_argument("--unlabeled", type=int, default=2)
+    arguments.add_argument("--crop", type=int, help="default: the config's; must fit its neck.memory_size")
+    arguments.add_argument("--labeled", type=int, help="labeled images of a step (default: the config's)")
+    arguments.add_argument("--unlabeled", type=int, help="unlabeled images of a step (default: the config's)")
+    arguments.add_argument("--only-ours", action="store_true", help="not the release's form, which needs more memory")
+    arguments.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings of the config")
     arguments.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="autocast to")
     arguments.add_argument("--with-cp", action="store_true", help="gradient checkpointing of the backbone")
     args = arguments.parse_args()
     about = start(args)
     step = Step(args)
-    check_same_losses(step)
+    variants = {OURS: VARIANTS[OURS]} if args.only_ours else VARIANTS
+    check_same_losses(step, variants)
     cases: dict[str, Callable[[], object]] = {
-        name: lambda name=name, parts=parts: step.run(name, parts) for name, parts in VARIANTS.items()
+        name: lambda name=name, parts=parts: step.run(name, parts) for name, parts in variants.items()
     }
     timings = time_cases(cases, rounds=args.rounds, warmup=args.warmup)
-    rows, baseline = [], timings["as the release"]
+    rows, baseline = [], next(iter(timings.values()))
     say(f"{'seconds, median':42}" + "".join(f"{stage:>14}" for stage in STAGES) + f"{'step':>9} {'±':>6}   ratio")
     for name, timing in timings.items():
-        stages = {
-            stage: sorted(values[args.warmup :])[args.rounds // 2] for stage, values in step.seconds[name].items()
-        }
+        stages = {stage: statistics.median(values[args.warmup :]) for stage, values in step.seconds[name].items()}
         ratio, spread = timing.speedup_over(baseline)
         rows.append(dict(name=name, seconds=timing.seconds, stages=stages, ratio=ratio, ratio_spread=spread))
         say(
@@ -158,7 +176,10 @@ def main() -> None:
             + "".join(f"{stages[stage]:14.3f}" for stage in STAGES)
             + f"{timing.median:9.2f} {timing.spread:6.2f}   {ratio:.2f} ± {spread:.2f}"
         )
-    options = {key: getattr(args, key) for key in ("config", "crop", "labeled", "unlabeled", "dtype", "with_cp")}
+    if torch.cuda.is_available():
+        say(f"peak of GPU memory over all variants: {torch.cuda.max_memory_allocated() / 2**30:.1f} GB")
+    options = {key: getattr(step, key) for key in ("crop", "labeled", "unlabeled")}
+    options |= {key: getattr(args, key) for key in ("dtype", "with_cp")} | dict(config=Path(args.config).name)
     save(args.out, about | options, rows)
 
 

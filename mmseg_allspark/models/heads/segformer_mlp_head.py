@@ -1,6 +1,7 @@
 """SegFormer's all-MLP head as in its paper and in AllSpark's release."""
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,8 @@ class SegformerMLPHead(SegformerHead):
     """SegFormer head with a plain linear layer per level and the levels concatenated deepest first.
 
     mmseg's :class:`SegformerHead` adds norm and ReLU after each level's layer and concatenates shallowest
-    first, so weights trained with one head do not fit the other (arXiv 2105.15203, section 3.2).
+    first, so weights trained with one head do not fit the other (arXiv 2105.15203, section 3.2). The weights of
+    ``convs`` and ``fusion_conv`` are used without calling these modules.
 
     Args:
         **kwargs: Those of :class:`mmseg.models.decode_heads.SegformerHead`.
@@ -39,9 +41,15 @@ class SegformerMLPHead(SegformerHead):
         # A level's layer and its part of the fusing 1x1 convolution are linear, and both commute with bilinear
         # upsampling: they become one convolution at the level's own width and resolution, and the results are added.
         parts = self.fusion_conv.conv.weight.flatten(1).split(self.channels, dim=1)[::-1]  # stored deepest first
-        fused = sum(
-            resize(level, size=size, mode=self.interpolate_mode, align_corners=self.align_corners)
-            for level in map(_composed, levels, self.convs, parts)
+        fused = map(_composed, levels, self.convs, parts)
+        fused = reduce(
+            torch.add,
+            (
+                level
+                if level.shape[2:] == size
+                else resize(level, size=size, mode=self.interpolate_mode, align_corners=self.align_corners)
+                for level in fused
+            ),
         )
         if self.fusion_conv.with_norm:
             fused = self.fusion_conv.norm(fused)
