@@ -161,16 +161,17 @@ class SemanticMemory(BaseModule):
     def _enqueue(self, rows: Tensor, classes: Tensor) -> None:
         """Enqueue rows (R, N) of classes (R,) without a loop and without a copy to the host."""
         order = torch.argsort(classes, stable=True)  # by class, and within a class the first row first
-        sorted_classes = classes[order]
+        sorted_classes = classes.index_select(0, order)
         counts = torch.zeros_like(self.pointer).scatter_add_(0, classes, torch.ones_like(classes))
-        rank = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[sorted_classes]
-        target = sorted_classes * self.num_slots + (self.pointer[sorted_classes] + rank) % self.num_slots
+        start = counts.cumsum(0) - counts - self.pointer  # rank within the class + pointer = position - start
+        slot = torch.arange(len(rows), device=rows.device) - start.index_select(0, sorted_classes)
+        target = sorted_classes * self.num_slots + slot % self.num_slots
         if len(rows) > self.num_slots:
             # A class with more than M rows hits slots twice, and writing two values to one index has no defined
             # order: every row that hits a slot carries the value of the last one (the largest index).
             last = classes.new_zeros(self.num_classes * self.num_slots).scatter_reduce_(0, target, order, "amax")
-            order = last[target]
-        self.queue.view(-1, self.queue.shape[2]).index_copy_(0, target, rows[order])
+            order = last.index_select(0, target)
+        self.queue.view(-1, self.queue.shape[2]).index_copy_(0, target, rows.index_select(0, order))
         self.pointer.add_(counts).remainder_(self.num_slots)
         self.enqueued.add_(counts)
 
