@@ -94,9 +94,11 @@ class _AttendToProjections(torch.autograd.Function):
             # sum over a row of weight times its gradient: the softmax's part of the derivative
             row_sum = (grad_out.float() * out.float()).sum(dim=1, keepdim=True)
             scaled = (grad_out / (1.0 - ctx.dropout)).to(dtype)
+            kept = list(zip(kept[::2], kept[1::2], strict=True))  # (weights, top) of the last blocks
+            recomputed = len(blocks) - len(kept)
             for index, (maps, key, value) in enumerate(blocks):
-                if index >= len(blocks) - len(kept) // 2:  # relative to the largest entry so far: a factor is missing
-                    weights, top = kept[2 * (index - len(blocks)) :][:2]
+                if index >= recomputed:  # relative to the largest entry so far: a factor is missing
+                    weights, top = kept[index - recomputed]
                     factor = (top - log_total).exp()
                 else:
                     weights = blocks.drop(blocks.product(query, key.t(), "weights").sub_(log_total).exp_())
@@ -151,11 +153,9 @@ class _Blocks:
 
     def drop(self, weights: Tensor) -> Tensor:
         """Make the weights that dropout drops negative, in place."""
-        return (
-            weights
-            if self._noise is None
-            else weights.copysign_(self._noise(self._buffer("scratch", weights.shape[1])))
-        )
+        if self._noise is None:
+            return weights
+        return weights.copysign_(self._noise(self._buffer("scratch", weights.shape[1])))
 
     def positive(self, weights: Tensor) -> Tensor:
         """Return the weights with 0 for the dropped ones."""

@@ -19,7 +19,7 @@ IMPLEMENTATIONS = ("exact", "plain")
 PSI_EPS = 1e-5
 # Affinity entries (16 MB of float32) up to which a map over shared keys is formed: avoiding it costs more.
 SMALL_MAP = 2**22
-# Rows of a multiple of 8 tokens are what matrix kernels like: N = 289 (crop 513) is slower than 296 on every device.
+# Rows of a multiple of 8 tokens are what matrix kernels like: on the CPU N = 289 (crop 513) is slower than 296.
 TOKEN_MULTIPLE = 8
 
 

@@ -213,7 +213,7 @@ def test_plot_refuses_what_it_cannot_draw(content, message, load, monkeypatch, t
 
 def test_train_step_refuses_variants_with_other_losses(load):
     tool = load("train_step")
-    step = SimpleNamespace(model=torch.nn.Linear(1, 1), dtype=torch.float32, seconds={})
+    step = SimpleNamespace(model=torch.nn.Linear(1, 1), dtype="float32", seconds={})
     step.run = lambda name, parts, update: {"sup.loss_ce": 1.0 + 0.01 * len(parts), "sup.acc": len(parts)}
     with pytest.raises(AssertionError, match="sup.loss_ce"):
         tool.check_same_losses(step, tool.VARIANTS)

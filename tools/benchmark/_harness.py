@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT))
 
 import torch
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 Cases = dict[str, Callable[[], object]]
 
 
@@ -104,11 +105,11 @@ def measure_extra_memory(case: Callable[[], object], warm: Callable[[], object])
     """
     warm()
     if torch.cuda.is_available():
-        torch.cuda.synchronize()
+        synchronize()
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         case()
-        torch.cuda.synchronize()
+        synchronize()
         return torch.cuda.max_memory_allocated() - before
     before = _resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forget the highest mark so far
@@ -163,6 +164,16 @@ def parser(description: str, *, rounds: int, warmup: int = 2) -> argparse.Argume
     arguments.add_argument("--threads", type=int, help="CPU threads of torch (default: torch's choice)")
     arguments.add_argument("--out", type=Path, help="write the figures to this JSON file")
     return arguments
+
+
+def add_dtype(arguments: argparse.ArgumentParser) -> None:
+    """Add ``--dtype``, the type that :func:`autocast` computes in."""
+    arguments.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="autocast to")
+
+
+def autocast(dtype: str) -> torch.autocast:
+    """Return the context of ``--dtype``; float32 changes nothing."""
+    return torch.autocast(DEVICE, dtype=getattr(torch, dtype), enabled=dtype != "float32")
 
 
 def start(args: argparse.Namespace) -> dict:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from unittest.mock import patch
 
 from _as_released import enqueue_in_a_loop
-from _harness import parser, save, say, start, time_cases
+from _harness import DEVICE, parser, save, say, start, time_cases
 
 # isort: split
 import torch
@@ -25,14 +25,13 @@ def main() -> None:
     arguments.add_argument("--images", type=int, nargs="+", default=[1, 2, 4])
     args = arguments.parse_args()
     about, rows = start(args), []
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     size = args.crop // 32 + 1
     say("images      loop          write     ratio")
     for images in args.images:
         torch.manual_seed(0)
-        memory = SemanticMemory(args.classes, args.channels, (size, size)).to(device)
-        tokens = torch.randn(images, size * size, args.channels, device=device)
-        classes = torch.randint(args.classes, (images, args.channels), device=device)
+        memory = SemanticMemory(args.classes, args.channels, (size, size)).to(DEVICE)
+        tokens = torch.randn(images, size * size, args.channels, device=DEVICE)
+        classes = torch.randint(args.classes, (images, args.channels), device=DEVICE)
 
         def loop(memory: SemanticMemory = memory, tokens: torch.Tensor = tokens, kinds: torch.Tensor = classes) -> None:
             with patch.object(memory, "_enqueue", lambda rows, flat: enqueue_in_a_loop(memory, rows, flat)):

@@ -15,7 +15,7 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from _as_released import as_released
-from _harness import ROOT, Timing, parser, save, say, start, time_cases
+from _harness import DEVICE, ROOT, Timing, add_dtype, autocast, parser, save, say, start, time_cases
 
 # isort: split
 import torch
@@ -62,18 +62,16 @@ def build_models(args: Namespace) -> dict[str, EncoderDecoder]:
     for name in (WITH, RELEASED):
         models[name] = copy.copy(plain)  # shares everything but the dict of modules
         models[name]._modules = plain._modules | dict(neck=copy.deepcopy(neck))
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return {name: model.to(device).eval() for name, model in models.items()}
+    return {name: model.to(DEVICE).eval() for name, model in models.items()}
 
 
 def make_cases(args: Namespace, models: dict[str, EncoderDecoder]) -> dict[str, Callable[[], object]]:
     """Return case -> function that runs the model on a batch of random images."""
-    device, dtype = next(models[WITHOUT].parameters()).device, getattr(torch, args.dtype)
-    images = torch.randn(args.batch, 3, *args.crop, device=device)
+    images = torch.randn(args.batch, 3, *args.crop, device=DEVICE)
 
     @torch.inference_mode()
     def infer(model: EncoderDecoder) -> Tensor | list:
-        with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+        with autocast(args.dtype):
             return model(images, data_samples=None, mode=args.mode)
 
     return {name: lambda model=model: infer(model) for name, model in models.items()}
@@ -105,7 +103,7 @@ def main() -> None:
     arguments.add_argument("--crop", type=int, nargs=2, metavar=("H", "W"), default=[513, 513])
     arguments.add_argument("--batch", type=int, default=1, help="images at once")
     arguments.add_argument("--classes", type=int, default=21)
-    arguments.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="autocast to")
+    add_dtype(arguments)
     arguments.add_argument(
         "--mode",
         choices=["tensor", "predict"],

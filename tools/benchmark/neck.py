@@ -13,7 +13,18 @@ import json
 from argparse import Namespace
 from collections.abc import Callable
 
-from _harness import in_own_process, measure_extra_memory, parser, save, say, start, time_cases
+from _harness import (
+    DEVICE,
+    add_dtype,
+    autocast,
+    in_own_process,
+    measure_extra_memory,
+    parser,
+    save,
+    say,
+    start,
+    time_cases,
+)
 
 # isort: split
 import torch
@@ -26,7 +37,6 @@ IMPLEMENTATIONS = ("plain", "exact")
 def build_step(args: Namespace, implementation: str, classes: int, crop: int) -> Callable[..., None]:
     """Return a function that runs one training step of the neck, ``backward`` or not."""
     torch.manual_seed(0)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     size = crop // 32 + 1
     neck = AllSparkNeck(
         args.channels,
@@ -35,15 +45,14 @@ def build_step(args: Namespace, implementation: str, classes: int, crop: int) ->
         memory_size=size,
         attn_drop=args.dropout,
         implementation=implementation,
-    ).to(device)
+    ).to(DEVICE)
     images = 2 * args.images
-    level = torch.randn(images, args.channels, size, size, device=device, requires_grad=True)
-    pseudo_logits = torch.randn(args.images, classes, crop, crop, device=device)
+    level = torch.randn(images, args.channels, size, size, device=DEVICE, requires_grad=True)
+    pseudo_logits = torch.randn(args.images, classes, crop, crop, device=DEVICE)
     grad_out = torch.randn_like(level)
-    dtype = getattr(torch, args.dtype)
 
     def step(backward: bool = True) -> None:
-        with torch.autocast(device, dtype=dtype, enabled=dtype != torch.float32):
+        with autocast(args.dtype):
             (out,) = neck([level], num_labeled=args.images, pseudo_logits=pseudo_logits)
         if backward:
             neck.zero_grad(set_to_none=True)
@@ -109,7 +118,7 @@ def main() -> None:
     arguments.add_argument("--heads", type=int, default=2, help="heads h")
     arguments.add_argument("--images", type=int, default=2, help="labeled and as many unlabeled ones")
     arguments.add_argument("--dropout", type=float, default=0.1, help="of the attention weights")
-    arguments.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="autocast to")
+    add_dtype(arguments)
     arguments.add_argument("--implementations", nargs="+", choices=IMPLEMENTATIONS, default=IMPLEMENTATIONS)
     arguments.add_argument("--memory-of", choices=IMPLEMENTATIONS, help="print one step's extra memory as JSON and end")
     args = arguments.parse_args()

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from _as_released import as_released
-from _harness import ROOT, parser, save, say, start, synchronize, time_cases
+from _harness import DEVICE, ROOT, add_dtype, autocast, parser, save, say, start, synchronize, time_cases
 
 # isort: split
 import statistics
@@ -40,7 +40,7 @@ VARIANTS = {
     "+ head at each level's width": ("backbone",),
     "+ backbone attention without maps (all)": (),
 }
-OURS = "+ backbone attention without maps (all)"
+*_, OURS = VARIANTS
 
 
 class Step:
@@ -61,9 +61,8 @@ class Step:
         if args.with_cp:
             cfg.model.backbone.with_cp = True
         torch.manual_seed(0)
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model = MODELS.build(cfg.model).to(self.device).train()
-        self.dtype = getattr(torch, args.dtype)
+        self.model = MODELS.build(cfg.model).to(DEVICE).train()
+        self.dtype = args.dtype
         self.crop = args.crop or cfg.crop_size[0]
         self.labeled = args.labeled or cfg.train_dataloader.batch_size
         self.unlabeled = args.unlabeled or cfg.unlabeled_dataloader.batch_size
@@ -91,11 +90,11 @@ class Step:
 
     def run(self, name: str, parts: tuple[str, ...], update: bool = True) -> dict[str, float]:
         """Run one step with these parts as the release has them; return its losses."""
-        marks = [self._now()]
         with as_released(self.model, parts):
+            marks = [self._now()]
             batch = self.model.data_preprocessor(self.data, training=True)
             marks.append(self._now())
-            with torch.autocast(self.device, dtype=self.dtype, enabled=self.dtype != torch.float32):
+            with autocast(self.dtype):
                 batch["pseudo_logits"] = self.model.label_unlabeled(batch["inputs"])
                 marks.append(self._now())
                 total, losses = self.model.parse_losses(self.model(**batch, mode="loss"))
@@ -138,7 +137,7 @@ def check_same_losses(step: Step, variants: dict[str, tuple[str, ...]]) -> None:
     step.model.load_state_dict(state)
     step.seconds.clear()
     reference, *others = losses.values()
-    tolerance = 1e-4 if step.dtype == torch.float32 else 3e-2
+    tolerance = 1e-4 if step.dtype == "float32" else 3e-2
     for other in others:
         for key, value in reference.items():
             if "loss" in key and abs(other[key] - value) > tolerance * max(1.0, abs(value)):
@@ -154,7 +153,7 @@ def main() -> None:
     arguments.add_argument("--unlabeled", type=int, help="unlabeled images of a step (default: the config's)")
     arguments.add_argument("--only-ours", action="store_true", help="not the release's form, which needs more memory")
     arguments.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings of the config")
-    arguments.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32", help="autocast to")
+    add_dtype(arguments)
     arguments.add_argument("--with-cp", action="store_true", help="gradient checkpointing of the backbone")
     args = arguments.parse_args()
     about = start(args)

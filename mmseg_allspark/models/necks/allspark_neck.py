@@ -42,7 +42,8 @@ class AllSparkNeck(BaseModule):
         sync: How the memories of several ranks combine, see :class:`SemanticMemory`. Default ``'rank0'``.
         size_mismatch: What to do when features do not have ``memory_size``: ``'error'``, or ``'resize'`` the
             rows bilinearly on the way in and out. Default ``'error'``.
-        implementation: ``'exact'`` or ``'plain'``, see :func:`channel_attention`. Default ``'exact'``.
+        implementation: ``'exact'``, or ``'plain'`` as the release computes, for study; the same numbers. Default
+            ``'exact'``.
         init_cfg: mmengine's initialisation config. Default None, torch's own initialisation.
 
     Raises:
