@@ -13,6 +13,7 @@ from mmengine.runner import Runner
 from mmseg.registry import RUNNERS
 
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed
+from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,4 +84,5 @@ def require_gpu_for_amp(cfg: Config) -> None:
 def build_runner(cfg: Config) -> Runner:
     """Build the Runner a config asks for (``runner_type``, else mmengine's), on GPUs or on the CPU."""
     prepare_cpu_distributed(cfg, cfg.launcher)
+    load_safely_from_now_on()
     return Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)

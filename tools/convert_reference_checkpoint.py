@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from mmseg_allspark.convert import convert_reference_checkpoint
+from mmseg_allspark.utils.safe_checkpoints import UnsafeCheckpointError, load_checkpoint
 
 CONTAINERS = ("model", "state_dict", "model_state")
 
@@ -29,8 +30,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
     Raises:
         ValueError: If the file holds no state dict.
+        UnsafeCheckpointError: If the file holds more than weights and plain values.
     """
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    checkpoint = load_checkpoint(path, map_location="cpu")
     for key in CONTAINERS:
         if isinstance(checkpoint, dict) and isinstance(checkpoint.get(key), dict):
             checkpoint = checkpoint[key]
@@ -49,7 +51,11 @@ def main() -> None:
     args = parser.parse_args()
     if not args.source.is_file():
         parser.error(f"checkpoint not found: {args.source}")
-    converted = convert_reference_checkpoint(read_state_dict(args.source))
+    try:
+        state_dict = read_state_dict(args.source)
+    except (UnsafeCheckpointError, ValueError) as error:
+        parser.exit(1, f"error: {error}\n")
+    converted = convert_reference_checkpoint(state_dict)
     if args.backbone_only:
         prefix = "backbone."
         converted = {name.removeprefix(prefix): v for name, v in converted.items() if name.startswith(prefix)}

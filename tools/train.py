@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,9 +28,9 @@ from _config_checks import check_data_paths, drop_pretrained, pretrained_address
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
-from mmengine.runner import find_latest_checkpoint
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
+from mmseg_allspark.engine.resume_point import NAMES, find_resume_point
 from mmseg_allspark.utils.distributed import shutdown_distributed
 
 
@@ -80,25 +81,47 @@ def enable_amp(cfg: Config) -> None:
 def set_resume(cfg: Config, resume: str | None) -> None:
     """Translate ``--resume`` to the Runner's ``resume`` and ``load_from``.
 
+    Without a name it is the newest complete checkpoint; what was cut off by a kill is passed over.
     ``load_from`` of the config holds start weights, and the Runner would resume from *them*. They are put
     aside when the work directory has a checkpoint, and kept when there is nothing to resume yet.
+
+    Raises:
+        FileNotFoundError: If ``last_checkpoint`` names a checkpoint and there is none that is complete.
     """
     if resume is None:
         return
     if resume != "auto":
         cfg.resume, cfg.load_from = True, resume
         return
-    latest = find_latest_checkpoint(cfg.work_dir)
-    if latest is None:
-        print_log(f"--resume: no checkpoint in {cfg.work_dir} yet, training starts from the beginning.", "current")
-        cfg.resume = False
-    elif not Path(latest).is_file():
+    template = ((cfg.get("default_hooks") or {}).get("checkpoint") or {}).get("filename_tmpl")
+    point = find_resume_point(cfg.work_dir, (template,) if template else NAMES)
+    if point.skipped:
+        print_log(f"--resume: passed over {point.describe_skipped()}.", "current", logging.WARNING)
+    if point.checkpoint is not None:
+        print_log(f"--resume: training goes on from {point.checkpoint}.", "current")
+        cfg.resume, cfg.load_from = True, point.checkpoint
+    elif point.named:
         raise FileNotFoundError(
-            f"{cfg.work_dir}/last_checkpoint names {latest}, which does not exist. "
+            f"{cfg.work_dir}/last_checkpoint names a checkpoint, but there is none that is complete: "
+            f"{point.describe_skipped()}. "
             "Name a checkpoint with --resume CHECKPOINT, or delete last_checkpoint to start anew."
         )
     else:
-        cfg.resume, cfg.load_from = True, latest
+        print_log(f"--resume: no checkpoint in {cfg.work_dir} yet, training starts from the beginning.", "current")
+        cfg.resume = False
+
+
+def protect_checkpoints(cfg: Config) -> None:
+    """Let ``AtomicCheckpointHook`` write the checkpoints of a config that has mmengine's hook as it comes."""
+    hook = (cfg.get("default_hooks") or {}).get("checkpoint", dict(type="CheckpointHook"))
+    if not hook or hook.get("type") != "CheckpointHook" or hook.get("backend_args") or hook.get("file_client_args"):
+        return
+    cfg.merge_from_dict({"default_hooks.checkpoint.type": "mmseg.AtomicCheckpointHook"})
+    # the config is written to the work directory, where other tools read it
+    imports = cfg.get("custom_imports") or dict(imports=[], allow_failed_imports=False)
+    names = [imports["imports"]] if isinstance(imports["imports"], str) else list(imports["imports"])
+    if "mmseg_allspark" not in names:
+        cfg.custom_imports = dict(imports, imports=[*names, "mmseg_allspark"])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -109,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.amp:
         enable_amp(cfg)
     require_gpu_for_amp(cfg)
+    protect_checkpoints(cfg)
     set_resume(cfg, args.resume)
     if cfg.get("resume"):
         drop_pretrained(cfg)  # the checkpoint replaces them: nothing to download

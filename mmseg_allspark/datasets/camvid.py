@@ -9,10 +9,11 @@ from mmseg.registry import DATASETS
 
 from .checks import require_images, require_prepared
 from .class_count import ClassCountMixin
+from .refetch import RefetchMixin
 
 
 @DATASETS.register_module()
-class CamVidDataset(ClassCountMixin, BaseSegDataset):
+class CamVidDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
     """CamVid: 480x360 street scenes, 11 classes, 255 = void (Brostow et al., 2009; SegNet's labels).
 
     Args:

@@ -159,6 +159,18 @@ def _check_present(name: str, what: str, paths: Sequence[str], keys: str) -> Non
         )
 
 
+def _check_labeled_images_stop(**datasets: Any) -> None:
+    """An image with a label that cannot be read is a mistake to be mended, not one to train around."""
+    for name, dataset in datasets.items():
+        for leaf in iter_leaves(dataset) if dataset is not None else ():
+            for step in getattr(getattr(leaf, "pipeline", None), "transforms", ()):
+                if getattr(step, "unreadable", None) == "skip":
+                    raise SplitError(
+                        f"The pipeline of the {name} data has {type(step).__name__}(unreadable='skip'), which is for "
+                        "unlabeled images: leave it out there."
+                    )
+
+
 def _check_files(name: str, files: Sequence[SampleFiles], with_masks: bool) -> None:
     if not files:
         raise SplitError(f"The {name} data set is empty: check `ann_file`, `data_prefix` and `data_root` of it.")
@@ -201,10 +213,12 @@ def check_splits(
         Number of samples of each dataset given, by name.
 
     Raises:
-        SplitError: On an empty set, a sample that names no mask, or an image in two sets, naming the first.
+        SplitError: On an empty set, a pipeline that would skip labeled images, a sample that names no mask, or an
+            image in two sets, naming the first.
         FileNotFoundError: On missing images or masks, naming the first few and how many.
     """
     datasets = dict(labeled=labeled, unlabeled=unlabeled, validation=val)
+    _check_labeled_images_stop(labeled=labeled, validation=val)
     files = {name: list_files(dataset) for name, dataset in datasets.items() if dataset is not None}
     for name, entries in files.items():
         _check_files(name, entries, with_masks=name != "unlabeled")

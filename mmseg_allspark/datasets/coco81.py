@@ -7,6 +7,7 @@ from mmseg.registry import DATASETS
 
 from .checks import require_images, require_prepared
 from .class_count import ClassCountMixin
+from .refetch import RefetchMixin
 
 
 def _make_palette(count: int) -> list[list[int]]:
@@ -18,7 +19,7 @@ def _make_palette(count: int) -> list[list[int]]:
 
 
 @DATASETS.register_module()
-class COCO81Dataset(ClassCountMixin, BaseSegDataset):
+class COCO81Dataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
     """COCO 2017 instances as 81 classes: 0 = background, 1..80 = the categories in the order of their ids.
 
     ``tools/prepare/coco.py`` makes the masks. The palette is PASCAL VOC's colour map for 81 labels.

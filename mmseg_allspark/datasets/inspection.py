@@ -15,7 +15,8 @@ from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
 
 from .checks import iter_leaves
-from .transforms.loading import DataFileError, LoadImage, LoadSegMask
+from .transforms.decoding import DataFileError, is_complete, read_bytes
+from .transforms.loading import IMAGE_KEYS, LoadImage, LoadSegMask
 
 LABELS = 256
 _PER_TASK = 16  # samples a process takes at a time
@@ -67,20 +68,13 @@ class _Broken(Exception):
         self.problem = Problem(kind, what, path, str(message))
 
 
-class _ImageReader(LoadImage):
-    """Reads and decodes an image in two steps, so that the bytes can be looked at between them."""
-
-    def decode(self, content: bytes, path: str) -> np.ndarray:
-        return self._decode(content, path)
-
-
 class _MaskReader(LoadSegMask):
     """Loads a mask and says at which step it failed."""
 
     def read(self, info: dict) -> np.ndarray:
         path = str(info["seg_map_path"])
         steps: tuple[tuple[str, Callable], ...] = (
-            ("unreadable", lambda _: self._decode_mask(path)),
+            ("unreadable", lambda _: self._decode_mask(path, info)),
             ("size", lambda mask: self._check_size(mask, path, info) or mask),
             ("labels", lambda mask: self._to_train_ids(mask, path, info)),
             ("labels", lambda labels: self._check_labels(labels, path, info) or labels),
@@ -106,7 +100,7 @@ class SampleReader:
     def __init__(self, dataset: Any, masks: bool) -> None:
         image, mask = (_find_step(dataset, kind) for kind in (LoadImageFromFile, LoadAnnotations))
         keys = ("to_float32", "color_type", "imdecode_backend", "backend_args")
-        self._images = _ImageReader(**{key: getattr(image, key) for key in keys if image is not None})
+        self._images = LoadImage(**{key: getattr(image, key) for key in keys if image is not None})
         keys = ("num_classes", "ignore_index", "reduce_zero_label", "imdecode_backend", "backend_args")
         own = {key: getattr(mask, key) for key in keys if hasattr(mask, key)}
         self._masks = _MaskReader(**({"ignore_index": getattr(dataset, "ignore_index", _IGNORE)} | own))
@@ -143,24 +137,19 @@ class SampleReader:
     def _read_bytes(self, info: dict) -> bytes:
         path = str(info["img_path"])
         try:
-            content = fileio.get(path, backend_args=self._images.backend_args)
-        except FileNotFoundError as error:
-            raise _Broken("missing", "image", path, f"The image {path} does not exist.") from error
-        except OSError as error:
-            raise _Broken("unreadable", "image", path, f"The image {path} cannot be read ({error}).") from error
-        if not content:
-            raise _Broken("truncated", "image", path, f"The image {path} is empty (0 bytes).")
-        return content
+            return read_bytes(path, "image", IMAGE_KEYS, self._images.backend_args)
+        except DataFileError as error:
+            missing, empty = isinstance(error.__cause__, FileNotFoundError), "is empty" in str(error)
+            kind = "missing" if missing else "truncated" if empty else "unreadable"
+            raise _Broken(kind, "image", path, error) from error
 
     def _read_image(self, info: dict, content: bytes) -> bytes:
         path, complete = str(info["img_path"]), is_complete(content)
         try:
-            image = self._images.decode(content, path)
+            self._images.decode_into(info, content, path)
         except DataFileError as error:
             raise _Broken("unreadable" if complete else "truncated", "image", path, error) from error
-        info["ori_shape"] = image.shape[:2]
-        if not complete:  # some decoders fill the rest of the picture with grey and say nothing
-            raise _Broken("truncated", "image", path, f"The image {path} ends before its end marker.")
+        image = info.pop("img")
         return _digest(repr(image.shape).encode() + image.tobytes())
 
     def _read_mask(self, info: dict) -> np.ndarray | None:
@@ -172,23 +161,6 @@ class SampleReader:
         elif path is None:
             raise _Broken("pairing", "mask", str(info["img_path"]), f"No mask is known for {info['img_path']}.")
         return np.bincount(self._masks.read(info).ravel(), minlength=LABELS)
-
-
-def is_complete(content: bytes) -> bool:
-    """Whether a JPEG or PNG has its end marker; other formats count as complete.
-
-    Args:
-        content: The whole file.
-
-    Returns:
-        False where the end of the file is missing.
-    """
-    if content.startswith(b"\xff\xd8"):
-        # inside the picture data FF is never followed by D9; a thumbnail, which has its own marker, comes before it
-        return content.rfind(b"\xff\xd9") > content.rfind(b"\xff\xda")
-    if content.startswith(b"\x89PNG"):
-        return b"IEND" in content
-    return True
 
 
 def _digest(content: bytes) -> bytes:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from .checks import require_prepared
 from .class_count import ClassCountMixin
+from .refetch import RefetchMixin
 from .synthetic_scenes import CLASSES, PALETTE, make_scene
 
 MANIFEST = "synthetic.json"
@@ -28,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 
 @DATASETS.register_module()
-class SyntheticDataset(ClassCountMixin, BaseSegDataset):
+class SyntheticDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
     """Little scenes of toys on a table top, 8 classes with the table, 255 = blurred outline.
 
     Files are made by ``python tools/prepare/synthetic.py`` (:func:`write_synthetic`).

@@ -11,7 +11,10 @@ from pathlib import Path
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from mmseg_allspark.utils.checks import check_choice
+
 from .class_count import ClassCountMixin
+from .refetch import RefetchMixin
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _LIST_SUFFIXES = (".txt", ".json")
@@ -19,7 +22,7 @@ _PATH_KEYS = ("img_path", "file_name", "path")
 
 
 @DATASETS.register_module()
-class UnlabeledDataset(ClassCountMixin, BaseSegDataset):
+class UnlabeledDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
     """Images without masks from a folder, a glob, a list file, or several of these.
 
     A source may be: a folder (searched with all its subfolders), a glob (``'frames/**/*.jpg'``), one image, a
@@ -34,11 +37,13 @@ class UnlabeledDataset(ClassCountMixin, BaseSegDataset):
         data_root: Where relative paths start. Default: None, the working directory.
         suffixes: Which files of a folder or glob are images. Default: ``IMAGE_SUFFIXES``.
         metainfo: May name ``classes`` and ``palette`` for visualisers. Default: None.
+        unreadable: What ``LoadImage`` does with an image that cannot be decoded: 'skip' (default; a warning with the
+            path, another image takes its place, an error once most are unreadable) or 'stop'.
         **kwargs: As in ``BaseSegDataset`` (``pipeline``, ``indices``, ``serialize_data``, ...).
 
     Raises:
         FileNotFoundError: If a source, or a file named in a list, does not exist, or if no image is found.
-        ValueError: If a list file cannot be read as described.
+        ValueError: If a list file cannot be read as described, or another value of ``unreadable``.
     """
 
     def __init__(
@@ -47,8 +52,11 @@ class UnlabeledDataset(ClassCountMixin, BaseSegDataset):
         data_root: str | None = None,
         suffixes: Sequence[str] = IMAGE_SUFFIXES,
         metainfo: dict | None = None,
+        unreadable: str = "skip",
         **kwargs: object,
     ) -> None:
+        check_choice("UnlabeledDataset.unreadable", unreadable, ("skip", "stop"))
+        self.unreadable = unreadable
         is_one = isinstance(source, str | os.PathLike)
         self.sources = [os.fspath(entry) for entry in ([source] if is_one else source)]
         self.suffixes = tuple(suffix.lower() for suffix in suffixes)
@@ -79,6 +87,17 @@ class UnlabeledDataset(ClassCountMixin, BaseSegDataset):
             )
         record = dict(label_map=self.label_map, reduce_zero_label=self.reduce_zero_label)
         return [dict(img_path=path, seg_fields=[], **record) for path in sorted(found.values())]
+
+    def get_data_info(self, idx: int) -> dict:
+        """As in ``BaseDataset``, with what ``LoadImage`` has to know.
+
+        Args:
+            idx: Index of the image.
+
+        Returns:
+            The image's record.
+        """
+        return dict(super().get_data_info(idx), unreadable=self.unreadable)
 
     def _from_root(self, path: str) -> str:
         return os.path.join(self.data_root or "", path)

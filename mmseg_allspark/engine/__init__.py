@@ -1,5 +1,6 @@
 """When things happen: loop, hooks and what they check."""
 
+from .atomic_checkpoints import AtomicCheckpointHook, AtomicLocalBackend
 from .autocast_optim_wrapper import AutocastOptimWrapper
 from .batch_stream import StreamBatchSampler
 from .pseudo_label_loop import PseudoLabelLoop
@@ -8,6 +9,8 @@ from .semantic_memory_hook import SemanticMemoryHook
 from .speed_hooks import ChannelsLastHook, CompileHook
 
 __all__ = [
+    "AtomicCheckpointHook",
+    "AtomicLocalBackend",
     "AutocastOptimWrapper",
     "ChannelsLastHook",
     "CompileHook",

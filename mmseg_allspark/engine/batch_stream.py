@@ -13,12 +13,33 @@ from mmseg_allspark.utils.checks import check_positive_int
 EMPTY = "the data set is empty; check its ann_file, data_prefix and data_root."
 
 
+class StreamIndex(int):
+    """Index of an image that knows its position in the stream, also in a worker.
+
+    Args:
+        index: Of the image.
+        position: Of the sample, counted from the beginning of training; no two samples have the same.
+    """
+
+    position: int
+
+    def __new__(cls, index: int, position: int) -> "StreamIndex":
+        """Build an int with one attribute more."""
+        self = super().__new__(cls, index)
+        self.position = position
+        return self
+
+    def __getnewargs__(self) -> tuple[int, int]:
+        return int(self), self.position
+
+
 @DATA_SAMPLERS.register_module()
 class StreamBatchSampler(BatchSampler):
     """Endless batches over a finite or infinite sampler; its length is the batches of one pass.
 
     The data loader on top never ends, so its workers are started once, and a resumed run moves to its
-    position by :meth:`seek`, without reading data.
+    position by :meth:`seek`, without reading data. The indices are :class:`StreamIndex`: what is random about a sample
+    may depend on its position.
 
     Args:
         sampler: Gives the indices of this rank; its ``set_epoch``, if any, is called before every pass.
@@ -56,10 +77,11 @@ class StreamBatchSampler(BatchSampler):
         """Start the next iteration after ``num_batches`` batches, counted from the beginning of training."""
         self._first_batch = num_batches
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[list[StreamIndex]]:
         """Yield batches for ever."""
         batches = self._cycled_batches() if self.cycle else self._pass_batches()
-        return islice(batches, self._first_batch, None)
+        for number, batch in enumerate(islice(batches, self._first_batch, None), self._first_batch):
+            yield [StreamIndex(index, number * self.batch_size + place) for place, index in enumerate(batch)]
 
     def _passes(self) -> Iterator[list[int]]:
         """Yield the indices of pass after pass."""

@@ -1,19 +1,22 @@
 """PseudoLabelLoop: two data loaders, pseudo labels first, then one training step on both."""
 
-import copy
 import math
 
 import torch
+from mmengine.dist import get_rank
 from mmengine.hooks import EMAHook
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import LOOPS
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from mmseg_allspark.engine.batch_stream import EMPTY, StreamBatchSampler
+from mmseg_allspark.engine.randomness import RandomStream
 from mmseg_allspark.engine.start_checks import check_before_training
+from mmseg_allspark.engine.stream_loader import build_stream, seek_stream
 from mmseg_allspark.utils.checks import check_choice, check_positive_int
 from mmseg_allspark.utils.wrappers import bare_model
+
+_VALIDATED = "last_validated_iter"  # in the message hub, which checkpoints hold; mmengine logs what begins with "val"
 
 
 @LOOPS.register_module()
@@ -23,7 +26,10 @@ class PseudoLabelLoop(BaseLoop):
     An epoch is one pass over the unlabeled images and ends; the labeled images are cycled, reshuffled at
     every pass over them. ``runner.train_dataloader`` is the unlabeled loader, so epoch lengths that
     schedules and hooks ask for are right. The position in both data sets follows from the iteration
-    number alone, so a resumed run continues in the middle of an epoch without reading what it has seen.
+    number alone, so a resumed run continues in the middle of an epoch without reading what it has seen. So do
+    all random numbers: at the beginning of each iteration Python's, numpy's and torch's generators are seeded from the
+    run's seed, the rank and the iteration, and for each sample from seed, rank and its position in the stream. On
+    the CPU a resumed run is the undisturbed run, bit by bit, with any number of workers.
 
     Each iteration: (1) the unlabeled batch is preprocessed with the labeled one, once; (2) it is labeled without
     gradient by the model or its exponential moving average; (3) one ``train_step`` on both. Hooks may add
@@ -75,10 +81,9 @@ class PseudoLabelLoop(BaseLoop):
         for name, value in (("burn_in_iters", burn_in_iters), ("ramp_up_iters", ramp_up_iters)):
             if value != 0:
                 check_positive_int(f"train_cfg.{name}", value)
-        self.labeled_dataloader = _build_stream(runner, dataloader, "train_dataloader", cycle=True)
+        self.labeled_dataloader = build_stream(runner, dataloader, "train_dataloader")
         unlabeled = _choose_unlabeled(runner, unlabeled_dataloader)
-        unlabeled = _build_stream(runner, unlabeled, "unlabeled_dataloader", cycle=False)
-        super().__init__(runner, unlabeled)
+        super().__init__(runner, build_stream(runner, unlabeled, "unlabeled_dataloader"))
         self.by_epoch = max_epochs is not None
         length = len(self.dataloader)
         check_positive_int("train_cfg.max_epochs or max_iters", max_epochs if self.by_epoch else max_iters)
@@ -122,25 +127,42 @@ class PseudoLabelLoop(BaseLoop):
         """
         check_before_training(self)
         self.runner.call_hook("before_train")
-        self._epoch = self._iter // len(self.dataloader)
-        self._seek()
+        for loader in (self.labeled_dataloader, self.dataloader):
+            # Without a seed in the config mmengine draws one, and when it resumes it takes that of the checkpoint
+            # only after the loaders were built.
+            seek_stream(loader, self._iter, self.runner.seed, self._first_seed)
+        self._catch_up()
         batches = zip(self.labeled_dataloader, self.dataloader, strict=False)  # neither ends
         while self._iter < self._max_iters and not self.stop_training:
             self._run_epoch(batches)
         self.runner.call_hook("after_train")
         return self.runner.model
 
-    def _seek(self) -> None:
-        """Move both streams to the current iteration, in the order that the run's seed gives.
+    def _catch_up(self) -> None:
+        """After a resume, do what was still to do between the checkpoint and the next iteration.
 
-        Without a seed in the config mmengine draws one, and when it resumes it takes that of the checkpoint only
-        after the loaders were built.
+        A checkpoint is written after a step, before the validation and the end of the epoch that may follow it.
         """
-        for loader in (self.labeled_dataloader, self.dataloader):
-            sampler = loader.batch_sampler.sampler
-            if getattr(sampler, "seed", None) == self._first_seed:
-                sampler.seed = self.runner.seed
-            loader.batch_sampler.seek(self._iter)
+        length, saved = len(self.dataloader), self._epoch
+        ends = self._iter % length == 0 or self._iter == self._max_iters
+        passes = math.ceil(self._iter / length) if ends else self._iter // length
+        is_open = ends and saved == passes - 1
+        self._epoch = passes - is_open
+        if self._iter == 0:
+            return
+        steps = getattr(self.runner.optim_wrapper, "_accumulative_counts", 1)
+        if self._iter % steps:
+            self.runner.logger.warning(
+                f"The checkpoint of iteration {self._iter} lies between two updates (accumulative_counts={steps}): "
+                "gradients accumulated before it are lost. For exact resumes save at multiples of accumulative_counts."
+            )
+        validated = self.runner.message_hub.get_info(_VALIDATED) == self._iter
+        if not self.by_epoch and not validated:
+            self._validate(self._iter, self._max_iters)
+        if is_open:
+            self._end_epoch()
+        elif self.by_epoch and ends and not validated:
+            self._validate(self._epoch, self._max_epochs)
 
     def _run_epoch(self, batches: zip) -> None:
         self.runner.call_hook("before_train_epoch")
@@ -155,12 +177,16 @@ class PseudoLabelLoop(BaseLoop):
                 self._validate(self._iter, self._max_iters)
         if self._iter < (self._epoch + 1) * length and self.by_epoch:
             return  # stopped early
+        self._end_epoch()
+
+    def _end_epoch(self) -> None:
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
         if self.by_epoch:
             self._validate(self._epoch, self._max_epochs)
 
     def _run_iter(self, batch_idx: int, data_batch: dict) -> None:
+        RandomStream("step", self.runner.seed, get_rank()).seed_step(self._iter)
         data_batch["step"] = dict(unsup_scale=self.unsup_scale(self._iter))
         self.runner.call_hook("before_train_iter", batch_idx=batch_idx, data_batch=data_batch)
         model, optim_wrapper = self.runner.model, self.runner.optim_wrapper
@@ -205,6 +231,7 @@ class PseudoLabelLoop(BaseLoop):
         """Validate after ``done`` of ``total`` epochs or iterations if it is time."""
         due = done >= self.val_begin and (done % self.val_interval == 0 or done == total)
         if self.runner.val_loop is not None and due:
+            self.runner.message_hub.update_info(_VALIDATED, self._iter)
             self.runner.val_loop.run()
             self.runner.model.train()
 
@@ -230,24 +257,3 @@ def _choose_unlabeled(runner: Runner, argument: dict | None) -> dict:
             "train_dataloader: unlabeled_dataloader = dict(batch_size=..., sampler=..., dataset=...)."
         )
     return top_level if argument is None else argument
-
-
-def _build_stream(runner: Runner, cfg: dict, key: str, cycle: bool) -> DataLoader:
-    """Build a loader whose batches never end."""
-    if not isinstance(cfg, dict):
-        raise TypeError(f"{key} must be a config dict, got {type(cfg).__name__}.")
-    if cfg.get("batch_sampler") is not None:
-        raise ValueError(
-            f"{key}.batch_sampler={cfg['batch_sampler']} is not supported: PseudoLabelLoop brings its own, which "
-            "a resumed run can move to its position. Give batch_size, drop_last and sampler instead."
-        )
-    cfg = copy.deepcopy(cfg)
-    drop_last = cfg.pop("drop_last", False)
-    cfg["batch_sampler"] = dict(type=StreamBatchSampler, drop_last=drop_last, cycle=cycle)
-    diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
-    try:
-        return runner.build_dataloader(cfg, seed=runner.seed, diff_rank_seed=diff_rank_seed)
-    except ValueError as error:
-        # what numpy says when mmengine's data sets have no image
-        why = EMPTY if "need at least one array to concatenate" in str(error) else error
-        raise ValueError(f"{key}: {why}") from error

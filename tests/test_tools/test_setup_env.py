@@ -32,6 +32,8 @@ class Project:
         shutil.copytree(ROOT / "requirements", self.root / "requirements")
         for name in ("requirements.txt", "setup.py"):
             shutil.copy(ROOT / name, self.root)
+        (self.root / "mmseg_allspark").mkdir()
+        shutil.copy(ROOT / "mmseg_allspark/environment.py", self.root / "mmseg_allspark")
         self.python = folder / "a python"
         self.python.write_text(STUB_PYTHON)
         self.python.chmod(0o755)

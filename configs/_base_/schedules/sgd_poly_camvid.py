@@ -16,7 +16,7 @@ default_hooks = dict(
     logger=dict(type="LoggerHook", interval=25, log_metric_by_epoch=False),
     param_scheduler=dict(type="ParamSchedulerHook"),
     checkpoint=dict(
-        type="CheckpointHook", by_epoch=False, interval=150, max_keep_ckpts=2, save_best="mIoU", rule="greater"
+        type="AtomicCheckpointHook", by_epoch=False, interval=150, max_keep_ckpts=2, save_best="mIoU", rule="greater"
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="SegVisualizationHook"),

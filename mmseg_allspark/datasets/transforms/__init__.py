@@ -1,8 +1,9 @@
 """Transforms, registered in mmseg's TRANSFORMS."""
 
 from .color import RandomColorJitter, RandomGaussianBlur, RandomGray
+from .decoding import DataFileError
 from .geometry import RandomResizeLongSide
-from .loading import DataFileError, LoadImage, LoadSegMask
+from .loading import LoadImage, LoadSegMask
 from .views import MultiView, PackSemiInputs
 
 __all__ = [

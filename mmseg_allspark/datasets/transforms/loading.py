@@ -9,61 +9,47 @@ from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
-_LABELS_UINT8 = 256  # mmseg keeps masks as uint8, so a larger label would silently wrap around
+from mmseg_allspark.utils.checks import check_choice
 
+from .decoding import DataFileError, Header, read_bytes, read_header, turn, undecodable
+from .mask_decoding import decode_mask, to_uint8
+from .unreadable import UnreadableCount
 
-class DataFileError(ValueError):
-    """A file of the data set cannot be used; the message names the file and the remedy."""
-
-
-def _read_bytes(path: str, what: str, key: str, backend_args: dict | None) -> bytes:
-    """Reads a whole file.
-
-    Args:
-        path: Where the file is.
-        what: 'image' or 'mask', for the message.
-        key: The config keys that decide about the path, for the message.
-        backend_args: As in mmengine's fileio.
-
-    Returns:
-        The content, never empty.
-
-    Raises:
-        DataFileError: If the file is missing, unreadable or empty.
-    """
-    try:
-        content = fileio.get(path, backend_args=backend_args)
-    except FileNotFoundError as error:
-        raise DataFileError(f"The {what} {path} does not exist. Check {key} of the dataset.") from error
-    except OSError as error:
-        raise DataFileError(
-            f"The {what} {path} cannot be read ({error}). Check that it is a file you may read."
-        ) from error
-    if not content:
-        raise DataFileError(
-            f"The {what} {path} is empty (0 bytes). Copy or download it again, or take it off the list."
-        )
-    return content
+_LABELS_UINT8 = 256
+IMAGE_KEYS = "`data_root`, `data_prefix.img_path`, `img_suffix` and `ann_file`"
+MASK_KEYS = "`data_root`, `data_prefix.seg_map_path`, `seg_map_suffix` and `ann_file`"
+_WIDE_MODES = ("I", "F")  # 32 bit: no decoder here brings them to 8 bit without cutting values off
 
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile`` with errors that name the file and the remedy.
 
+    An image is turned as its EXIF data (TIFF: its orientation tag) says, whatever decodes it, unless ``color_type``
+    is 'unchanged' or ends in '_ignore_orientation'. ``LoadSegMask`` sees to it that the mask fits.
+
     Args:
         *args: As in ``LoadImageFromFile``.
-        **kwargs: As in ``LoadImageFromFile``; ``ignore_empty`` keeps its meaning (skip instead of raise).
+        unreadable: What to do with an image that is missing or cannot be decoded. 'stop': raise. 'skip': say so once
+            a file, give None, whereupon the data set takes another image, and raise only when more than half of at
+            least 20 images read could not be (for unlabeled images). None (default): what the data set says
+            (``UnlabeledDataset``: 'skip'), else 'stop'.
+        **kwargs: As in ``LoadImageFromFile``; ``ignore_empty`` keeps its meaning (skip and say nothing).
 
-    Required keys: ``img_path``. Added keys: ``img`` (H, W, 3) uint8 BGR, ``img_shape``, ``ori_shape``.
+    Required keys: ``img_path``. Added keys: ``img`` (H, W, 3) uint8 BGR, ``img_shape``, ``ori_shape``, and, where
+    the file asks to be turned, ``exif_orientation`` (2 to 8) and ``img_turned`` (whether it was).
 
     Raises:
-        ValueError: If mmcv's deprecated ``file_client_args`` is given.
+        ValueError: If mmcv's deprecated ``file_client_args`` is given, or another value of ``unreadable``.
     """
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: object, unreadable: str | None = None, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         if self.file_client_args is not None:
             raise ValueError("LoadImage does not know file_client_args; give backend_args instead.")
+        check_choice("LoadImage.unreadable", unreadable, ("stop", "skip", None))
+        self.unreadable = unreadable
+        self._count = UnreadableCount()
 
     def transform(self, results: dict) -> dict | None:
         """Loads one image.
@@ -72,39 +58,74 @@ class LoadImage(LoadImageFromFile):
             results: The sample so far, with ``img_path``.
 
         Returns:
-            The sample with ``img``, or None where ``ignore_empty`` is set and the image cannot be loaded.
+            The sample with ``img``, or None where the image cannot be loaded and is to be skipped.
 
         Raises:
-            DataFileError: If the image is missing, empty or cannot be decoded.
+            DataFileError: If the image is missing, empty or cannot be decoded and is not to be skipped, or if most
+                images had to be skipped.
         """
         path = str(results["img_path"])
+        skip = (self.unreadable or results.get("unreadable", "stop")) == "skip"
         try:
-            content = _read_bytes(
-                path,
-                "image",
-                "`data_root`, `data_prefix.img_path`, `img_suffix` and `ann_file`",
-                self.backend_args,
-            )
-            results["img"] = self._decode(content, path)
-        except DataFileError:
+            content = read_bytes(path, "image", IMAGE_KEYS, self.backend_args)
+            self.decode_into(results, content, path)
+        except DataFileError as error:
             if self.ignore_empty:
                 return None
-            raise
-        results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
+            if not skip:
+                raise
+            self._count.add_unreadable(path, error)
+            return None
+        if skip:
+            self._count.add_readable()
         return results
 
-    def _decode(self, content: bytes, path: str) -> np.ndarray:
-        reason = ""
+    def decode_into(self, results: dict, content: bytes, path: str) -> None:
+        """Decodes an image into a sample.
+
+        Args:
+            results: The sample; gains the keys named above.
+            content: The file.
+            path: For messages.
+
+        Raises:
+            DataFileError: If the image cannot be decoded.
+        """
+        header = Header("TIFF", "") if self.imdecode_backend == "tifffile" else read_header(content, path, "image")
+        turned = self.color_type in ("color", "grayscale")
+        image = self._decode(content, header, path)
+        if header.format == "TIFF" and header.orientation != 1:  # Pillow has turned it
+            image = image if turned else turn(image, header.orientation, back=True)
+        elif turned and header.orientation != 1:
+            image = turn(image, header.orientation)
+        if header.orientation != 1:
+            results.update(exif_orientation=header.orientation, img_turned=turned)
+        results["img"] = image.astype(np.float32) if self.to_float32 else image
+        results["img_shape"] = results["ori_shape"] = image.shape[:2]
+
+    def _decode(self, content: bytes, header: Header, path: str) -> np.ndarray:
+        backend, flag = self.imdecode_backend, self.color_type
+        turned_tiff = header.format == "TIFF" and header.orientation != 1
+        deep = header.mode.startswith("I;16")
+        if flag != "unchanged" and (header.mode in _WIDE_MODES or (deep and turned_tiff)):
+            reason = f"mode {header.mode}, orientation {header.orientation}: convert it to 8 bit without orientation"
+            raise undecodable(path, "image", content, reason)
+        if turned_tiff or (header.format == "TIFF" and header.mode == "RGBA"):
+            backend = "pillow"  # OpenCV turns a TIFF though told not to, and multiplies colours with the alpha channel
+        elif deep:
+            backend = "cv2"  # Pillow cuts 16 bit off at 255
+        if flag in ("color", "grayscale") and backend != "turbojpeg":
+            flag += "_ignore_orientation"
         try:
-            image = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
+            image = mmcv.imfrombytes(content, flag=flag, backend=backend)
         except Exception as error:  # every decoder raises its own kind of exception
-            image, reason = None, f": {error}"
+            raise undecodable(path, "image", content, str(error)) from error
         if image is None or image.size == 0:
-            raise DataFileError(
-                f"The image {path} ({len(content)} bytes) cannot be decoded{reason}. It is damaged or not "
-                "an image: copy or download it again, or take it off the list."
-            )
-        return image.astype(np.float32) if self.to_float32 else image
+            raise undecodable(path, "image", content)
+        return image
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, unreadable={self.unreadable!r})"
 
 
 @TRANSFORMS.register_module()
@@ -119,7 +140,10 @@ class LoadSegMask(LoadAnnotations):
         ignore_index: Label of pixels that do not count. Default: 255.
         optional: True for unlabeled data: where no mask file exists the sample simply has no ``gt_seg_map``.
             A mask that exists is checked as always. Default: False.
-        **kwargs: As in ``LoadAnnotations`` (``reduce_zero_label``, ``backend_args``, ``imdecode_backend``).
+        drawn_on: Where EXIF data turn an image: 'shown', masks belong to the turned image, or 'stored', to the pixels
+            as stored (the mask is then turned as well). None (default): the size decides where it can, else an error.
+        **kwargs: As in ``LoadAnnotations`` (``reduce_zero_label``, ``backend_args``, ``imdecode_backend``, of which
+            'tifffile' alone makes a difference: masks are decoded by Pillow, which leaves palettes alone).
 
     A bare image (inference: no data set has given it ``seg_fields``) passes through unchanged.
 
@@ -131,9 +155,12 @@ class LoadSegMask(LoadAnnotations):
         num_classes: int | None = None,
         ignore_index: int = 255,
         optional: bool = False,
+        drawn_on: str | None = None,
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
+        check_choice("LoadSegMask.drawn_on", drawn_on, ("shown", "stored", None))
+        self.drawn_on = drawn_on
         self.num_classes = num_classes
         self.ignore_index = ignore_index
         self.optional = optional
@@ -150,38 +177,40 @@ class LoadSegMask(LoadAnnotations):
                 f"No mask is known for the image {results.get('img_path')}: give `data_prefix.seg_map_path` "
                 "of the dataset, or, for unlabeled data, LoadSegMask(optional=True)."
             )
-        raw = self._decode_mask(str(path))
+        raw = self._decode_mask(str(path), results)
         self._check_size(raw, str(path), results)
         labels = self._to_train_ids(raw, str(path), results)
         self._check_labels(labels, str(path), results)
         results["gt_seg_map"] = labels
         results.setdefault("seg_fields", []).append("gt_seg_map")
 
-    def _decode_mask(self, path: str) -> np.ndarray:
-        content = _read_bytes(
-            path,
-            "mask",
-            "`data_root`, `data_prefix.seg_map_path`, `seg_map_suffix` and `ann_file`",
-            self.backend_args,
+    def _decode_mask(self, path: str, results: dict) -> np.ndarray:
+        content = read_bytes(path, "mask", MASK_KEYS, self.backend_args)
+        stored, own = decode_mask(content, path, self.imdecode_backend)  # own: orientation of the mask file
+        image, turned = results.get("exif_orientation", 1), results.get("img_turned", False)
+        if own not in (1, image):
+            raise DataFileError(
+                f"The mask {path} asks to be turned (orientation {own}), its image {results.get('img_path')} does not "
+                f"ask for the same ({image}): which pixels belong together is not known. Write both without "
+                "orientation, or with the same."
+            )
+        if not turned:
+            return stored
+        return turn(stored, image) if own == image or self._belongs_to_stored(stored, path, results) else stored
+
+    def _belongs_to_stored(self, mask: np.ndarray, path: str, results: dict) -> bool:
+        """Whether a mask was drawn on an image as it is stored, and not as its EXIF data turns it."""
+        if self.drawn_on is not None:
+            return self.drawn_on == "stored"
+        height, width = results["ori_shape"][:2]
+        orientation = results["exif_orientation"]
+        if orientation >= 5 and height != width:
+            return mask.shape == (width, height)
+        raise DataFileError(
+            f"The EXIF data of the image {results.get('img_path')} turn it (orientation {orientation}), and the size "
+            f"of its mask {path} does not tell whether it was drawn on the turned image. If it was, as in most "
+            "labeling tools, set LoadSegMask(drawn_on='shown'); if it fits the pixels as stored, drawn_on='stored'."
         )
-        reason = ""
-        try:
-            mask = mmcv.imfrombytes(content, flag="unchanged", backend=self.imdecode_backend)
-        except Exception as error:  # every decoder raises its own kind of exception
-            mask, reason = None, f": {error}"
-        if mask is None or mask.size == 0:
-            raise DataFileError(
-                f"The mask {path} ({len(content)} bytes) cannot be decoded{reason}. It is damaged or not an "
-                "image: copy or create it again, or take it off the list."
-            )
-        if mask.ndim == 3 and mask.shape[2] == 1:
-            mask = mask[:, :, 0]
-        if mask.ndim != 2:
-            raise DataFileError(
-                f"The mask {path} has shape {mask.shape}: one channel of label numbers is needed. "
-                "Convert a coloured mask into label numbers (one grey or palette PNG) first."
-            )
-        return mask
 
     def _check_size(self, mask: np.ndarray, path: str, results: dict) -> None:
         # ori_shape and not img_shape: mmseg's test pipelines load masks after the image was resized
@@ -190,17 +219,11 @@ class LoadSegMask(LoadAnnotations):
             raise DataFileError(
                 f"The mask {path} is {mask.shape[1]}x{mask.shape[0]} (width x height) but its image "
                 f"{results.get('img_path')} is {expected[1]}x{expected[0]}. Pair them right (`img_suffix`, "
-                "`seg_map_suffix`) or resize one; an image that its EXIF data turns needs "
-                "LoadImage(color_type='color_ignore_orientation')."
+                "`seg_map_suffix`) or resize one. If the EXIF data of the image turn it, "
+                "LoadSegMask(drawn_on='shown' or 'stored') says what the mask was drawn on."
             )
 
     def _to_train_ids(self, raw: np.ndarray, path: str, results: dict) -> np.ndarray:
-        highest, lowest = int(raw.max()), int(raw.min())
-        if highest >= _LABELS_UINT8 or lowest < 0:
-            bad = np.unique(raw[(raw >= _LABELS_UINT8) | (raw < 0)])[:8].tolist()
-            raise DataFileError(
-                f"The mask {path} holds the labels {bad}: labels have to lie in 0..255. Convert the mask to 8 bit."
-            )
         reduce_zero = results.get("reduce_zero_label", False)
         if self.reduce_zero_label is not None and self.reduce_zero_label != reduce_zero:
             raise ValueError(
@@ -215,7 +238,7 @@ class LoadSegMask(LoadAnnotations):
             for old, new in results["label_map"].items():
                 mapping[table == old] = new
             table = mapping
-        return table[raw.astype(np.uint8)]
+        return table[to_uint8(raw, path)]
 
     def _check_labels(self, labels: np.ndarray, path: str, results: dict) -> None:
         num_classes = self.num_classes if self.num_classes is not None else results.get("num_classes")

@@ -1,0 +1,148 @@
+"""Checkpoints that a kill at any moment cannot break: a backend that replaces files whole, and a hook that uses it."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from mmengine.dist import is_main_process
+from mmengine.fileio import LocalBackend, get_file_backend, register_backend
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+BACKEND = "atomic_local"
+UNFINISHED = ".part"  # what the name of a file that is being written ends with
+_OUTDATED = "outdated_best"  # in the message hub, which checkpoints hold
+
+
+class AtomicLocalBackend(LocalBackend):
+    """Local files that are either as before or completely written, never half.
+
+    A file is written beside its place, as ``<name>.part``, flushed to the disk and moved. mmengine uses it where
+    ``backend_args=dict(backend='atomic_local')`` stands.
+    """
+
+    def put(self, obj: bytes, filepath: str | Path) -> None:
+        """Write bytes, making the folder if need be.
+
+        Args:
+            obj: The content.
+            filepath: The file; what it held before is replaced.
+        """
+        unfinished = f"{filepath}{UNFINISHED}"
+        os.makedirs(os.path.dirname(unfinished) or ".", exist_ok=True)
+        with open(unfinished, "wb") as stream:
+            stream.write(obj)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(unfinished, filepath)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:
+        """Write text, making the folder if need be.
+
+        Args:
+            obj: The content.
+            filepath: The file; what it held before is replaced.
+            encoding: Of the file. Default utf-8.
+        """
+        self.put(obj.encode(encoding), filepath)
+
+
+register_backend(BACKEND, AtomicLocalBackend, force=True)
+
+
+@HOOKS.register_module()
+class AtomicCheckpointHook(CheckpointHook):
+    """mmengine's ``CheckpointHook`` in an order of writing that a kill at any moment leaves something to resume from.
+
+    mmengine removes outdated checkpoints and the best one before it writes the new ones, and writes checkpoints and
+    ``last_checkpoint`` in place. Here files are replaced whole, ``last_checkpoint`` follows the checkpoint it names,
+    and only then outdated ones are removed, so ``max_keep_ckpts=1`` is enough; for a moment there is one file more.
+    What a killed run left unfinished is removed at the start.
+
+    Args:
+        *args: As in ``CheckpointHook``.
+        **kwargs: As in ``CheckpointHook``; ``backend_args`` is by default :class:`AtomicLocalBackend`'s where
+            checkpoints go to a local folder.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Choose the backend and tidy up."""
+        is_local = isinstance(get_file_backend(str(self.out_dir or runner.work_dir)), LocalBackend)
+        if is_local and self.backend_args is None and self.file_client_args is None:
+            self.backend_args = dict(backend=BACKEND)
+        super().before_train(runner)
+        if runner.iter > 0:  # a validation that is made up for may find a new best one and write this one anew
+            self.last_ckpt = runner.message_hub.get_info("last_ckpt")
+        if is_local and is_main_process():
+            for path in Path(self.out_dir).glob(f"*.pth{UNFINISHED}"):
+                path.unlink()
+        if runner.iter > 0 and is_main_process():
+            self._remove_outdated_best(runner.message_hub.get_info(_OUTDATED) or ())
+
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict) -> None:
+        steps = list(self.keep_ckpt_ids) if self.max_keep_ckpts > 0 else []
+        if self.max_keep_ckpts > 0 and steps[-1:] != [step]:
+            steps.append(step)
+            # With the outdated one: should this run be killed before it is removed, the resumed one removes it.
+            runner.message_hub.update_info("keep_ckpt_ids", steps)
+            self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)
+        self.last_ckpt = self._path(step)
+        runner.message_hub.update_info("last_ckpt", self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir,
+            self.filename_tmpl.format(step),
+            self.file_client_args,
+            save_optimizer=self.save_optimizer,
+            save_param_scheduler=self.save_param_scheduler,
+            meta=meta,
+            by_epoch=self.by_epoch,
+            backend_args=self.backend_args,
+            **self.args,
+        )
+        if not is_main_process():
+            return
+        AtomicLocalBackend().put_text(self.last_ckpt, os.path.join(runner.work_dir, "last_checkpoint"))
+        for outdated in steps[: -self.max_keep_ckpts]:
+            self._remove(self._path(outdated))
+
+    def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
+        def remember(path: str) -> None:
+            outdated.append(os.path.basename(path))
+            runner.message_hub.update_info(_OUTDATED, outdated)  # for a resumed run, as above
+
+        outdated, backend = [], self.file_backend
+        self.file_backend = _PatientBackend(backend, remember)
+        try:
+            super()._save_best_checkpoint(runner, metrics)
+        finally:
+            self.file_backend = backend
+        self._remove_outdated_best(outdated)
+
+    def _remove_outdated_best(self, names: Iterable[str]) -> None:
+        best = (getattr(self, "best_ckpt_path", None), *getattr(self, "best_ckpt_path_dict", {}).values())
+        kept = [os.path.basename(path) for path in best if path]  # a resumed run may find the same one again
+        for name in names:
+            if name not in kept:
+                self._remove(self.file_backend.join_path(self.out_dir, name))
+
+    def _path(self, step: int) -> str:
+        return self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step))
+
+    def _remove(self, path: str) -> None:
+        if self.file_backend.isfile(path):
+            self.file_backend.remove(path)
+        elif self.file_backend.isdir(path):  # of DeepSpeed
+            self.file_backend.rmtree(path)
+
+
+class _PatientBackend:
+    """A backend that passes on what it is told to remove instead of removing it."""
+
+    def __init__(self, backend: Any, remember: Callable[[str], None]) -> None:
+        self.backend, self.remove, self.rmtree = backend, remember, remember
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)

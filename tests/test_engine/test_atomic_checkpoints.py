@@ -1,0 +1,171 @@
+"""Whatever moment a run is killed at, there is a complete checkpoint, and the newest one is found."""
+
+import logging
+import os
+import zipfile
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.hooks import CheckpointHook
+from mmengine.logging import MessageHub
+from mmengine.runner import save_checkpoint
+
+from mmseg_allspark.engine import AtomicCheckpointHook, AtomicLocalBackend
+from mmseg_allspark.engine.resume_point import find_resume_point, why_incomplete
+
+OPERATIONS = 46  # of train() below
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def kill_at(monkeypatch):
+    """Let the n-th operation on files be the last; a write before it has only half arrived."""
+
+    def arm(number):
+        left = [number]
+
+        def guard(module, name):
+            original = getattr(module, name)
+
+            def guarded(*args, **kwargs):
+                left[0] -= 1
+                if left[0] == 0:
+                    raise Killed
+                return original(*args, **kwargs)
+
+            monkeypatch.setattr(module, name, guarded)
+
+        for name in ("fsync", "replace", "remove"):
+            guard(os, name)
+
+    yield arm
+    monkeypatch.undo()
+
+
+class FakeRunner(SimpleNamespace):
+    """What a CheckpointHook wants of a runner; weights are the iteration's number."""
+
+    def __init__(self, folder, name):
+        hub = MessageHub(name)
+        super().__init__(
+            work_dir=str(folder), message_hub=hub, logger=logging.getLogger("fake"), iter=0, epoch=0, max_iters=9
+        )
+
+    def save_checkpoint(self, out_dir, filename, file_client_args=None, backend_args=None, **_):
+        state = dict(weight=torch.full((50,), self.iter), hub=self.message_hub.state_dict())
+        save_checkpoint(state, os.path.join(out_dir, filename), backend_args=backend_args)
+
+
+def train(folder, name, kind=AtomicCheckpointHook, **options):
+    """Four steps, a validation with a better result after each."""
+    options = dict(by_epoch=False, interval=1, max_keep_ckpts=1, save_best="mIoU", rule="greater") | options
+    hook, runner = kind(**options), FakeRunner(folder, name)
+    hook.before_train(runner)
+    for number in range(4):
+        runner.iter = number
+        hook.after_train_iter(runner, number)
+        runner.iter = number + 1
+        hook.after_val_epoch(runner, dict(mIoU=number + 1.0))
+    return sorted(path.name for path in folder.glob("*.pth*"))
+
+
+@pytest.mark.parametrize("options", [{}, dict(max_keep_ckpts=2), dict(max_keep_ckpts=-1), dict(save_best=None)])
+def test_what_is_left_is_what_mmengine_leaves(tmp_path, options):
+    theirs = train(tmp_path / "a", f"theirs{options}", CheckpointHook, **options)
+    assert train(tmp_path / "b", f"ours{options}", **options) == theirs
+    assert (tmp_path / "b" / "last_checkpoint").read_text() == str(tmp_path / "b" / "iter_4.pth")
+    assert find_resume_point(tmp_path / "b").skipped == {}
+
+
+@pytest.mark.parametrize("number", range(1, OPERATIONS + 1))
+def test_a_kill_at_any_operation_leaves_a_complete_checkpoint(tmp_path, kill_at, number):
+    kill_at(number)
+    with pytest.raises(Killed):
+        train(tmp_path, f"killed{number}")
+    point, pointer = find_resume_point(tmp_path), tmp_path / "last_checkpoint"
+    assert not point.skipped
+    assert (point.checkpoint is None) == (number < 3)
+    if pointer.exists():
+        assert why_incomplete(pointer.read_text()) is None
+    assert number < 7 or list(tmp_path.glob("best*.pth"))
+    state = point.checkpoint and torch.load(point.checkpoint, weights_only=False)
+    if state and "best_ckpt" in state["hub"]["runtime_info"]:
+        assert why_incomplete(state["hub"]["runtime_info"]["best_ckpt"]) is None
+
+
+def test_more_operations_than_were_killed_do_not_exist(tmp_path, kill_at):
+    kill_at(OPERATIONS + 1)
+    train(tmp_path, "alive")
+
+
+def test_the_next_run_tidies_up(tmp_path):
+    for name in ("iter_7.pth.part", "best_mIoU_iter_7.pth.part"):
+        (tmp_path / name).write_bytes(b"PK")
+    (tmp_path / "notes.part").touch()
+    assert train(tmp_path, "tidy") == ["best_mIoU_iter_4.pth", "iter_4.pth"]
+    assert (tmp_path / "notes.part").exists()
+
+
+def test_text_is_replaced_whole(tmp_path, kill_at):
+    backend, path = AtomicLocalBackend(), tmp_path / "new" / "file.txt"
+    backend.put_text("bücher", path)
+    kill_at(1)
+    with pytest.raises(Killed):
+        backend.put_text("something longer", path)
+    assert path.read_text(encoding="utf-8") == "bücher"
+
+
+def write(path, time, **options):
+    torch.save(dict(weight=torch.zeros(1000)), path, **options)
+    os.utime(path, (time, time))
+    return path
+
+
+def cut(path, size=1000):
+    time = path.stat().st_mtime
+    path.write_bytes(path.read_bytes()[:size])
+    os.utime(path, (time, time))
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_files_that_were_cut_off_are_passed_over(tmp_path, zipped):
+    for number in (8, 9, 10, 11):
+        write(tmp_path / f"iter_{number}.pth", number, _use_new_zipfile_serialization=zipped)
+    write(tmp_path / "best_mIoU_iter_12.pth", 12)
+    write(tmp_path / "weights_13.pth", 13)
+    (tmp_path / "iter_12.pth.part").write_bytes(b"PK")
+    assert zipfile.is_zipfile(tmp_path / "iter_8.pth") == zipped
+    cut(tmp_path / "iter_10.pth")
+    cut(tmp_path / "iter_11.pth", 0)
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_14.pth"))
+    point = find_resume_point(tmp_path)
+    assert point.checkpoint == str(tmp_path / "iter_9.pth")
+    reasons = {path.rsplit("/", 1)[1]: why for path, why in point.skipped.items()}
+    assert reasons.keys() == {"iter_14.pth", "iter_11.pth", "iter_10.pth"}
+    assert "does not exist" in reasons["iter_14.pth"]
+    assert reasons["iter_11.pth"] == "is empty"
+    assert ("cut off" in reasons["iter_10.pth"]) == zipped
+
+
+def test_checkpoints_elsewhere_and_of_other_names_are_found(tmp_path):
+    out, work = tmp_path / "out", tmp_path / "work"
+    out.mkdir()
+    work.mkdir()
+    write(out / "step7.pth", 1)
+    named = write(out / "step8.pth", 2)
+    (work / "last_checkpoint").write_text(str(named))
+    assert find_resume_point(work, ("step{}.pth",)).checkpoint == str(named)
+    cut(named)
+    point = find_resume_point(work, ("step{}.pth",))
+    assert (point.checkpoint, list(point.skipped)) == (str(out / "step7.pth"), [str(named)])
+
+
+def test_an_empty_pointer_and_an_empty_folder(tmp_path):
+    (tmp_path / "last_checkpoint").touch()
+    point = find_resume_point(tmp_path)
+    assert (point.checkpoint, point.named) == (None, "")
+    assert find_resume_point(tmp_path / "nowhere").checkpoint is None

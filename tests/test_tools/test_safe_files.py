@@ -1,0 +1,176 @@
+"""Files from elsewhere: checkpoints do not run code, archives do not write outside of their folder."""
+
+import io
+import os
+import pickle
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+from mmseg_allspark.utils import safe_checkpoints
+from mmseg_allspark.utils.safe_checkpoints import TRUST, UnsafeCheckpointError, load_checkpoint
+
+from .conftest import ROOT
+
+
+class Malicious:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return Path.touch, (self.target,)
+
+
+@pytest.fixture
+def evil(tmp_path):
+    """A checkpoint that makes the file 'touched' when it is unpickled."""
+    path = tmp_path / "evil.pth"
+    torch.save(dict(state_dict=dict(a=torch.ones(1)), meta=Malicious(tmp_path / "touched")), path)
+    return path
+
+
+def run(environment, *command):
+    command = [sys.executable, *map(str, command)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
+
+
+SLOW = pytest.mark.slow  # a process each, which imports everything
+HOW = [pytest.param("load_from", marks=SLOW), pytest.param("resume", marks=SLOW), "test", "convert"]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_malicious_checkpoint_is_refused_everywhere(tiny_project, cpu_environment, evil, tmp_path, how):
+    config, work = tiny_project / "tiny.py", ["--work-dir", tmp_path / "work"]
+    command = dict(
+        load_from=["tools/train.py", config, *work, "--cfg-options", f"load_from={evil}"],
+        resume=["tools/train.py", config, *work, "--resume", evil],
+        test=["tools/test.py", config, evil, *work],
+        convert=["tools/convert_reference_checkpoint.py", evil, tmp_path / "out.pth"],
+    )[how]
+    done = run(cpu_environment, ROOT / command[0], *command[1:])
+    assert done.returncode != 0
+    assert not (tmp_path / "touched").exists()
+    assert str(evil) in done.stderr and TRUST in done.stderr
+
+
+@pytest.fixture
+def safe_loaders(monkeypatch):
+    monkeypatch.setattr(CheckpointLoader, "_schemes", dict(CheckpointLoader._schemes))
+    safe_checkpoints.load_safely_from_now_on()
+
+
+def test_trust_is_explicit(evil, tmp_path, monkeypatch, safe_loaders):
+    with pytest.raises(UnsafeCheckpointError, match=TRUST):
+        CheckpointLoader.load_checkpoint(str(evil), "cpu")
+    assert not (tmp_path / "touched").exists()
+    monkeypatch.setenv(TRUST, "1")
+    assert "state_dict" in CheckpointLoader.load_checkpoint(str(evil), "cpu")
+    assert (tmp_path / "touched").exists()
+
+
+def test_what_mmengine_stores_is_loaded(tmp_path, safe_loaders):
+    history = HistoryBuffer([1.0, 2.0], [1, 1])
+    stored = dict(state_dict=dict(a=torch.ones(1)), message_hub=dict(log_scalars=dict(loss=history)))
+    stored["meta"] = dict(seed=np.int64(3), mean=np.arange(3.0), score=np.float32(0.5), classes=("a", "b"))
+    torch.save(stored, tmp_path / "a.pth")
+    found = CheckpointLoader.load_checkpoint(str(tmp_path / "a.pth"), "cpu")
+    assert found["message_hub"]["log_scalars"]["loss"].mean() == 1.5 and found["meta"]["seed"] == 3
+
+
+def test_files_that_are_no_checkpoints_are_named(tmp_path):
+    (tmp_path / "empty.pth").touch()
+    with pytest.raises(UnsafeCheckpointError, match="empty.pth was not loaded"):
+        load_checkpoint(tmp_path / "empty.pth")
+    (tmp_path / "text.pth").write_text("404: not found")
+    with pytest.raises(UnsafeCheckpointError, match="text.pth was not loaded"):
+        load_checkpoint(tmp_path / "text.pth")
+    with pytest.raises(FileNotFoundError, match="no.pth"):
+        load_checkpoint(tmp_path / "no.pth")
+
+
+def test_a_malicious_download_is_refused(evil, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    with pytest.raises(UnsafeCheckpointError, match=TRUST):
+        safe_checkpoints._load_from_http(evil.as_uri())
+    assert not (tmp_path / "touched").exists()
+
+
+@pytest.fixture
+def archives(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "tools/prepare"))
+    import _archives
+
+    return _archives
+
+
+def write_tar(path, members):
+    with tarfile.open(path, "w") as tar:
+        for name, kind, target in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, target
+            info.size = 4 if kind == tarfile.REGTYPE else 0
+            tar.addfile(info, io.BytesIO(b"evil") if info.size else None)
+
+
+NAMES = ["../escaped", "a/../../escaped", "/tmp/mmseg_allspark_escaped", "..\\escaped", "C:\\escaped", "C:/escaped"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("suffix", [".tar", ".zip"])
+def test_archives_do_not_write_outside(archives, tmp_path, name, suffix):
+    archive, into = tmp_path / f"data{suffix}", tmp_path / "deep" / "into"
+    if suffix == ".tar":
+        write_tar(archive, [("good", tarfile.REGTYPE, ""), (name, tarfile.REGTYPE, "")])
+    else:
+        with zipfile.ZipFile(archive, "w") as file:
+            file.writestr("good", "x")
+            file.writestr(zipfile.ZipInfo(name), "evil")
+    with pytest.raises(archives.PrepareError, match="points outside"):
+        archives.unpack(archive, into)
+    assert not list(tmp_path.rglob("*escaped*")) and not Path("/tmp/mmseg_allspark_escaped").exists()
+    assert list(into.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_links_and_devices_are_left_out(archives, tmp_path, kind):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "file").write_text("mine")
+    link = (outside / "file") if kind == tarfile.LNKTYPE else outside
+    write_tar(tmp_path / "data.tar", [("link", kind, str(link)), ("good", tarfile.REGTYPE, "")])
+    folder = archives.unpack(tmp_path / "data.tar", tmp_path / "into")
+    assert os.listdir(folder) == ["good"] and (outside / "file").read_text() == "mine"
+
+
+def test_a_file_behind_a_link_stays_inside(archives, tmp_path):
+    (tmp_path / "outside").mkdir()
+    write_tar(
+        tmp_path / "data.tar",
+        [("link", tarfile.SYMTYPE, str(tmp_path / "outside")), ("link/escaped", tarfile.REGTYPE, "")],
+    )
+    folder = archives.unpack(tmp_path / "data.tar", tmp_path / "into")
+    assert not list((tmp_path / "outside").iterdir()) and not (folder / "link").is_symlink()
+
+
+def test_a_link_in_a_zip_is_no_link(archives, tmp_path):
+    info = zipfile.ZipInfo("link")
+    info.create_system, info.external_attr = 3, 0o120777 << 16
+    with zipfile.ZipFile(tmp_path / "data.zip", "w") as file:
+        file.writestr(info, str(tmp_path))
+    assert not (archives.unpack(tmp_path / "data.zip", tmp_path / "into") / "link").is_symlink()
+
+
+def test_a_plain_pickle_is_not_run_by_converting(tmp_path):
+    with (tmp_path / "evil.pth").open("wb") as stream:
+        pickle.dump(dict(model=Malicious(tmp_path / "touched")), stream)
+    with pytest.raises(UnsafeCheckpointError):
+        load_checkpoint(tmp_path / "evil.pth")
+    assert not (tmp_path / "touched").exists()
