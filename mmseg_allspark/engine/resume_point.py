@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
+from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
 NAMES = ("epoch_{}.pth", "iter_{}.pth")  # of mmengine's CheckpointHook
 
@@ -82,7 +82,7 @@ def why_incomplete(path: str | Path) -> str | None:
         if start == b"PK":
             zipfile.ZipFile(path).close()
         else:
-            torch.load(path, map_location="cpu", weights_only=False)
+            load_checkpoint(path, map_location="cpu")
     except zipfile.BadZipFile:
         return "is cut off"
     except Exception as error:  # whatever unpickling garbage raises

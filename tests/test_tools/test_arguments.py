@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
 
@@ -14,7 +15,7 @@ def config(tiny_project):
 @pytest.fixture
 def checkpoint(tmp_path):
     path = tmp_path / "some.pth"
-    path.touch()
+    torch.save({}, path)
     return str(path)
 
 
