@@ -1,5 +1,7 @@
 """Runs on the real data in ../shared, as the issue asks for them; slow, and skipped where it is absent."""
 
+import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -48,13 +50,46 @@ def test_the_voc_config_trains_on_the_voc_subset_by_options_alone(tmp_path):
     assert "Epoch(train) [1][2/2]" in done.stdout + done.stderr
 
 
-def test_two_cpu_ranks_train_the_camvid_config(tmp_path):
-    prepare = ("tools/prepare/camvid.py", SHARED / "camvid", "--out", tmp_path / "camvid", "--seed", 123)
+def camvid(folder):
+    """Options for the data of the CamVid configs, which are prepared here."""
+    prepare = ("tools/prepare/camvid.py", SHARED / "camvid", "--out", folder / "camvid", "--seed", 123)
     done = run(sys.executable, *prepare, "--fractions", "1/16")
     assert done.returncode == 0, done.stderr
-    options = [f"{loader}.dataset.data_root={tmp_path / 'camvid'}" for loader in LOADERS]
-    options += ["model.backbone.init_cfg=None", "train_cfg.max_iters=2", "val_dataloader.dataset.indices=[0,1]"]
-    options += ["default_hooks.logger.interval=1", *crop(129, 5), *in_process(LOADERS[:3])]
+    options = [f"{loader}.dataset.data_root={folder / 'camvid'}" for loader in LOADERS]
+    return [*options, "model.backbone.init_cfg=None", "default_hooks.logger.interval=1"]
+
+
+def test_a_killed_camvid_run_ends_with_the_hash_of_the_undisturbed_one(tmp_path, capsys):
+    """At the config's own crop, a worker per loader; killed at random iterations, every fifth of which is saved."""
+    options = [*camvid(tmp_path), "train_cfg.max_iters=40", "model.neck.attn_drop=0.1", "val_dataloader.num_workers=0"]
+    options += ["val_dataloader.persistent_workers=False", "val_dataloader.dataset.indices=[0,1]"]
+    options += [f"{loader}.num_workers=1" for loader in LOADERS[:2]] + ["default_hooks.checkpoint.interval=5"]
+    options += ["custom_hooks.0.warmup_iters=10"]
+    train = [sys.executable, "tools/train.py", ROOT / "configs/allspark/segformer_b0_camvid_1-16.py", "--work-dir"]
+    done = run(*train, tmp_path / "undisturbed", "--cfg-options", *options)
+    assert done.returncode == 0, done.stderr[-3000:]
+    moments = [random.Random(0).randint(6, 19), random.Random(1).randint(20, 39)]
+    for moment in moments:
+        command = [*map(str, train), str(tmp_path / "killed"), "--resume", "--cfg-options", *options]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+        ) as process:
+            for line in process.stdout:
+                if f"Iter(train) [{moment:>2}/40]" in line:
+                    process.kill()
+        assert process.returncode == -signal.SIGKILL
+    done = run(*train, tmp_path / "killed", "--resume", "--cfg-options", *options)
+    assert "training goes on from" in done.stdout + done.stderr
+    last = [tmp_path / name / "iter_40.pth" for name in ("undisturbed", "killed")]
+    hashes = run(sys.executable, "tools/analysis/hash_checkpoint.py", *last)
+    with capsys.disabled():
+        sys.stdout.write(f"\nkilled at iterations {moments}\n{hashes.stdout}")
+    assert hashes.returncode == 0
+
+
+def test_two_cpu_ranks_train_the_camvid_config(tmp_path):
+    options = [*camvid(tmp_path), "train_cfg.max_iters=2", "val_dataloader.dataset.indices=[0,1]"]
+    options += [*crop(129, 5), *in_process(LOADERS[:3])]
     config = ROOT / "configs/allspark/segformer_b0_camvid_1-16.py"
     launch = ("bash", "tools/dist_train.sh", config, 2, "--work-dir", tmp_path / "work", "--cfg-options")
     done = run("env", f"PYTHON={sys.executable}", *launch, *options)

@@ -76,6 +76,7 @@ def set_output(cfg: Config, out: str) -> None:
     for evaluator in evaluators:
         if evaluator.get("type", "").endswith(("IoUMetric", "CityscapesMetric")):
             evaluator["output_dir"] = out
+            Path(out).mkdir(parents=True, exist_ok=True)  # mmseg's rank 0 makes it, maybe after another rank writes
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -1,5 +1,6 @@
 """The command lines of ``tools/train.py`` and ``tools/test.py``, without running them."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -146,7 +147,9 @@ def test_tta_wraps_the_model_or_says_what_is_missing(load_tool, config):
     assert cfg.test_dataloader.dataset.pipeline == [dict(type="LoadImageFromFile")]
 
 
-def test_out_reaches_every_evaluator_that_can_write(load_tool):
+def test_out_reaches_every_evaluator_that_can_write_and_exists(load_tool, tmp_path):
     cfg = Config(dict(test_evaluator=[dict(type="mmseg.IoUMetric"), dict(type="Other")]))
-    load_tool("test").set_output(cfg, "predictions")
-    assert cfg.test_evaluator == [dict(type="mmseg.IoUMetric", output_dir="predictions"), dict(type="Other")]
+    out = str(tmp_path / "new" / "predictions")
+    load_tool("test").set_output(cfg, out)
+    assert cfg.test_evaluator == [dict(type="mmseg.IoUMetric", output_dir=out), dict(type="Other")]
+    assert os.path.isdir(out)  # mmseg makes it on rank 0 alone, and another rank may be the first to write

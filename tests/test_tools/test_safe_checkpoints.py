@@ -5,6 +5,7 @@ import os
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,9 @@ def test_other_hooks_are_left_alone(load_tool, hook):
     assert "custom_imports" not in cfg
 
 
-def test_resume_says_what_it_picks_and_what_it_passes_over(load_tool, tmp_path, capfd):
+def test_resume_says_what_it_picks_and_what_it_passes_over(load_tool, tmp_path, caplog):
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
     for number in (1, 2):
         torch.save(dict(weight=torch.zeros(1000)), tmp_path / f"iter_{number}.pth")
         os.utime(tmp_path / f"iter_{number}.pth", (number, number))
@@ -49,9 +52,12 @@ def test_resume_says_what_it_picks_and_what_it_passes_over(load_tool, tmp_path, 
     (tmp_path / "iter_2.pth").write_bytes(content[:-100])
     (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_2.pth"))
     cfg = Config(dict(work_dir=str(tmp_path), load_from="start.pth"))
-    load_tool("train").set_resume(cfg, "auto")
+    try:
+        load_tool("train").set_resume(cfg, "auto")
+    finally:
+        logger.removeHandler(caplog.handler)
     assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / "iter_1.pth"))
-    said = "".join(capfd.readouterr())
+    said = caplog.text
     assert f"passed over {tmp_path}/iter_2.pth (is cut off)" in said
     assert f"goes on from {tmp_path}/iter_1.pth" in said
 

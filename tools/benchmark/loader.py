@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import mmseg_allspark  # noqa: F401
 from mmseg_allspark.datasets.data_report import is_semi_supervised
-from mmseg_allspark.engine.pseudo_label_loop import _build_stream
+from mmseg_allspark.engine.stream_loader import build_stream
 
 SEED = 0
 CONFIG = "configs/allspark/segformer_b5_voc_1-8.py"
@@ -110,7 +110,7 @@ def build_loader(cfg: Config, key: str, workers: int) -> DataLoader:
     if workers == 0:
         loader.pop("prefetch_factor", None)
     runner = SimpleNamespace(seed=SEED, _randomness_cfg={}, build_dataloader=Runner.build_dataloader)
-    return _build_stream(runner, loader, key, cycle=key == LOADERS["labeled"])
+    return build_stream(runner, loader, key)
 
 
 def time_stream(loaders: list[DataLoader], workers: int, args: Namespace) -> Timing:

@@ -1,0 +1,80 @@
+"""Print hashes of what checkpoints hold: ``python tools/analysis/hash_checkpoint.py CHECKPOINT [CHECKPOINT …]``.
+
+Two runs went the same way if the hashes agree. Files do not tell: they also hold dates and times. Exit code 1 if the
+checkpoints differ, 2 if one cannot be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import mmseg_allspark  # noqa: F401 (what mmengine stores can then be read safely)
+
+# isort: split
+import torch
+
+from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
+
+# what training goes on from; the rest (meta, message_hub) is about time and machine, too
+PARTS = ("state_dict", "ema_state_dict", "optimizer", "param_schedulers")
+
+
+def hash_parts(checkpoint: dict) -> dict[str, str]:
+    """Return part -> SHA-256 of its names, types, shapes and values, for the parts that there are."""
+    return {part: hash_value(checkpoint[part]) for part in PARTS if part in checkpoint}
+
+
+def hash_value(value: Any) -> str:
+    """Return the SHA-256 of nested dicts, sequences, tensors and plain values; the order of a dict does not matter."""
+    digest = hashlib.sha256()
+    for piece in _pieces(value):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _pieces(value: Any) -> Iterator[bytes]:
+    if isinstance(value, torch.Tensor):
+        yield f"{value.dtype}{tuple(value.shape)}".encode()
+        yield value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+    elif isinstance(value, dict):
+        yield f"dict{len(value)}".encode()
+        for key in sorted(value, key=repr):
+            yield repr(key).encode()
+            yield from _pieces(value[key])
+    elif isinstance(value, (list, tuple)):
+        yield f"list{len(value)}".encode()
+        for item in value:
+            yield from _pieces(item)
+    else:
+        yield repr(value).encode()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print one line for each part of each checkpoint."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoints", nargs="+", help="checkpoint files of training")
+    args = parser.parse_args(argv)
+    found = []
+    for path in args.checkpoints:
+        checkpoint = load_checkpoint(path, map_location="cpu")
+        hashes = hash_parts(checkpoint) if isinstance(checkpoint, dict) else {}
+        if not hashes:
+            parser.error(f"{path} has none of {', '.join(PARTS)}; is it a checkpoint that mmengine wrote?")
+        found.append(hashes)
+        for part, value in hashes.items():
+            sys.stdout.write(f"{path}  {part:16}  {value}\n")
+    equal = all(hashes == found[0] for hashes in found)
+    if len(found) > 1:
+        sys.stdout.write("equal\n" if equal else "different\n")
+    return 0 if equal else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
