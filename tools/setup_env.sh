@@ -180,7 +180,9 @@ if ! is_ready 0; then  # else only tests or dev are to be added, and what was re
 fi
 EXTRA="${EXTRAS[$LEVEL]}"
 say "3/4 this plugin${EXTRA:+ and what $EXTRA needs}"
-[ -z "$EXTRA" ] || [ "$STACK" != fork ] || EXTRA="$EXTRA,mmpretrain"  # the tests run its backbones where they can
+if [ -n "$EXTRA" ]; then  # the tests build the configs with its backbones
+    [ "$STACK" = fork ] && EXTRA="$EXTRA,mmpretrain" || EXTRA="$EXTRA,mmpretrain-upstream"
+fi
 (cd "$ROOT" && pip_install --editable ".${EXTRA:+[$EXTRA]}")
 say "4/4 checking the environment"
 repair_opencv

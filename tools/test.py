@@ -48,6 +48,7 @@ def enable_drawing(cfg: Config, show: bool, show_dir: str | None, wait_time: flo
         raise KeyError('--show and --show-dir need default_hooks.visualization=dict(type="SegVisualizationHook").')
     hook = cfg.default_hooks.visualization
     hook.draw = True
+    hook.interval = 1  # upstream mmseg otherwise draws every 50th image of a test, too
     if show:
         hook.show, hook.wait_time = True, wait_time
     if show_dir:

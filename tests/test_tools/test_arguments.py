@@ -131,6 +131,7 @@ def test_show_dir_makes_the_hook_draw(load_tool, config):
     cfg = Config.fromfile(config, import_custom_modules=False)
     load_tool("test").enable_drawing(cfg, show=False, show_dir="painted", wait_time=2)
     assert cfg.default_hooks.visualization.draw is True
+    assert cfg.default_hooks.visualization.interval == 1  # every image, with both families
     assert cfg.visualizer.save_dir == "painted"
     del cfg.default_hooks["visualization"]
     with pytest.raises(KeyError, match="SegVisualizationHook"):

@@ -134,7 +134,8 @@ def test_index_for_torch_and_upstream_wheel_are_used(project):
     _, calls = project.run("setup_env.sh", TORCH_INDEX_URL="index-of-torch")
     assert [call for call in calls if "--index-url index-of-torch torch" in call]
     assert len([call for call in calls if "--index-url" in call]) == 1
-    process, calls = project.run("setup_env.sh", "--stack", "upstream", UPSTREAM_MMCV_WHEEL="own.whl")
+    process, calls = project.run("setup_env.sh", "--tests", "--stack", "upstream", UPSTREAM_MMCV_WHEEL="own.whl")
+    assert installs(calls)[-1].endswith("--editable .[tests,mmpretrain-upstream]")
     assert process.stdout.strip() == f"{project.root}/.venv-upstream/bin/python"
     assert [call for call in calls if "requirements/upstream.txt own.whl" in call]
 
