@@ -180,6 +180,13 @@ def test_everything_that_runs_is_registered(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_nan_and_collapse_are_watched(name):
+    """In ``default_hooks``, a dict: child configs replace the list ``custom_hooks`` as a whole."""
+    kinds = {hook.type for hook in read(name).default_hooks.values()}
+    assert {"NonFiniteHook", "CollapseMonitorHook"} <= kinds
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_optimizer_takes_every_parameter_at_the_right_rate(name):
     cfg, model = read(name), build(name)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper.copy())

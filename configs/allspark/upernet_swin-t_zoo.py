@@ -13,4 +13,5 @@ dataset = dict(type="UnlabeledDataset", source="data/unlabeled", pipeline=pipeli
 unlabeled_dataloader = dict(batch_size=2, num_workers=4, sampler=dict(type="DefaultSampler"), dataset=dataset)
 train_cfg = dict(type="PseudoLabelLoop", max_iters=160000, val_interval=16000)
 custom_hooks = [dict(type="SemanticMemoryHook", warmup_iters=8000), dict(type="PseudoLabelStatisticsHook")]
+default_hooks = dict(non_finite=dict(type="NonFiniteHook"), collapse=dict(type="CollapseMonitorHook"))
 auto_scale_lr = dict(enable=False, base_batch_size=16)  # 8 GPUs x 2 labeled images

@@ -3,6 +3,8 @@
 from .atomic_checkpoints import AtomicCheckpointHook, AtomicLocalBackend
 from .autocast_optim_wrapper import AutocastOptimWrapper
 from .batch_stream import StreamBatchSampler
+from .collapse_monitor_hook import CollapseMonitorHook
+from .non_finite_hook import NonFiniteHook
 from .pseudo_label_loop import PseudoLabelLoop
 from .pseudo_label_statistics_hook import PseudoLabelStatisticsHook
 from .semantic_memory_hook import SemanticMemoryHook
@@ -13,7 +15,9 @@ __all__ = [
     "AtomicLocalBackend",
     "AutocastOptimWrapper",
     "ChannelsLastHook",
+    "CollapseMonitorHook",
     "CompileHook",
+    "NonFiniteHook",
     "PseudoLabelLoop",
     "PseudoLabelStatisticsHook",
     "SemanticMemoryHook",

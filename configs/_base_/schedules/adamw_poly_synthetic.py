@@ -16,6 +16,8 @@ default_hooks = dict(
     checkpoint=dict(type="AtomicCheckpointHook", by_epoch=False, interval=max_iters, save_last=True),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="SegVisualizationHook"),
+    non_finite=dict(type="NonFiniteHook", policy="stop"),
+    collapse=dict(type="CollapseMonitorHook"),
 )
 # one GPU; counts the labeled images of a step
 auto_scale_lr = dict(enable=False, base_batch_size=8)

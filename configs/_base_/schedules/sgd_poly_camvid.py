@@ -20,6 +20,8 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="SegVisualizationHook"),
+    non_finite=dict(type="NonFiniteHook", policy="stop"),
+    collapse=dict(type="CollapseMonitorHook"),
 )
 # one GPU; counts the labeled images of a step
 auto_scale_lr = dict(enable=False, base_batch_size=2)

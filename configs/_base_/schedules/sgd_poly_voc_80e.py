@@ -27,6 +27,8 @@ default_hooks = dict(
     checkpoint=dict(type="AtomicCheckpointHook", interval=1, max_keep_ckpts=2, save_best="mIoU", rule="greater"),
     sampler_seed=dict(type="DistSamplerSeedHook"),
     visualization=dict(type="SegVisualizationHook"),
+    non_finite=dict(type="NonFiniteHook", policy="stop"),
+    collapse=dict(type="CollapseMonitorHook"),
 )
 # 4 GPUs x 2 labeled images; tools/train.py --cfg-options auto_scale_lr.enable=True scales the rate to another number
 auto_scale_lr = dict(enable=False, base_batch_size=8)

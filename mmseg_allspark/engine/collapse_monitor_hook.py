@@ -1,0 +1,144 @@
+"""CollapseMonitorHook: a warning when self-training goes wrong, while there is time to do something."""
+
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from torch import Tensor, nn
+
+from mmseg_allspark.methods.pseudo_label import count_per_class
+from mmseg_allspark.utils.checks import check_positive_int, check_range
+from mmseg_allspark.utils.wrappers import bare_model
+
+_STATE = "collapse_monitor"  # in the message hub, which checkpoints hold
+_STRIDE = 8  # one pixel in 64 gives the same shares
+_REMEDIES = (
+    "What to try: train_cfg.pseudo_labels_from='ema', model.alignment=dict(), model.confidence=dict("
+    "type='ClassQuantileThreshold'), longer train_cfg.burn_in_iters and ramp_up_iters, a lower "
+    "optim_wrapper.optimizer.lr, more labeled images; docs/results_camvid.md says what each does."
+)
+
+
+@HOOKS.register_module()
+class CollapseMonitorHook(Hook):
+    """Warns, once each time, when a class takes over the pseudo labels, when one is lost, and when validation falls.
+
+    Shares of the classes among the pseudo labels are compared with those in the labeled crops of the same iterations,
+    so a large background is no reason to warn. They are those of rank 0, counted on the device and read once a window.
+    Without pseudo labels, validation alone is watched.
+
+    Args:
+        window: Iterations over which shares are counted. Default 200.
+        patience: Windows in a row that have to be bad. Default 2.
+        begin: Share of the training, in [0, 1], before which nothing is said, nor during burn-in: the first labels are
+            poor. Default 0.2.
+        takeover: A class takes over when, of the pixels that count and that would not be its own by its labeled share,
+            it has more than this. With 0.8: more than 94 % for a background of 70 %, 82 % for a class of 10 %.
+            Default 0.8.
+        missing: A class is lost when its share among all pseudo labels is below this part of its labeled share.
+            Default 0.05.
+        min_share: Classes with a smaller labeled share are not missed: a window may well be without them. Default 0.02.
+        metric: Figure of the validation, the larger the better. Default ``'mIoU'``.
+        drop: Validation has fallen when the figure is more than this part below its best. Default 0.3.
+    """
+
+    priority = "NORMAL"
+
+    def __init__(
+        self,
+        window: int = 200,
+        patience: int = 2,
+        begin: float = 0.2,
+        takeover: float = 0.8,
+        missing: float = 0.05,
+        min_share: float = 0.02,
+        metric: str = "mIoU",
+        drop: float = 0.3,
+    ) -> None:
+        for name, value in (("window", window), ("patience", patience)):
+            check_positive_int(f"CollapseMonitorHook.{name}", value)
+        for name, value in (
+            ("begin", begin), ("takeover", takeover), ("missing", missing), ("min_share", min_share), ("drop", drop),
+        ):  # fmt: skip
+            check_range(f"CollapseMonitorHook.{name}", value, 0.0, 1.0)
+        self.window, self.patience, self.begin = window, patience, begin
+        self.takeover, self.missing, self.min_share = takeover, missing, min_share
+        self.metric, self.drop = metric, drop
+        self._counts: Tensor | int = 0  # (3, K): labeled pixels, all pseudo labels, those that count
+        self._steps = 0
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        """Count, and look at the end of a window."""
+        if not is_main_process() or "pseudo_logits" not in data_batch or not self._is_on(runner):
+            return
+        if data_batch.get("unsup_scale", 1.0) == 0.0:  # burn-in
+            return
+        self._counts = self._counts + _count(bare_model(runner.model), data_batch)
+        self._steps += 1
+        if self._steps == self.window:
+            names = (runner.visualizer.dataset_meta or {}).get("classes")
+            symptoms = self._judge(self._counts.tolist(), names)
+            self._report(runner, "labels", symptoms, self.patience, runner.iter + 1)
+            self._counts, self._steps = 0, 0
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Compare with the best validation so far."""
+        value = (metrics or {}).get(self.metric)
+        if value is None or not is_main_process():
+            return
+        state = runner.message_hub.get_info(_STATE, {})
+        best = max(state.get("best", 0.0), float(value))  # in this order a NaN is never the best
+        runner.message_hub.update_info(_STATE, state | dict(best=best))
+        symptoms = {}
+        if self._is_on(runner) and not value >= (1.0 - self.drop) * best:
+            symptoms["validation"] = f"{self.metric} is {value:.2f}, its best was {best:.2f}"
+        self._report(runner, "validation", symptoms, 1, runner.iter)
+
+    def _is_on(self, runner: Runner) -> bool:
+        return runner.iter >= self.begin * runner.max_iters
+
+    def _judge(self, counts: list[list[float]], names: tuple[str, ...] | None) -> dict[str, str]:
+        """Symptoms of a window, each with its description."""
+        labeled, every, kept = ([count / max(sum(row), 1.0) for count in row] for row in counts)
+        names = names or list(map(str, range(len(labeled))))
+        span = f"of the last {self.window} iterations"
+        if not sum(counts[2]):
+            return {"empty": f"no pixel of the pseudo labels {span} is confident enough to count"}
+        symptoms = {}
+        for name, true, all_share, share in zip(names, labeled, every, kept, strict=True):
+            beside = f"and {true:.3f} of the labeled pixels"
+            if true < 1.0 and share - true > self.takeover * (1.0 - true):
+                symptoms[f"takeover {name}"] = f"class {name!r} has {share:.3f} of the pseudo labels {span} {beside}"
+            if true >= self.min_share and all_share < self.missing * true:
+                symptoms[f"missing {name}"] = f"class {name!r} has {all_share:.4f} of the pseudo labels {span} {beside}"
+        return symptoms
+
+    def _report(self, runner: Runner, kind: str, symptoms: dict[str, str], patience: int, done: int) -> None:
+        """Warn of what has lasted for ``patience`` times now; what has passed may be warned of again."""
+        state = runner.message_hub.get_info(_STATE, {})
+        lasting = {name: state.get(kind, {}).get(name, 0) + 1 for name in symptoms}
+        runner.message_hub.update_info(_STATE, state | {kind: lasting})
+        due = [text for name, text in symptoms.items() if lasting[name] == patience]
+        if due:
+            # with the iteration: mmengine logs no warning twice that has the same words
+            text = "; ".join(due)
+            runner.logger.warning(f"Iteration {done}, the training may be collapsing: {text}. {_REMEDIES}")
+
+
+@torch.no_grad()
+def _count(model: nn.Module, data_batch: dict) -> Tensor:
+    """Pixels per class, (3, K): labeled, pseudo labels, pseudo labels by weight."""
+    classes, thin = model.num_classes, (..., slice(None, None, _STRIDE), slice(None, None, _STRIDE))
+    masks = torch.stack([sample.gt_sem_seg.data[thin] for sample in data_batch["data_samples"]["labeled"]])
+    pseudo = model.make_pseudo_label(data_batch["pseudo_logits"][thin])
+    every = torch.ones_like(pseudo.label, dtype=torch.bool)
+    return torch.stack(
+        [
+            count_per_class(masks != model.decode_head.ignore_index, masks, classes),
+            count_per_class(every, pseudo.label, classes),
+            count_per_class(pseudo.weight > 0, pseudo.label, classes),
+        ]
+    )
