@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +15,11 @@ from fuzz_files import IMAGE_KINDS, LABELS, MASK_KINDS, File, encode, image_file
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
+from time_limit import time_limit
 
 from mmseg_allspark.datasets import UnlabeledDataset
 from mmseg_allspark.datasets.transforms import DataFileError, LoadImage, LoadSegMask
 
-SECONDS = 60  # per case, not counting time in which the process is stopped
-TICK = 0.2
 CROP = 24
 PIPELINE = [
     dict(type="LoadImage"),
@@ -36,31 +32,6 @@ PIPELINE = [
     dict(type="PackSemiInputs"),
 ]
 pytestmark = pytest.mark.filterwarnings("ignore")
-
-
-@contextmanager
-def time_limit(seconds: float = SECONDS) -> Iterator[None]:
-    """Raise in the main thread when a case takes too long; ticks stand still while the process is stopped."""
-    done = threading.Event()
-
-    def watch() -> None:
-        for _ in range(int(seconds / TICK)):
-            if done.wait(TICK):
-                return
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGUSR1)
-
-    def stop(*_: object) -> None:
-        raise TimeoutError(f"a case took more than {seconds} s")
-
-    before = signal.signal(signal.SIGUSR1, stop)
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watcher.join()
-        signal.signal(signal.SIGUSR1, before)
 
 
 def attempt(path: Path, load: Callable[[], dict | None]) -> dict | None:

@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from _config_checks import check_options
+from _config_checks import check_options, warn_of_misspelled_keys
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.runner import Runner
@@ -55,6 +55,7 @@ def load_config(args: argparse.Namespace) -> Config:
         ValueError: On an option without effect.
     """
     cfg = Config.fromfile(args.config)
+    warn_of_misspelled_keys(cfg)
     cfg.launcher = args.launcher
     if args.cfg_options is not None:
         check_options(cfg, args.cfg_options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 from mmengine.config import Config
@@ -58,6 +59,14 @@ def check_options(cfg: Config, options: dict) -> None:
                 f"--cfg-options {option}=... has no effect: only the config file reads {name}. Set {shown}."
             )
         warnings.warn(f"--cfg-options {option}=...: no key of that name is read by the runner.", stacklevel=2)
+
+
+def warn_of_misspelled_keys(cfg: Config) -> None:
+    """Warn of top-level keys that are nearly one that is read: mmengine takes them for variables of the config file."""
+    for key in cfg:
+        close = [] if key in READ or key.endswith("_pipeline") else get_close_matches(key, READ, n=1, cutoff=0.85)
+        if close:
+            warnings.warn(f"The config has {key}, which nothing reads. Is {close[0]} meant?", stacklevel=2)
 
 
 def check_data_paths(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from mmseg_allspark.utils.checks import check_types
+
 from .checks import require_images, require_prepared
 from .class_count import ClassCountMixin
 from .refetch import RefetchMixin
@@ -34,6 +36,7 @@ class CamVidDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
         ],
     )  # fmt: skip
 
+    @check_types
     def __init__(self, img_suffix: str | None = None, seg_map_suffix: str = ".png", **kwargs: object) -> None:
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from mmseg_allspark.utils.checks import check_types
+
 from .checks import require_images, require_prepared
 from .class_count import ClassCountMixin
 from .refetch import RefetchMixin
@@ -46,6 +48,7 @@ class COCO81Dataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
         palette=_make_palette(81),
     )  # fmt: skip
 
+    @check_types
     def __init__(
         self,
         img_suffix: str = ".jpg",

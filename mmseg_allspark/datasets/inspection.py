@@ -101,7 +101,7 @@ class SampleReader:
         image, mask = (_find_step(dataset, kind) for kind in (LoadImageFromFile, LoadAnnotations))
         keys = ("to_float32", "color_type", "imdecode_backend", "backend_args")
         self._images = LoadImage(**{key: getattr(image, key) for key in keys if image is not None})
-        keys = ("num_classes", "ignore_index", "reduce_zero_label", "imdecode_backend", "backend_args")
+        keys = ("num_classes", "ignore_index", "drawn_on", "reduce_zero_label", "imdecode_backend", "backend_args")
         own = {key: getattr(mask, key) for key in keys if hasattr(mask, key)}
         self._masks = _MaskReader(**({"ignore_index": getattr(dataset, "ignore_index", _IGNORE)} | own))
         self._needs_mask, self._loads_mask = masks, masks or mask is not None

@@ -15,6 +15,8 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from PIL import Image
 
+from mmseg_allspark.utils.checks import check_types
+
 from .checks import require_prepared
 from .class_count import ClassCountMixin
 from .refetch import RefetchMixin
@@ -43,6 +45,7 @@ class SyntheticDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
 
     METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
 
+    @check_types
     def __init__(self, img_suffix: str = ".png", seg_map_suffix: str = ".png", **kwargs: object) -> None:
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from mmseg_allspark.utils.checks import check_choice
+from mmseg_allspark.utils.checks import check_choice, check_types
 
 from .class_count import ClassCountMixin
 from .refetch import RefetchMixin
@@ -46,10 +46,11 @@ class UnlabeledDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
         ValueError: If a list file cannot be read as described, or another value of ``unreadable``.
     """
 
+    @check_types
     def __init__(
         self,
         source: str | os.PathLike | Sequence[str | os.PathLike],
-        data_root: str | None = None,
+        data_root: str | os.PathLike | None = None,
         suffixes: Sequence[str] = IMAGE_SUFFIXES,
         metainfo: dict | None = None,
         unreadable: str = "skip",
@@ -59,6 +60,8 @@ class UnlabeledDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
         self.unreadable = unreadable
         is_one = isinstance(source, str | os.PathLike)
         self.sources = [os.fspath(entry) for entry in ([source] if is_one else source)]
+        if "" in self.sources:
+            raise ValueError("UnlabeledDataset.source holds an empty path; '.' is the folder `data_root`.")
         self.suffixes = tuple(suffix.lower() for suffix in suffixes)
         super().__init__(
             metainfo=metainfo,

@@ -1,5 +1,6 @@
 """Checkpoints that a kill at any moment cannot break: a backend that replaces files whole, and a hook that uses it."""
 
+import inspect
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -67,6 +68,13 @@ class AtomicCheckpointHook(CheckpointHook):
         **kwargs: As in ``CheckpointHook``; ``backend_args`` is by default :class:`AtomicLocalBackend`'s where
             checkpoints go to a local folder.
     """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        unknown = sorted(set(self.args) - set(inspect.signature(Runner.save_checkpoint).parameters))
+        if unknown:  # mmengine would notice when the first checkpoint is due, hours later
+            known = ", ".join(inspect.signature(CheckpointHook).parameters)
+            raise TypeError(f"AtomicCheckpointHook does not know {', '.join(unknown)}; mmengine's hook takes {known}.")
 
     def before_train(self, runner: Runner) -> None:
         """Choose the backend and tidy up."""

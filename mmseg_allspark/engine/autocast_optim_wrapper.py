@@ -6,7 +6,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.optim.optimizer.amp_optimizer_wrapper import GradScaler  # the one for this kind of device
 from mmseg.registry import OPTIM_WRAPPERS
 
-from mmseg_allspark.utils.checks import check_choice
+from mmseg_allspark.utils.checks import check_choice, check_types
 
 DTYPES = ("bfloat16", "float16")
 
@@ -28,6 +28,7 @@ class AutocastOptimWrapper(AmpOptimWrapper):
         ValueError: On an unknown ``dtype``, float16 without a GPU, or a ``loss_scale`` for bfloat16.
     """
 
+    @check_types
     def __init__(self, dtype: str = "bfloat16", loss_scale: str | float | dict | None = None, **kwargs: object) -> None:
         check_choice("optim_wrapper.dtype", dtype, DTYPES)
         if dtype == "float16":

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from mmseg_allspark.engine.randomness import RandomStream
 from mmseg_allspark.engine.start_checks import check_before_training
 from mmseg_allspark.engine.stream_loader import build_stream, seek_stream
-from mmseg_allspark.utils.checks import check_choice, check_positive_int
+from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_types
 from mmseg_allspark.utils.wrappers import bare_model
 
 _VALIDATED = "last_validated_iter"  # in the message hub, which checkpoints hold; mmengine logs what begins with "val"
@@ -57,6 +57,7 @@ class PseudoLabelLoop(BaseLoop):
             :func:`check_before_training`.
     """
 
+    @check_types
     def __init__(
         self,
         runner: Runner,
@@ -81,6 +82,9 @@ class PseudoLabelLoop(BaseLoop):
         for name, value in (("burn_in_iters", burn_in_iters), ("ramp_up_iters", ramp_up_iters)):
             if value != 0:
                 check_positive_int(f"train_cfg.{name}", value)
+        check_positive_int("train_cfg.val_begin", val_begin)
+        if val_interval is not None:
+            check_positive_int("train_cfg.val_interval", val_interval)
         self.labeled_dataloader = build_stream(runner, dataloader, "train_dataloader")
         unlabeled = _choose_unlabeled(runner, unlabeled_dataloader)
         super().__init__(runner, build_stream(runner, unlabeled, "unlabeled_dataloader"))

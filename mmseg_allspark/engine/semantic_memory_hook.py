@@ -8,7 +8,7 @@ from mmseg.registry import HOOKS
 
 from mmseg_allspark.engine.log_steps import is_logging_step, per_class
 from mmseg_allspark.models import SemanticMemory
-from mmseg_allspark.utils.checks import check_positive_int
+from mmseg_allspark.utils.checks import check_positive_int, check_types
 from mmseg_allspark.utils.wrappers import bare_model
 
 
@@ -32,6 +32,7 @@ class SemanticMemoryHook(Hook):
 
     priority = "NORMAL"
 
+    @check_types
     def __init__(self, warmup_iters: int = 0, warmup_epochs: int = 0) -> None:
         if warmup_iters and warmup_epochs:
             raise ValueError(

@@ -10,6 +10,7 @@ from mmengine.utils import apply_to
 from mmseg.registry import HOOKS
 from torch import Tensor
 
+from mmseg_allspark.utils.checks import check_types
 from mmseg_allspark.utils.wrappers import bare_model
 
 
@@ -65,9 +66,8 @@ class CompileHook(Hook):
 
     priority = "LOW"
 
+    @check_types
     def __init__(self, modules: Sequence[str], **options: object) -> None:
-        if isinstance(modules, str) or not all(isinstance(name, str) for name in modules):
-            raise TypeError(f"CompileHook.modules must be a list of names such as ['neck'], got {modules!r}.")
         if not modules:
             raise ValueError("CompileHook.modules is empty: name parts of the model, e.g. ['neck'].")
         self.modules, self.options = list(modules), options

@@ -66,7 +66,8 @@ def build_stream(runner: Runner, cfg: dict, key: str) -> DataLoader:
         The loader; its batch sampler is a :class:`StreamBatchSampler`, its data set a :class:`SeededDataset`.
 
     Raises:
-        TypeError: If ``cfg`` is not a dict.
+        TypeError: If ``cfg`` is not a dict, or something in it has a wrong type.
+        KeyError: If it has no data set.
         ValueError: If it has a batch sampler, or its data set has no image.
     """
     if not isinstance(cfg, dict):
@@ -76,6 +77,8 @@ def build_stream(runner: Runner, cfg: dict, key: str) -> DataLoader:
             f"{key}.batch_sampler={cfg['batch_sampler']} is not supported: PseudoLabelLoop brings its own, which "
             "a resumed run can move to its position. Give batch_size, drop_last and sampler instead."
         )
+    if "dataset" not in cfg:
+        raise KeyError(f"{key}.dataset is missing: give the config of the data set.")
     cfg = copy.deepcopy(cfg)
     labeled = key == "train_dataloader"
     cfg["batch_sampler"] = dict(type=StreamBatchSampler, drop_last=cfg.pop("drop_last", False), cycle=labeled)
@@ -84,10 +87,10 @@ def build_stream(runner: Runner, cfg: dict, key: str) -> DataLoader:
     diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
     try:
         return runner.build_dataloader(cfg, seed=runner.seed, diff_rank_seed=diff_rank_seed)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         # what numpy says when mmengine's data sets have no image
         why = EMPTY if "need at least one array to concatenate" in str(error) else error
-        raise ValueError(f"{key}: {why}") from error
+        raise type(error)(f"{key}: {why}") from error
 
 
 def seek_stream(loader: DataLoader, num_batches: int, seed: int, first_seed: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmseg_allspark.utils.checks import check_range
+from mmseg_allspark.utils.checks import check_range, check_types
 
 
 class CutMix:
@@ -18,6 +18,7 @@ class CutMix:
         aspect: Range of height / width. Default (0.3, 3.3).
     """
 
+    @check_types
     def __init__(
         self,
         prob: float = 0.5,

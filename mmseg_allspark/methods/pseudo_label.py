@@ -11,7 +11,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_allspark.utils.checks import check_choice, check_range
+from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_range, check_types
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class ConfidenceThreshold(BaseModule):
         ValueError: If a threshold is outside [0, 1] or there are not as many as classes.
     """
 
+    @check_types
     def __init__(self, threshold: float | list[float], per: str = "pixel", num_classes: int | None = None) -> None:
         super().__init__()
         check_choice("confidence.per", per, ("pixel", "image"))
@@ -103,8 +104,10 @@ class ClassQuantileThreshold(BaseModule):
         ceiling: A class never needs more confidence than this. Default 0.95.
     """
 
+    @check_types
     def __init__(self, num_classes: int, keep: float = 0.5, momentum: float = 0.05, ceiling: float = 0.95) -> None:
         super().__init__()
+        check_positive_int("confidence.num_classes", num_classes)
         check_range("confidence.keep", keep, 1e-6, 1.0)
         check_range("confidence.momentum", momentum, 0.0, 1.0)
         check_range("confidence.ceiling", ceiling, 0.0, 1.0)
@@ -142,8 +145,10 @@ class DistributionAlignment(BaseModule):
         strength: 1 aligns fully, 0 not at all. Default 1.
     """
 
+    @check_types
     def __init__(self, num_classes: int, momentum: float = 0.01, strength: float = 1.0) -> None:
         super().__init__()
+        check_positive_int("alignment.num_classes", num_classes)
         check_range("alignment.momentum", momentum, 0.0, 1.0)
         check_range("alignment.strength", strength, 0.0, 1.0)
         self.momentum, self.strength = momentum, strength

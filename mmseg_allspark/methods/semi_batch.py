@@ -3,7 +3,9 @@
 from mmengine.model import BaseDataPreprocessor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import nn
+from torch import Tensor, nn
+
+from mmseg_allspark.utils.checks import check_has_type, check_types
 
 
 class SemiBatch(dict):
@@ -24,8 +26,11 @@ class SemiDataPreprocessor(BaseDataPreprocessor):
         preprocessor: The preprocessor of a zoo config, e.g. ``SegDataPreProcessor``, or its config.
     """
 
+    @check_types
     def __init__(self, preprocessor: dict | nn.Module) -> None:
         super().__init__()
+        if isinstance(preprocessor, dict):
+            check_has_type("model.data_preprocessor", preprocessor)
         self.preprocessor = MODELS.build(preprocessor) if isinstance(preprocessor, dict) else preprocessor
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -40,7 +45,8 @@ class SemiDataPreprocessor(BaseDataPreprocessor):
             A :class:`SemiBatch`, or what the wrapped preprocessor returns for a plain batch.
 
         Raises:
-            KeyError: If only one of ``labeled`` and ``unlabeled`` is there.
+            KeyError: If only one of ``labeled`` and ``unlabeled`` is there, or samples are not packed.
+            TypeError: If the wrapped preprocessor does not stack the images.
         """
         if isinstance(data, SemiBatch):
             return data
@@ -49,7 +55,17 @@ class SemiDataPreprocessor(BaseDataPreprocessor):
             return self.preprocessor(data, training)
         if len(parts) == 1:
             raise KeyError(f"A semi-supervised batch needs 'labeled' and 'unlabeled', got {sorted(data)}.")
+        for part, loader in (("labeled", "train_dataloader"), ("unlabeled", "unlabeled_dataloader")):
+            if not isinstance(data[part], dict) or not {"inputs", "data_samples"} <= set(data[part]):
+                raise KeyError(
+                    f"Samples lack 'inputs' or 'data_samples': end {loader}.dataset.pipeline in PackSemiInputs."
+                )
         labeled = self.preprocessor(data["labeled"], training)
+        if not isinstance(labeled["inputs"], Tensor):
+            raise TypeError(
+                f"model.data_preprocessor of type {type(self.preprocessor).__name__} does not stack images into one "
+                "tensor: use dict(type='SegDataPreProcessor', size=(crop height, crop width), mean=..., std=...)."
+            )
         inputs = dict(labeled=labeled["inputs"])
         samples, unlabeled = data["unlabeled"]["data_samples"], None
         views = data["unlabeled"]["inputs"]

@@ -12,11 +12,11 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from mmseg_allspark.methods.cutmix import CutMix
-from mmseg_allspark.methods.pseudo_label import PseudoLabel
+from mmseg_allspark.methods.pseudo_label import DistributionAlignment, PseudoLabel
 from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor
 from mmseg_allspark.models import AllSparkNeck
 from mmseg_allspark.models.necks.allspark_neck import INFERENCE_KEYS
-from mmseg_allspark.utils.checks import check_choice, check_range
+from mmseg_allspark.utils.checks import check_choice, check_has_type, check_range, check_types
 
 SamplesByPart = dict[str, list[SegDataSample]]
 
@@ -48,6 +48,7 @@ class SemiSegmentor(EncoderDecoder):
         ValueError: If neck and decode head do not agree on the number of classes, or the head has one output.
     """
 
+    @check_types
     def __init__(
         self,
         *,
@@ -62,7 +63,9 @@ class SemiSegmentor(EncoderDecoder):
         **kwargs,  # noqa: ANN003
     ) -> None:
         if not isinstance(data_preprocessor, SemiDataPreprocessor):
-            data_preprocessor = SemiDataPreprocessor(data_preprocessor or dict(type="BaseDataPreprocessor"))
+            data_preprocessor = SemiDataPreprocessor(
+                dict(type="BaseDataPreprocessor") if data_preprocessor is None else data_preprocessor
+            )
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
         check_range("model.sup_weight", sup_weight, 0.0, float("inf"))
         check_range("model.unsup_weight", unsup_weight, 0.0, float("inf"))
@@ -71,8 +74,8 @@ class SemiSegmentor(EncoderDecoder):
         self.sup_weight, self.unsup_weight = sup_weight, unsup_weight
         self.unlabeled_view, self.pseudo_label_keys = unlabeled_view, pseudo_label_keys
         self.confidence = self._build_per_class(confidence)
-        alignment = None if alignment is None else dict(type="DistributionAlignment", **alignment)
-        self.alignment = self._build_per_class(alignment)
+        per_class = dict(num_classes=self.num_classes)
+        self.alignment = None if alignment is None else DistributionAlignment(**per_class | dict(alignment))
         self.cutmix = None if cutmix is None else CutMix(**cutmix)
         if self.out_channels != self.num_classes:
             raise ValueError(
@@ -93,6 +96,7 @@ class SemiSegmentor(EncoderDecoder):
         """Build a module, giving it the head's number of classes if it takes one and has none."""
         if cfg is None:
             return None
+        check_has_type("model.confidence", cfg)
         module = MODELS.get(cfg["type"])
         if module is not None and "num_classes" in inspect.signature(module).parameters:
             cfg = dict(num_classes=self.num_classes) | dict(cfg)

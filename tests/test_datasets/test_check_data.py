@@ -197,6 +197,17 @@ def test_the_embedded_data_set_is_clean(tool, tmp_path):
     assert tool.main([str(config), "--workers", "1", "--cfg-options", *options]) == 0
 
 
+def test_a_mask_is_turned_as_the_config_says(tool, tmp_path):
+    config = write_tree(tmp_path, labeled=3, unlabeled=3, validation=3)
+    path = tmp_path / "img" / "labeled0.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down: the size does not tell what the mask was drawn on
+    Image.open(path).save(path, exif=exif)
+    assert run(tool, config)[0] == 1
+    config.write_text(config.read_text().replace("'LoadSegMask'", "'LoadSegMask', 'drawn_on': 'stored'"))
+    assert run(tool, config)[0] == 0
+
+
 def test_warnings_alone_do_not_fail(tool, tmp_path):
     root = tmp_path / "data"
     config = write_tree(root, labeled=2, unlabeled=2, validation=2)

@@ -103,7 +103,7 @@ def test_own_splits(tool, own, capsys):
 def test_own_splits_explain_bad_input(tool, own, capsys):
     for more, words in (
         (("--val-ids", write_ids(own / "val.txt", ["x", "a/04"])), "1 training ids are also in"),
-        (("--balanced", "--masks", own / "none", "--num-classes", 4), "none/a/00.png cannot be read"),
+        (("--balanced", "--masks", own / "none", "--num-classes", 4), "none/a/00.png does not exist"),
         (("--ids", write_ids(own / "twice.txt", ["x", "y", "x"])), "1 ids more than once, such as ['x']"),
         (("--ids", write_ids(own / "empty.txt", [])), "holds no id"),
         (("--ids", own / "missing"), "neither a list of ids nor a folder"),

@@ -169,7 +169,7 @@ def test_checkpoints_lie_where_the_hook_puts_them(data, tmp_path):
         (dict(max_epochs=1, max_iters=1), ValueError, "exactly one of max_epochs and max_iters"),
         (dict(max_iters=0), ValueError, "max_iters"),
         (dict(max_iters=1, burn_in_iters=-1), ValueError, "train_cfg.burn_in_iters"),
-        (dict(max_iters=1, ramp_up_iters=0.5), TypeError, "train_cfg.ramp_up_iters"),
+        (dict(max_iters=1, ramp_up_iters=0.5), TypeError, "PseudoLabelLoop.ramp_up_iters must be int"),
         (dict(max_iters=1, pseudo_labels_from="teacher"), ValueError, "train_cfg.pseudo_labels_from='teacher'"),
         (dict(max_iters=1, unlabeled_dataloader=None), ValueError, "unlabeled_dataloader is given nowhere"),
         (dict(max_iters=1, unlabeled_dataloader=[1]), TypeError, "unlabeled_dataloader must be a config dict"),

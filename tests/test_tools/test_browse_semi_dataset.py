@@ -1,12 +1,16 @@
 """The pages of ``tools/analysis/browse_semi_dataset.py``: every panel shows what its title says."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from builders import CLASSES, build_model, model_config, run_config
+from mmengine.runner import CheckpointLoader
 from PIL import Image
+
+from mmseg_allspark.utils.safe_checkpoints import UnsafeCheckpointError
 
 PALETTE = [[200, 0, 0], [0, 200, 0], [0, 0, 200], [120, 60, 0]]
 QUARTERS = [(0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)]
@@ -100,6 +104,14 @@ def test_more_images_than_rows_make_more_pages_and_the_seed_decides(tool, data, 
     assert pages == ["page_00.png", "page_01.png"]
     for name in pages:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+
+
+def test_a_checkpoint_that_could_run_code_is_refused(tool, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(CheckpointLoader, "_schemes", dict(CheckpointLoader._schemes))
+    path = tmp_path / "evil.pth"
+    torch.save(dict(state_dict=build_model().state_dict(), meta=Path(tmp_path)), path)  # a class that is no plain value
+    with pytest.raises(UnsafeCheckpointError, match=str(path)):
+        tool.main([str(write_config(data, tmp_path)), "--out", str(tmp_path / "out"), "--checkpoint", str(path)])
 
 
 def test_missing_files_are_usage_errors(tool, data, tmp_path, capsys):

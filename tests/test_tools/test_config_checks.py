@@ -34,6 +34,16 @@ def test_an_option_that_only_the_file_reads_is_refused(checks):
     checks.check_options(CONFIG, {"train_cfg.max_iters": 2, "unlabeled_dataloader.batch_size": 1, "work_dir": "w"})
 
 
+def test_a_misspelled_key_of_the_config_is_noticed(checks, load_tool, tmp_path, recwarn):
+    checks.warn_of_misspelled_keys(Config(CONFIG.to_dict() | dict(test_pipeline=[], num_classes=2, optimizer=dict())))
+    assert not recwarn.list
+    path = tmp_path / "config.py"
+    Config(CONFIG.to_dict() | dict(custom_hook=[])).dump(path)
+    train = load_tool("train")
+    with pytest.warns(UserWarning, match="has custom_hook, which nothing reads. Is custom_hooks meant"):
+        train.load_config(train.parse_args([str(path)]))
+
+
 def test_load_config_applies_it(load_tool, tmp_path):
     path = tmp_path / "config.py"
     CONFIG.dump(path)

@@ -34,6 +34,7 @@ from torch.utils.data import Dataset
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.methods.cutmix import CutMix
+from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
 from mmseg_allspark.visualization import colour_labels, save_panels
 
 IGNORE = 255
@@ -88,6 +89,7 @@ def to_picture(image: Tensor) -> Picture:
 
 def load_model(cfg: Config, checkpoint: str) -> nn.Module:
     """Build the model of a config and load a checkpoint of it, on the CPU."""
+    load_safely_from_now_on()
     model = MODELS.build(cfg.model)
     load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
     return model.eval()

@@ -20,6 +20,9 @@ from _archives import Progress
 from _splits import PrepareError, write_atomically
 from PIL import Image
 
+from mmseg_allspark.datasets.transforms.decoding import DataFileError, read_bytes
+from mmseg_allspark.datasets.transforms.mask_decoding import decode_mask
+
 _LEFTOVER = re.compile(r"\..+\.png\.[a-z0-9_]{8}")  # as write_atomically names its temporary files
 
 
@@ -37,15 +40,27 @@ def read_labels(path: Path, size: tuple[int, int], allowed: Collection[int]) -> 
     Raises:
         PrepareError: If it cannot be read, has another size or other labels.
     """
-    try:
-        with Image.open(path) as image:
-            labels = np.array(image)
-    except (OSError, SyntaxError) as error:
-        raise PrepareError(f"The mask {path} is missing or cannot be read: {error}.") from error
-    if labels.ndim != 2:
-        raise PrepareError(f"The mask {path} is a colour picture {labels.shape}, not label numbers.")
+    labels = decode_labels(path)
     check_labels(labels, path, size, allowed)
     return labels.astype(np.uint8)
+
+
+def decode_labels(path: Path) -> np.ndarray:
+    """Decodes a mask as training does.
+
+    Args:
+        path: Mask of label numbers.
+
+    Returns:
+        (H, W), of the type stored.
+
+    Raises:
+        PrepareError: If it is missing, cannot be decoded or is no mask of label numbers.
+    """
+    try:
+        return decode_mask(read_bytes(str(path), "mask", "names and folders", None), str(path))[0]
+    except DataFileError as error:
+        raise PrepareError(str(error)) from error
 
 
 def check_labels(labels: np.ndarray, path: Path, size: tuple[int, int], allowed: Collection[int]) -> None:
@@ -84,7 +99,7 @@ def read_size(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path) as image:
             return image.size
-    except (OSError, SyntaxError) as error:
+    except Exception as error:  # every format of Pillow raises its own kind of exception
         raise PrepareError(f"The image {path} is missing or cannot be read: {error}.") from error
 
 

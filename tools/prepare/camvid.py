@@ -101,7 +101,7 @@ def read_mask(image_path: Path, mask_path: Path, void: int) -> np.ndarray:
             image.load()
         with Image.open(mask_path) as image:
             mask = np.array(image)
-    except OSError as error:
+    except Exception as error:  # every format of Pillow raises its own kind of exception
         raise PrepareError(f"{image_path} or its mask {mask_path} cannot be read: {error}.") from error
     if mask.ndim != 2:
         raise PrepareError(

@@ -25,11 +25,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from _archives import run_tool
+from _masks import decode_labels
 from _published import Survey, find_training_ids, read_ids, read_split, survey
 from _published_download import URL, download
 from _splits import (
@@ -195,12 +195,9 @@ def read_classes(path: Path, num_classes: int) -> set[int]:
         PrepareError: If the file is missing, cannot be read or holds other labels.
     """
     try:
-        with Image.open(path) as image:
-            mask = np.array(image)
-    except OSError as error:
-        raise PrepareError(f"The mask {path} cannot be read: {error}. --masks and --mask-suffix say where.") from error
-    if mask.ndim != 2:
-        raise PrepareError(f"{path} is a colour picture {mask.shape}, not a mask of label numbers.")
+        mask = decode_labels(path)
+    except PrepareError as error:
+        raise PrepareError(f"{error} --masks and --mask-suffix say where.") from error
     labels = set(np.unique(mask).tolist()) - {VOID}
     if bad := sorted(labels - set(range(num_classes))):
         raise PrepareError(f"{path} holds the labels {bad[:8]}: only 0..{num_classes - 1} (--num-classes) and {VOID}.")

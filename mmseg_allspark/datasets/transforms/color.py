@@ -10,6 +10,8 @@ from mmcv.transforms.utils import cache_randomness
 from mmseg.registry import TRANSFORMS
 from PIL import Image, ImageEnhance, ImageFilter
 
+from mmseg_allspark.utils.checks import check_types
+
 
 def adjust_hue(image: Image.Image, shift: float) -> Image.Image:
     """Turns the hue of an RGB image, as torchvision does for Pillow images.
@@ -39,6 +41,7 @@ _ADJUSTERS: dict[str, Callable[[Image.Image, float], Image.Image]] = {
 class _RandomColor(BaseTransform):
     """Applies ``_change`` to the RGB Pillow image with a probability; images in ``results`` are BGR uint8."""
 
+    @check_types
     def __init__(self, prob: float) -> None:
         if not 0 <= prob <= 1:
             raise ValueError(f"{type(self).__name__} needs prob in [0, 1], got {prob}.")
@@ -94,6 +97,7 @@ class RandomColorJitter(_RandomColor):
         ValueError: If a value is negative, or hue above 0.5.
     """
 
+    @check_types
     def __init__(
         self,
         brightness: float = 0.5,
@@ -141,6 +145,7 @@ class RandomGray(_RandomColor):
         prob: Default: 0.2.
     """
 
+    @check_types
     def __init__(self, prob: float = 0.2) -> None:
         super().__init__(prob)
 
@@ -164,6 +169,7 @@ class RandomGaussianBlur(_RandomColor):
         ValueError: If the range is not two numbers with 0 <= low <= high.
     """
 
+    @check_types
     def __init__(self, sigma: tuple[float, float] = (0.1, 2.0), prob: float = 0.5) -> None:
         super().__init__(prob)
         if len(sigma) != 2 or not 0 <= sigma[0] <= sigma[1]:

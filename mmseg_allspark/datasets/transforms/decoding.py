@@ -159,6 +159,8 @@ def _has_jpeg_end(content: bytes) -> bool:
         marker, place = found[1], found.end()
         if marker == b"\xd9":
             return True
+        if marker == b"\xda":  # from the first scan on only the end looks like it; from the back it is found at once
+            return content.rfind(b"\xff\xd9", place) >= 0
         if marker not in b"\x01\xd8":  # all others have a length, and a thumbnail inside is thereby passed over
             place += int.from_bytes(content[place : place + 2], "big")
     return False

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from mmcv.image.geometric import cv2_interp_codes, pillow_interp_codes
 from mmcv.transforms import Resize
 from mmcv.transforms.utils import cache_randomness
 from mmseg.registry import TRANSFORMS
+
+from mmseg_allspark.utils.checks import check_choice, check_types
 
 
 @TRANSFORMS.register_module()
@@ -25,6 +28,7 @@ class RandomResizeLongSide(Resize):
         ValueError: If the range is not two numbers with 0 < low <= high.
     """
 
+    @check_types
     def __init__(
         self,
         ratio_range: tuple[float, float] = (0.5, 2.0),
@@ -35,6 +39,12 @@ class RandomResizeLongSide(Resize):
             raise ValueError(
                 f"RandomResizeLongSide needs ratio_range=(low, high) with 0 < low <= high, got {ratio_range}."
             )
+        # other backends are refused by mmcv
+        check_choice(
+            "RandomResizeLongSide.interpolation",
+            interpolation,
+            pillow_interp_codes if backend == "pillow" else cv2_interp_codes,
+        )
         super().__init__(scale=1, keep_ratio=False, backend=backend, interpolation=interpolation)
         self.ratio_range = tuple(ratio_range)
 

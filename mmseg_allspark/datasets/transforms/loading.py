@@ -9,7 +9,7 @@ from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
-from mmseg_allspark.utils.checks import check_choice
+from mmseg_allspark.utils.checks import check_choice, check_types
 
 from .decoding import DataFileError, Header, read_bytes, read_header, turn, undecodable
 from .mask_decoding import decode_mask, to_uint8
@@ -43,6 +43,7 @@ class LoadImage(LoadImageFromFile):
         ValueError: If mmcv's deprecated ``file_client_args`` is given, or another value of ``unreadable``.
     """
 
+    @check_types
     def __init__(self, *args: object, unreadable: str | None = None, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         if self.file_client_args is not None:
@@ -150,6 +151,7 @@ class LoadSegMask(LoadAnnotations):
     Required keys: ``seg_map_path`` (unless optional). Added keys: ``gt_seg_map`` (H, W) uint8.
     """
 
+    @check_types
     def __init__(
         self,
         num_classes: int | None = None,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
+
+from mmseg_allspark.utils.checks import check_types
 
 _GEOMETRY_KEYS = frozenset({"flip", "scale", "scale_factor", "pad_shape"})
 
@@ -28,9 +30,10 @@ class MultiView(BaseTransform):
         ValueError: If there is no view 'weak', or, at a sample, if a view changed the geometry.
     """
 
-    def __init__(self, views: Mapping[str, Sequence[dict]]) -> None:
+    @check_types
+    def __init__(self, views: Mapping[str, Sequence[dict | Callable]]) -> None:
         if "weak" not in views:
-            raise ValueError(f"MultiView needs a view named 'weak' (pseudo labels come from it), got {list(views)}.")
+            raise ValueError(f"MultiView.views={list(views)} has no view named 'weak': pseudo labels come from it.")
         # built here, from mmseg's registry: Compose alone would look in the default scope only
         self.views = {
             name: Compose([TRANSFORMS.build(step) if isinstance(step, dict) else step for step in steps])

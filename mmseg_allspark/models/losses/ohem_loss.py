@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_allspark.utils.checks import check_positive_int, check_range
+from mmseg_allspark.utils.checks import check_positive_int, check_range, check_types
 
 
 @MODELS.register_module()
@@ -24,6 +24,7 @@ class OhemLoss(nn.Module):
         loss_name: Key in the log; must start with ``loss_``. Default ``'loss_ohem'``.
     """
 
+    @check_types
     def __init__(
         self,
         thresh: float = 0.7,

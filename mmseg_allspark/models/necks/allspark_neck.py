@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mmseg_allspark.models.channel_attention import ChannelCrossAttention, ChannelSelfAttention
 from mmseg_allspark.models.semantic_memory import GROUPING_MAPS, SIMILARITIES, SemanticMemory, group_channels
-from mmseg_allspark.utils.checks import as_size, check_choice, check_positive_int
+from mmseg_allspark.utils.checks import as_size, check_choice, check_positive_int, check_types
 
 INFERENCE_KEYS = ("image", "batch")
 SIZE_POLICIES = ("error", "resize")
@@ -50,6 +50,7 @@ class AllSparkNeck(BaseModule):
         TypeError, ValueError: On an argument of a wrong type or value.
     """
 
+    @check_types
     def __init__(
         self,
         in_channels: int,
@@ -67,7 +68,7 @@ class AllSparkNeck(BaseModule):
         sync: str = "rank0",
         size_mismatch: str = "error",
         implementation: str = "exact",
-        init_cfg: dict | None = None,
+        init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_positive_int("AllSparkNeck.in_channels", in_channels)
@@ -127,6 +128,11 @@ class AllSparkNeck(BaseModule):
                 no labeled or no unlabeled image, or missing or mismatched ``pseudo_logits``.
         """
         feats = list(feats)
+        if not -len(feats) <= self.in_index < len(feats):
+            raise ValueError(
+                f"AllSparkNeck.in_index={self.in_index}, but the backbone gives {len(feats)} levels: choose one in "
+                f"[{-len(feats)}, {len(feats) - 1}]; -1 is the deepest."
+            )
         level = feats[self.in_index]
         self._check_channels(level)
         residual = self.map_in(level).flatten(2).transpose(1, 2)  # (B, N, C)
