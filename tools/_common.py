@@ -9,7 +9,9 @@ from pathlib import Path
 from _config_checks import check_options, warn_of_misspelled_keys
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
+from mmengine.dist import init_dist, is_distributed
 from mmengine.runner import Runner
+from mmengine.utils.dl_utils import set_multi_processing
 from mmseg.registry import RUNNERS
 
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed
@@ -82,8 +84,19 @@ def require_gpu_for_amp(cfg: Config) -> None:
         )
 
 
+def start_processes(cfg: Config) -> None:
+    """Let the ranks meet, on GPUs or on the CPU, before anything that may fail on one of them only.
+
+    The Runner would do the same with the same settings, but later.
+    """
+    if prepare_cpu_distributed(cfg, cfg.launcher) or cfg.launcher == "none" or is_distributed():
+        return
+    env_cfg = cfg.get("env_cfg") or {}
+    set_multi_processing(**env_cfg.get("mp_cfg", {}), distributed=True)
+    init_dist(cfg.launcher, **env_cfg.get("dist_cfg", {}))
+
+
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner a config asks for (``runner_type``, else mmengine's), on GPUs or on the CPU."""
-    prepare_cpu_distributed(cfg, cfg.launcher)
+    """Build the Runner a config asks for (``runner_type``, else mmengine's)."""
     load_safely_from_now_on()
     return Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)

@@ -14,11 +14,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import mmseg_allspark  # noqa: F401
 
 # isort: split
-from _common import add_common_arguments, build_runner, export_local_rank, load_config, require_file
+from _common import (
+    add_common_arguments,
+    build_runner,
+    export_local_rank,
+    load_config,
+    require_file,
+    start_processes,
+)
 from _config_checks import check_data_paths, drop_pretrained
 from mmengine.config import Config
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmseg_allspark.utils.distributed import shutdown_distributed
+from mmseg_allspark.utils.rank_failure import failing_together
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -87,6 +96,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     cfg.resume = False
+    start_processes(cfg)
+    with failing_together():
+        evaluate(cfg, args)
+    shutdown_distributed()
+
+
+def evaluate(cfg: Config, args: argparse.Namespace) -> None:
+    """Evaluate, with all ranks running."""
     drop_pretrained(cfg)  # the checkpoint replaces them: nothing to download
     check_data_paths(cfg, ("test_dataloader",))
     if args.show or args.show_dir:
@@ -96,8 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.out:
         set_output(cfg, args.out)
     build_runner(cfg).test()
-    shutdown_distributed()
 
 
 if __name__ == "__main__":
-    main()
+    record(main)()  # torchrun's last words then show the exception of the rank that failed first

@@ -23,15 +23,18 @@ from _common import (
     load_config,
     require_file,
     require_gpu_for_amp,
+    start_processes,
 )
 from _config_checks import check_data_paths, drop_pretrained, pretrained_addresses
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import print_log
+from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.engine.resume_point import NAMES, find_resume_point
 from mmseg_allspark.utils.distributed import shutdown_distributed
+from mmseg_allspark.utils.rank_failure import failing_together
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -129,6 +132,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     export_local_rank(args)
     cfg = load_config(args)
+    start_processes(cfg)
+    with failing_together():
+        train(cfg, args)
+    shutdown_distributed()
+
+
+def train(cfg: Config, args: argparse.Namespace) -> None:
+    """Train, with all ranks running."""
     if args.amp:
         enable_amp(cfg)
     require_gpu_for_amp(cfg)
@@ -148,8 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             f"Pretrained weights cannot be downloaded ({error.reason}): {listed}. Without a network give a file, "
             "--cfg-options model.backbone.init_cfg.checkpoint=FILE, or start without: model.backbone.init_cfg=None."
         ) from error
-    shutdown_distributed()
 
 
 if __name__ == "__main__":
-    main()
+    record(main)()  # torchrun's last words then show the exception of the rank that failed first

@@ -13,6 +13,8 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from mmseg_allspark.engine.rank_buffers import KEY, gather_rank_buffers, restore_rank_buffers
+
 BACKEND = "atomic_local"
 UNFINISHED = ".part"  # what the name of a file that is being written ends with
 _OUTDATED = "outdated_best"  # in the message hub, which checkpoints hold
@@ -63,6 +65,9 @@ class AtomicCheckpointHook(CheckpointHook):
     and only then outdated ones are removed, so ``max_keep_ckpts=1`` is enough; for a moment there is one file more.
     What a killed run left unfinished is removed at the start.
 
+    With several ranks, checkpoints to resume from also hold the other ranks' buffers where they differ from rank 0's,
+    and a resumed run gives each rank its own; see :mod:`mmseg_allspark.engine.rank_buffers`.
+
     Args:
         *args: As in ``CheckpointHook``.
         **kwargs: As in ``CheckpointHook``; ``backend_args`` is by default :class:`AtomicLocalBackend`'s where
@@ -75,6 +80,17 @@ class AtomicCheckpointHook(CheckpointHook):
         if unknown:  # mmengine would notice when the first checkpoint is due, hours later
             known = ", ".join(inspect.signature(CheckpointHook).parameters)
             raise TypeError(f"AtomicCheckpointHook does not know {', '.join(unknown)}; mmengine's hook takes {known}.")
+        self._rank_buffers: dict | None = None  # of all ranks, while a checkpoint to resume from is written
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Add the buffers of the other ranks; the best checkpoint does without, it is not resumed."""
+        if self._rank_buffers is not None:
+            checkpoint[KEY] = self._rank_buffers
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Give a resumed rank its own buffers: EMAHook, of a higher priority, has sorted out the weights by now."""
+        if runner._resume:
+            restore_rank_buffers(runner, checkpoint)
 
     def before_train(self, runner: Runner) -> None:
         """Choose the backend and tidy up."""
@@ -99,6 +115,7 @@ class AtomicCheckpointHook(CheckpointHook):
             self.keep_ckpt_ids = deque(steps, self.max_keep_ckpts)
         self.last_ckpt = self._path(step)
         runner.message_hub.update_info("last_ckpt", self.last_ckpt)
+        self._rank_buffers = gather_rank_buffers(runner)  # here, because only rank 0 goes into save_checkpoint
         runner.save_checkpoint(
             self.out_dir,
             self.filename_tmpl.format(step),
@@ -110,6 +127,7 @@ class AtomicCheckpointHook(CheckpointHook):
             backend_args=self.backend_args,
             **self.args,
         )
+        self._rank_buffers = None
         if not is_main_process():
             return
         AtomicLocalBackend().put_text(self.last_ckpt, os.path.join(runner.work_dir, "last_checkpoint"))

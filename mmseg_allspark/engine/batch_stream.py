@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import count, islice
 
 from mmengine.dataset import InfiniteSampler
+from mmengine.dist import get_world_size
 from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import BatchSampler, Sampler
 
@@ -54,6 +55,9 @@ class StreamBatchSampler(BatchSampler):
         check_positive_int("batch_size", batch_size)
         self.cycle = cycle
         self._first_batch = 0
+        images, ranks = len(getattr(sampler, "dataset", ())), get_world_size()
+        if 0 < images < ranks and not getattr(sampler, "round_up", True):  # so on all ranks, not on those without
+            raise ValueError(f"{images} images are too few for {ranks} ranks; set sampler.round_up=True.")
         if self._pass_length() == 0:
             raise ValueError(EMPTY)
         if len(self) == 0:

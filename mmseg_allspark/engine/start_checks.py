@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import torch
+from mmengine.dist import all_gather, get_world_size
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from mmseg.datasets.transforms import LoadAnnotations
@@ -9,6 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mmseg_allspark.datasets.checks import check_splits, iter_leaves
+from mmseg_allspark.engine.atomic_checkpoints import AtomicCheckpointHook
 from mmseg_allspark.engine.label_checks import check_labels
 from mmseg_allspark.engine.semantic_memory_hook import SemanticMemoryHook
 from mmseg_allspark.models import SemanticMemory
@@ -25,9 +28,9 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
         loop: The loop about to run.
 
     Raises:
-        ValueError: If labeled, unlabeled and validation images overlap, if a data set's number of classes is not
-            the model's, if a method is missing, if EMA labels are asked for without an ``EMAHook``, or if
-            masks would choose the crops of unlabeled images.
+        ValueError: If ranks differ in their images, if labeled, unlabeled and validation images overlap, if a data
+            set's number of classes is not the model's, if a method is missing, if EMA labels are asked for without
+            an ``EMAHook``, or if masks would choose the crops of unlabeled images.
         FileNotFoundError: If image or mask files are missing.
     """
     model = bare_model(loop.runner.model)
@@ -38,6 +41,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     }
     if val_loop is not None:
         loaders["val_dataloader"] = val_loop.dataloader
+    _check_ranks(loop)
     _check_model(model, loaders)
     _warn_without_warm_up(model, loop.runner)
     _check_crop(loop.dataloader)
@@ -51,6 +55,29 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     )
     _log_sizes(sizes, loop.runner)
     check_labels(loaders, loop.runner.logger)
+
+
+def _check_ranks(loop: "PseudoLabelLoop") -> None:
+    """Raise on all ranks unless they have the same images and equally many steps: they would wait for each other."""
+    if get_world_size() == 1:
+        return
+    if not any(isinstance(hook, AtomicCheckpointHook) for hook in loop.runner.hooks):
+        loop.runner.logger.warning(
+            "Checkpoints will hold the buffers of rank 0 only (statistics of batch norm, memories with sync='local'); "
+            "resumed runs will not be exact. Set default_hooks.checkpoint.type='AtomicCheckpointHook'."
+        )
+    figures = {
+        "images in train_dataloader": len(loop.labeled_dataloader.dataset),
+        "images in unlabeled_dataloader": len(loop.dataloader.dataset),
+        "batches of unlabeled images": len(loop.dataloader),
+    }
+    ranks = torch.stack(all_gather(torch.tensor(list(figures.values())))).T.tolist()
+    for what, counts in zip(figures, ranks, strict=True):
+        if len(set(counts)) > 1:
+            raise ValueError(
+                f"The ranks have different numbers of {what}: {counts}, from rank 0 on. Every rank needs the same "
+                "files and lists; for equally many batches set unlabeled_dataloader.sampler.round_up=True."
+            )
 
 
 def _check_model(model: nn.Module, loaders: dict[str, DataLoader]) -> None:

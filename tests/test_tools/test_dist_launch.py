@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from .conftest import ROOT
 
@@ -91,3 +92,20 @@ def test_slurm_script_hands_everything_to_srun(tiny_project, cpu_environment, tm
     assert process.returncode == 0, process.stderr
     assert {"--ntasks=2", "--ntasks-per-node=2", "--gres=gpu:2", "--job-name=job"} <= set(words)
     assert words[-5:] == [str(ROOT / "tools" / "train.py"), "a b.py", "--amp", "--launcher", "slurm"]
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_ranks_meet_with_the_settings_of_the_config(device, load_tool, monkeypatch):
+    """On GPUs as the Runner would do it later; ``timeout`` is how long a rank waits for another."""
+    common = load_tool("_common")
+    calls = []
+    monkeypatch.setattr(common, "prepare_cpu_distributed", lambda cfg, launcher: device == "cpu")
+    monkeypatch.setattr(common, "set_multi_processing", lambda **options: calls.append(options))
+    monkeypatch.setattr(common, "init_dist", lambda *arguments, **options: calls.append((*arguments, options)))
+    dist_cfg = dict(backend="nccl", timeout=300)
+    env_cfg = dict(mp_cfg=dict(mp_start_method="fork"), dist_cfg=dist_cfg)
+    common.start_processes(Config(dict(launcher="slurm", env_cfg=env_cfg)))
+    expected = [dict(mp_start_method="fork", distributed=True), ("slurm", dist_cfg)]
+    assert calls == (expected if device == "cuda" else [])
+    common.start_processes(Config(dict(launcher="none")))
+    assert len(calls) == 2 * (device == "cuda")
