@@ -91,6 +91,7 @@ def whole_config(data: Path, work_dir: Path, model: Mapping = MappingProxyType({
     loop = dict(max_iters=1, unlabeled_dataloader=unlabeled_loader(data))
     cfg = run_config(data, work_dir, loop=loop, **parts | changes)
     cfg.default_hooks.checkpoint.type = "AtomicCheckpointHook"
+    cfg.default_hooks.update(non_finite=dict(type="NonFiniteHook"), collapse=dict(type="CollapseMonitorHook"))
     return cfg
 
 

@@ -8,7 +8,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
 from mmseg_allspark.methods.pseudo_label import count_per_class
-from mmseg_allspark.utils.checks import check_positive_int, check_range
+from mmseg_allspark.utils.checks import check_positive_int, check_range, check_types
 from mmseg_allspark.utils.wrappers import bare_model
 
 _STATE = "collapse_monitor"  # in the message hub, which checkpoints hold
@@ -45,6 +45,7 @@ class CollapseMonitorHook(Hook):
 
     priority = "NORMAL"
 
+    @check_types
     def __init__(
         self,
         window: int = 200,

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from mmseg_allspark.engine.resume_point import find_resume_point
-from mmseg_allspark.utils.checks import check_choice, check_positive_int
+from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_types
 from mmseg_allspark.utils.wrappers import bare_model
 
 POLICIES = ("stop", "skip")
@@ -49,6 +49,7 @@ class NonFiniteHook(Hook):
 
     priority = "HIGH"  # before moving averages, log and checkpoints
 
+    @check_types
     def __init__(self, policy: str = "stop", max_skipped: int = 30) -> None:
         check_choice("NonFiniteHook.policy", policy, POLICIES)
         check_positive_int("NonFiniteHook.max_skipped", max_skipped)
