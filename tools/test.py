@@ -92,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.tta:
         enable_tta(cfg)
     if args.out:
+        Path(args.out).mkdir(parents=True, exist_ok=True)  # mmseg does so on rank 0, for which the others do not wait
         set_output(cfg, args.out)
     build_runner(cfg).test()
     shutdown_distributed()

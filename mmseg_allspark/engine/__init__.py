@@ -3,6 +3,7 @@
 from .atomic_checkpoints import AtomicCheckpointHook, AtomicLocalBackend
 from .autocast_optim_wrapper import AutocastOptimWrapper
 from .batch_stream import StreamBatchSampler
+from .checkpoint_fit_hook import CheckpointFitHook
 from .pseudo_label_loop import PseudoLabelLoop
 from .pseudo_label_statistics_hook import PseudoLabelStatisticsHook
 from .semantic_memory_hook import SemanticMemoryHook
@@ -13,6 +14,7 @@ __all__ = [
     "AtomicLocalBackend",
     "AutocastOptimWrapper",
     "ChannelsLastHook",
+    "CheckpointFitHook",
     "CompileHook",
     "PseudoLabelLoop",
     "PseudoLabelStatisticsHook",
