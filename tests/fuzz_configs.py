@@ -92,6 +92,7 @@ def whole_config(data: Path, work_dir: Path, model: Mapping = MappingProxyType({
     cfg = run_config(data, work_dir, loop=loop, **parts | changes)
     cfg.default_hooks.checkpoint.type = "AtomicCheckpointHook"
     cfg.default_hooks.update(non_finite=dict(type="NonFiniteHook"), collapse=dict(type="CollapseMonitorHook"))
+    cfg.default_hooks.fit = dict(type="CheckpointFitHook")
     return cfg
 
 

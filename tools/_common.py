@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
 from mmseg.registry import RUNNERS
 
+from mmseg_allspark.engine.checkpoint_fit_hook import require_checkpoint_fit
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed
 from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
 
@@ -99,4 +100,6 @@ def start_processes(cfg: Config) -> None:
 def build_runner(cfg: Config) -> Runner:
     """Build the Runner a config asks for (``runner_type``, else mmengine's)."""
     load_safely_from_now_on()
-    return Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
+    runner = Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
+    require_checkpoint_fit(runner)
+    return runner

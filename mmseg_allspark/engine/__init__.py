@@ -3,6 +3,7 @@
 from .atomic_checkpoints import AtomicCheckpointHook, AtomicLocalBackend
 from .autocast_optim_wrapper import AutocastOptimWrapper
 from .batch_stream import StreamBatchSampler
+from .checkpoint_fit_hook import CheckpointFitHook
 from .collapse_monitor_hook import CollapseMonitorHook
 from .non_finite_hook import NonFiniteHook
 from .pseudo_label_loop import PseudoLabelLoop
@@ -15,6 +16,7 @@ __all__ = [
     "AtomicLocalBackend",
     "AutocastOptimWrapper",
     "ChannelsLastHook",
+    "CheckpointFitHook",
     "CollapseMonitorHook",
     "CompileHook",
     "NonFiniteHook",

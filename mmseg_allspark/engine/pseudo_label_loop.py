@@ -10,6 +10,7 @@ from mmseg.registry import LOOPS
 from torch import nn
 from torch.utils.data import Dataset
 
+from mmseg_allspark.engine.checkpoint_fit_hook import require_checkpoint_fit
 from mmseg_allspark.engine.randomness import RandomStream
 from mmseg_allspark.engine.start_checks import check_before_training
 from mmseg_allspark.engine.stream_loader import build_stream, seek_stream
@@ -29,7 +30,8 @@ class PseudoLabelLoop(BaseLoop):
     number alone, so a resumed run continues in the middle of an epoch without reading what it has seen. So do
     all random numbers: at the beginning of each iteration Python's, numpy's and torch's generators are seeded from the
     run's seed, the rank and the iteration, and for each sample from seed, rank and its position in the stream. On
-    the CPU a resumed run is the undisturbed run, bit by bit, with any number of workers.
+    the CPU a resumed run is the undisturbed run, bit by bit, with any number of workers. The loop registers a
+    ``CheckpointFitHook``.
 
     Each iteration: (1) the unlabeled batch is preprocessed with the labeled one, once; (2) it is labeled without
     gradient by the model or its exponential moving average; (3) one ``train_step`` on both. Hooks may add
@@ -101,6 +103,7 @@ class PseudoLabelLoop(BaseLoop):
         self.pseudo_labels_from, self.allow_overlap = pseudo_labels_from, allow_overlap
         self.stop_training = False  # set by mmengine's EarlyStoppingHook
         _name_classes(self.dataloader.dataset, self.labeled_dataloader.dataset)
+        require_checkpoint_fit(runner)
         self.runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, "metainfo", None)
 
     @property

@@ -63,11 +63,23 @@ def restore_rank_buffers(runner: Runner, checkpoint: dict) -> None:
     own = saved["ranks"].get(get_rank(), {})
     for part, model in _models(runner).items():
         buffers = _own_buffers(model)
-        for name in buffers.keys() & own.get(part, {}).keys():
+        for name, value in _fitting(runner, buffers, own.get(part, {})).items():
             if part == MODEL:
-                checkpoint["state_dict"][name] = own[part][name]
+                checkpoint["state_dict"][name] = value
             else:
-                buffers[name].copy_(own[part][name])
+                buffers[name].copy_(value)
+
+
+def _fitting(runner: Runner, buffers: dict[str, Tensor], saved: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The saved buffers that the model has in the same shape; all of a module (memory and pointer) or none."""
+    other = {name for name in buffers.keys() & saved.keys() if buffers[name].shape != saved[name].shape}
+    owners = {name.rpartition(".")[0] for name in other}
+    if owners:
+        runner.logger.warning(
+            f"Rank {get_rank()} goes on with rank 0's buffers of {', '.join(sorted(owners))}: its own have another "
+            "shape in the checkpoint."
+        )
+    return {name: value for name, value in saved.items() if name in buffers and name.rpartition(".")[0] not in owners}
 
 
 def _log_change(runner: Runner, saved: dict, world_size: int) -> None:

@@ -104,6 +104,8 @@ class ClassQuantileThreshold(BaseModule):
         ceiling: A class never needs more confidence than this. Default 0.95.
     """
 
+    training_only = True
+
     @check_types
     def __init__(self, num_classes: int, keep: float = 0.5, momentum: float = 0.05, ceiling: float = 0.95) -> None:
         super().__init__()
@@ -144,6 +146,8 @@ class DistributionAlignment(BaseModule):
         momentum: Step of both running means. Default 0.01.
         strength: 1 aligns fully, 0 not at all. Default 1.
     """
+
+    training_only = True
 
     @check_types
     def __init__(self, num_classes: int, momentum: float = 0.01, strength: float = 1.0) -> None:

@@ -3,6 +3,8 @@
 Legend: B images, N = H*W tokens, C channels, K classes, M memory rows per class.
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from mmengine.dist import all_gather, broadcast, get_world_size
@@ -88,8 +90,11 @@ class SemanticMemory(BaseModule):
             memories are equal; ``'local'``: each rank keeps its own. Default ``'rank0'``.
 
     Buffers: ``queue`` (K, M, N) float32 from a normal distribution, ``pointer`` (K,) int64 the next row,
-    ``enqueued`` (K,) int64 the number of channels ever written (for the fill level).
+    ``enqueued`` (K,) int64 the number of channels ever written (for the fill level). Rows of a checkpoint that were
+    square maps of another size are resized bilinearly when they are loaded.
     """
+
+    training_only = True  # images attend to themselves at test time
 
     def __init__(self, num_classes: int, num_slots: int, size: tuple[int, int], sync: str = "rank0") -> None:
         super().__init__()
@@ -101,6 +106,17 @@ class SemanticMemory(BaseModule):
         self.register_buffer("queue", torch.randn(num_classes, num_slots, self.size[0] * self.size[1]))
         self.register_buffer("pointer", torch.zeros(num_classes, dtype=torch.int64))
         self.register_buffer("enqueued", torch.zeros(num_classes, dtype=torch.int64))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: object) -> None:
+        """Resize rows of another crop on the way in; only N = H*W is known of them, so they have to be square."""
+        queue = state_dict.get(f"{prefix}queue")
+        if queue is not None and queue.dim() == 3 and queue.shape != self.queue.shape:
+            side = math.isqrt(queue.shape[2])
+            if queue.shape[:2] == self.queue.shape[:2] and side * side == queue.shape[2]:
+                maps = queue.unflatten(2, (side, side))
+                maps = F.interpolate(maps, size=self.size, mode="bilinear", align_corners=False)
+                state_dict[f"{prefix}queue"] = maps.flatten(2)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @property
     def num_classes(self) -> int:

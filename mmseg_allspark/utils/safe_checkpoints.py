@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,15 @@ def load_checkpoint(filename: str | os.PathLike, map_location: Any = None) -> An
         FileNotFoundError: If there is no such file.
         UnsafeCheckpointError: If it holds more than weights and plain values, unless the environment variable
             MMSEG_ALLSPARK_TRUST_CHECKPOINTS is 1.
+        ValueError: If it is cut off.
     """
     path = os.path.expanduser(filename)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"The checkpoint {path} does not exist.")
+    with open(path, "rb") as stream:
+        is_archive = stream.read(2) == b"PK"
+    if is_archive and not zipfile.is_zipfile(path):  # torch's own words name neither file nor reason
+        raise ValueError(f"The checkpoint {path} is cut off: copy or download it again.")
     try:
         return torch.load(path, map_location=map_location, weights_only=not _trusted())
     except (pickle.UnpicklingError, EOFError) as error:

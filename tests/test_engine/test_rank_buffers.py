@@ -18,10 +18,10 @@ OWN = {"0.running_mean": torch.full((2,), 5.0), "1.queue": torch.full((3, 4, 2),
 def restore(monkeypatch, caplog):
     """Return a function that gives the state dict rank ``rank`` of ``world_size`` would load."""
 
-    def restore(rank, world_size, sync="local", norm=nn.BatchNorm2d, saved=True):
+    def restore(rank, world_size, sync="local", norm=nn.BatchNorm2d, saved=True, size=(1, 2)):
         monkeypatch.setattr(rank_buffers, "get_rank", lambda: rank)
         monkeypatch.setattr(rank_buffers, "get_world_size", lambda: world_size)
-        model = nn.Sequential(norm(2), SemanticMemory(3, 4, (1, 2), sync=sync))
+        model = nn.Sequential(norm(2), SemanticMemory(3, 4, size, sync=sync))
         checkpoint = dict(state_dict={name: torch.zeros_like(value) for name, value in model.state_dict().items()})
         if saved:
             checkpoint["rank_buffers"] = dict(world_size=2, ranks={1: dict(model=dict(OWN))})
@@ -64,3 +64,9 @@ def test_a_checkpoint_without_them_is_remarked_upon_by_several_ranks(restore, ca
     assert not caplog.records
     assert restore(1, 2, saved=False) == set()
     assert "no buffers of single ranks: all 2 ranks go on with rank 0's" in caplog.text
+
+
+def test_a_memory_of_another_crop_is_rank_0s(restore, caplog):
+    """Which mmengine, or CheckpointFitHook, has resized."""
+    assert restore(1, 2, size=(2, 2)) == {"0.running_mean"}
+    assert "Rank 1 goes on with rank 0's buffers of 1" in caplog.text

@@ -153,3 +153,24 @@ def test_tokens_of_another_size_are_refused():
 def test_bad_arguments_are_named(arguments, error, text):
     with pytest.raises(error, match=text):
         SemanticMemory(**(dict(num_classes=2, num_slots=4, size=(2, 2)) | arguments))
+
+
+def test_rows_of_another_crop_are_resized_when_loaded():
+    """A row that rises from left to right does so at every size; the other way round would show a mistaken order."""
+    old, new = SemanticMemory(2, 3, (4, 4)), SemanticMemory(2, 3, (8, 6))
+    old.queue.copy_(torch.arange(4.0).repeat(4).expand(2, 3, 16))
+    old.pointer[1] = old.enqueued[1] = 2
+    new.load_state_dict(old.state_dict())
+    maps = new.queue.unflatten(2, (8, 6))
+    assert (maps.diff(dim=3) >= 0).all()
+    torch.testing.assert_close(maps.diff(dim=2), torch.zeros(2, 3, 7, 6))
+    assert maps[..., 0].max() < 0.5 < 2.5 < maps[..., -1].min()
+    assert new.pointer.tolist() == new.enqueued.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("changed", [dict(num_classes=3), dict(num_slots=4), dict(size=(2, 3))])
+def test_rows_that_cannot_be_resized_are_refused(changed):
+    """2x3 tokens may have been 3x2."""
+    old = SemanticMemory(**dict(num_classes=2, num_slots=3, size=(4, 4)) | changed)
+    with pytest.raises(RuntimeError, match="size mismatch for queue"):
+        SemanticMemory(2, 3, (4, 4)).load_state_dict(old.state_dict())

@@ -92,6 +92,10 @@ def test_files_that_are_no_checkpoints_are_named(tmp_path):
     (tmp_path / "text.pth").write_text("404: not found")
     with pytest.raises(UnsafeCheckpointError, match="text.pth was not loaded"):
         load_checkpoint(tmp_path / "text.pth")
+    torch.save(dict(state_dict=dict(a=torch.ones(1000))), tmp_path / "cut.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "cut.pth").read_bytes()[:-100])
+    with pytest.raises(ValueError, match="cut.pth is cut off"):
+        load_checkpoint(tmp_path / "cut.pth")
     with pytest.raises(FileNotFoundError, match="no.pth"):
         load_checkpoint(tmp_path / "no.pth")
 
