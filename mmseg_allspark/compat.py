@@ -62,7 +62,7 @@ def allow_checkpoint_types() -> None:
     kinds = [type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64, np.bool_)]
     scalar, reconstruct = np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]
     torch.serialization.add_safe_globals(
-        [HistoryBuffer, scalar, reconstruct, np.ndarray, np.dtype, *kinds, (_history_method, "builtins.getattr")]
+        [HistoryBuffer, bytes, scalar, reconstruct, np.ndarray, np.dtype, *kinds, (_history_method, "builtins.getattr")]
     )
 
 

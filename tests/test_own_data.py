@@ -102,7 +102,7 @@ def spoil_mask(root):
 FAULTS = {
     "no image of the same name": lambda root: (root / "images/3.jpg").unlink(),
     "is 40x60 but its image is 80x60": lambda root: Image.new("L", (40, 60)).save(root / "masks/2.png"),
-    "colour picture": lambda root: Image.new("RGB", (80, 60)).save(root / "masks/2.png"),
+    "mode RGB: one channel of label numbers": lambda root: Image.new("RGB", (80, 60)).save(root / "masks/2.png"),
     "the labels [0, 7]": spoil_mask,
     "cannot be read": lambda root: (root / "images/3.jpg").write_bytes(b"no image"),
     "mixes .jpg and .png": lambda root: Image.new("RGB", (8, 8)).save(root / "images/a.png"),

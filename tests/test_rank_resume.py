@@ -9,7 +9,7 @@ from test_engine.random_runs import RANDOM_MODEL, assert_same_run, random_option
 from two_ranks import run_ranks
 
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed
-from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
+from mmseg_allspark.utils.safe_checkpoints import load_checkpoint, load_safely_from_now_on
 
 SYNC = ("rank0", "gather", "local")
 STEPS, STOP = 5, 4  # the fourth step is one of the second pass over the unlabeled images
@@ -84,7 +84,7 @@ def test_resumed_ranks_are_the_undisturbed_ones(runs, sync):
 
 @pytest.mark.parametrize("sync", SYNC)
 def test_only_what_differs_is_in_the_checkpoint_and_it_loads_safely(runs, sync):
-    saved = torch.load(runs / sync / f"iter_{STOP}.pth", weights_only=True)["rank_buffers"]
+    saved = load_checkpoint(runs / sync / f"iter_{STOP}.pth")["rank_buffers"]
     assert saved["world_size"] == 2
     assert saved["ranks"].keys() == {1}
     for part in ("model", "ema"):

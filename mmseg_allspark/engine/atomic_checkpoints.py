@@ -4,6 +4,7 @@ import inspect
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,26 @@ class AtomicLocalBackend(LocalBackend):
         Args:
             obj: The content.
             filepath: The file; what it held before is replaced.
+
+        Raises:
+            OSError: If it cannot be written, as on a full disk; the file is then as before.
         """
         unfinished = f"{filepath}{UNFINISHED}"
         os.makedirs(os.path.dirname(unfinished) or ".", exist_ok=True)
-        with open(unfinished, "wb") as stream:
-            stream.write(obj)
-            stream.flush()
-            os.fsync(stream.fileno())
+        try:
+            with open(unfinished, "wb") as stream:
+                stream.write(obj)
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            with suppress(OSError):
+                os.remove(unfinished)  # half a checkpoint would fill what is left of the disk
+            raise OSError(
+                error.errno,
+                f"{error.strerror}: {len(obj) / 2**20:.1f} MB cannot be written, the file before is untouched. Make "
+                "room (default_hooks.checkpoint.max_keep_ckpts) and go on with --resume",
+                str(filepath),
+            ) from error
         os.replace(unfinished, filepath)
 
     def put_text(self, obj: str, filepath: str | Path, encoding: str = "utf-8") -> None:

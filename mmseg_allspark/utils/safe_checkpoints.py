@@ -13,6 +13,8 @@ from mmengine.dist import barrier, get_dist_info
 from mmengine.runner import CheckpointLoader
 from mmengine.utils import digit_version
 
+from mmseg_allspark.compat import allow_checkpoint_types
+
 TRUST = "MMSEG_ALLSPARK_TRUST_CHECKPOINTS"
 
 
@@ -20,12 +22,22 @@ class UnsafeCheckpointError(RuntimeError):
     """A checkpoint holds more than tensors and plain values; the message names the file and the way out."""
 
 
+def _allow_types() -> None:
+    """Before every load: the fork's mmengine takes types off torch's list again whenever it has loaded a file."""
+    allow_checkpoint_types()
+    if digit_version(torch.__version__) >= digit_version("2.6.0"):
+        kinds = [type(np.dtype(kind)) for kind in (np.int32, np.uint8, np.uint32)]
+        torch.serialization.add_safe_globals([slice, *kinds])
+
+
 def _trusted() -> bool:
     return os.environ.get(TRUST) == "1"
 
 
 def _refusal(name: str, error: Exception) -> UnsafeCheckpointError:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    reason = next((line.strip() for line in lines if "Unsupported" in line), lines[0])
+    reason = reason.partition(" Please use")[0]  # torch explains at length
     return UnsafeCheckpointError(
         f"{name} was not loaded: it is damaged, or holds more than weights and plain values, and loading that could "
         f"run code that somebody put there ({reason}). Only if you trust where the file comes from: set the "
@@ -56,6 +68,7 @@ def load_checkpoint(filename: str | os.PathLike, map_location: Any = None) -> An
         is_archive = stream.read(2) == b"PK"
     if is_archive and not zipfile.is_zipfile(path):  # torch's own words name neither file nor reason
         raise ValueError(f"The checkpoint {path} is cut off: copy or download it again.")
+    _allow_types()
     try:
         return torch.load(path, map_location=map_location, weights_only=not _trusted())
     except (pickle.UnpicklingError, EOFError) as error:
@@ -68,6 +81,7 @@ def _load_from_local(filename: str, map_location: Any = None) -> Any:
 
 def _load_from_http(filename: str, map_location: Any = None) -> Any:
     rank, world_size = get_dist_info()
+    _allow_types()
 
     def load() -> Any:
         try:
@@ -92,7 +106,5 @@ def load_safely_from_now_on() -> None:
     """
     if digit_version(torch.__version__) < digit_version("2.6.0"):
         return
-    kinds = [type(np.dtype(kind)) for kind in (np.int32, np.uint8, np.uint32)]
-    torch.serialization.add_safe_globals([slice, *kinds])
     CheckpointLoader.register_scheme("", _load_from_local, force=True)
     CheckpointLoader.register_scheme(["http://", "https://"], _load_from_http, force=True)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import zipfile
 from types import SimpleNamespace
 
@@ -129,6 +130,21 @@ def cut(path, size=1000):
     time = path.stat().st_mtime
     path.write_bytes(path.read_bytes()[:size])
     os.utime(path, (time, time))
+
+
+def test_a_full_disk_costs_nothing_that_was_written(tmp_path):
+    """The limit of a file's size stands for the end of the disk."""
+    file = tmp_path / "iter_1.pth"
+    AtomicLocalBackend().put(b"old", file)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"(?s)cannot be written.*max_keep_ckpts.*--resume.*iter_1\.pth"):
+            AtomicLocalBackend().put(b"new" * 1000, file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.name for path in tmp_path.iterdir()] == ["iter_1.pth"]
+    assert file.read_bytes() == b"old"
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -14,6 +14,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import load_from_local
 
 from mmseg_allspark.utils import safe_checkpoints
 from mmseg_allspark.utils.safe_checkpoints import TRUST, UnsafeCheckpointError, load_checkpoint
@@ -83,6 +84,14 @@ def test_what_mmengine_stores_is_loaded(tmp_path, safe_loaders):
     torch.save(stored, tmp_path / "a.pth")
     found = CheckpointLoader.load_checkpoint(str(tmp_path / "a.pth"), "cpu")
     assert found["message_hub"]["log_scalars"]["loss"].mean() == 1.5 and found["meta"]["seed"] == 3
+
+
+def test_they_are_still_loaded_after_mmengine_has_loaded_something(tmp_path):
+    """The fork's own loader takes what mmengine stores off torch's list when it has finished."""
+    checkpoint = dict(hub=HistoryBuffer(), score=np.float64(1.0))
+    torch.save(checkpoint, tmp_path / "a.pth")
+    load_from_local(str(tmp_path / "a.pth"), "cpu")
+    assert load_checkpoint(tmp_path / "a.pth")["score"] == 1.0
 
 
 def test_files_that_are_no_checkpoints_are_named(tmp_path):

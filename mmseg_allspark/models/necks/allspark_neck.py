@@ -128,13 +128,7 @@ class AllSparkNeck(BaseModule):
                 no labeled or no unlabeled image, or missing or mismatched ``pseudo_logits``.
         """
         feats = list(feats)
-        if not -len(feats) <= self.in_index < len(feats):
-            raise ValueError(
-                f"AllSparkNeck.in_index={self.in_index}, but the backbone gives {len(feats)} levels: choose one in "
-                f"[{-len(feats)}, {len(feats) - 1}]; -1 is the deepest."
-            )
-        level = feats[self.in_index]
-        self._check_channels(level)
+        level = self._find_level(feats)
         residual = self.map_in(level).flatten(2).transpose(1, 2)  # (B, N, C)
         tokens = self.token_norm(residual)
         if num_labeled is None:
@@ -173,13 +167,20 @@ class AllSparkNeck(BaseModule):
             return unlabeled
         return _resize_tokens(self.memory.read(), self.memory.size, size).to(unlabeled.dtype)
 
-    def _check_channels(self, level: Tensor) -> None:
-        """Raise unless the level has the channels of the config."""
+    def _find_level(self, feats: list[Tensor]) -> Tensor:
+        """The level to change; raise unless it is there and has the channels of the config."""
+        if not -len(feats) <= self.in_index < len(feats):
+            raise ValueError(
+                f"AllSparkNeck.in_index={self.in_index}, but the backbone gives {len(feats)} levels: choose one in "
+                f"[{-len(feats)}, {len(feats) - 1}]; -1 is the deepest."
+            )
+        level = feats[self.in_index]
         if level.shape[1] != self.in_channels:
             raise ValueError(
                 f"AllSparkNeck.in_channels={self.in_channels}, but backbone level {self.in_index} has "
                 f"{level.shape[1]} channels; set in_channels (or in_index) accordingly."
             )
+        return level
 
     def _check_training(self, level: Tensor, num_labeled: int, pseudo_logits: Tensor | None) -> None:
         """Raise on a batch that cannot be split, a size the memory cannot hold or wrong pseudo logits."""
