@@ -187,6 +187,7 @@ def main() -> int:
     for problem in problems:
         lines += [f"{'PROBLEM' if problem.fatal else 'warning'}: {problem.text}", f"    mend it: {problem.remedy}"]
     fatal = sum(problem.fatal for problem in problems)
+    lines.append('"Could not import OneDL" and "Fail to import MultiScaleDeformableAttention" at a start are harmless.')
     lines.append(f"{fatal} problems, {len(problems) - fatal} warnings." if problems else "All is well.")
     sys.stdout.write("\n".join(lines) + "\n")
     return 1 if fatal else 0

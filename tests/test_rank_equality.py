@@ -33,6 +33,7 @@ UNEVEN = dict(
     few_unlabeled=dict(labeled=1, unlabeled=1),
     not_rounded=dict(labeled=1, unlabeled=5, round_up=False),
     none_left=dict(labeled=1, unlabeled=1, round_up=False),
+    other_files=dict(labeled=1, unlabeled=4, other=True),
 )
 
 
@@ -87,9 +88,13 @@ def plain_run(data, folder, batch_size, launcher):
     )
 
 
-def uneven_run(folder, labeled, unlabeled, round_up=True, validate=False):
-    """Two passes over unlabeled images that do not come out even."""
+def uneven_run(folder, labeled, unlabeled, round_up=True, validate=False, other=False):
+    """Two passes over unlabeled images that do not come out even, or are not the same on rank 1."""
     data = write_data(folder / "data", labeled=labeled, unlabeled=unlabeled)
+    if other and folder.name.endswith("1"):
+        (data / "img" / "unlabeled0.png").rename(data / "img" / "other0.png")
+        lines = (data / "unlabeled.txt").read_text().replace("unlabeled0", "other0")
+        (data / "unlabeled.txt").write_text(lines)
     loader = loader_config(data, "unlabeled")
     loader["sampler"]["round_up"] = round_up
     options = dict(max_epochs=2, pseudo_labels_from="ema", unlabeled_dataloader=loader)
@@ -176,6 +181,12 @@ def test_ranks_of_different_length_are_refused_on_all_ranks(ranks):
 def test_fewer_images_than_ranks_are_refused_on_all_ranks(ranks):
     for rank in ranks:
         assert "unlabeled_dataloader: 1 images are too few for 2 ranks; set sampler.round_up=True" in rank["none_left"]
+
+
+def test_different_images_are_refused_on_all_ranks(ranks):
+    """Of equal number: lists that were made anew on one machine."""
+    for rank in ranks:
+        assert "The ranks have different images in unlabeled_dataloader" in rank["other_files"]
 
 
 def test_mmengines_checkpoints_are_warned_about(ranks):

@@ -58,6 +58,10 @@ def check_options(cfg: Config, options: dict) -> None:
             raise ValueError(
                 f"--cfg-options {option}=... has no effect: only the config file reads {name}. Set {shown}."
             )
+        if name not in cfg:
+            close = get_close_matches(name, READ | set(cfg), n=1)
+            meant = f" Is {close[0]} meant?" if close else ""
+            raise ValueError(f"--cfg-options {option}=... has no effect: nothing reads {name}.{meant}")
         warnings.warn(f"--cfg-options {option}=...: no key of that name is read by the runner.", stacklevel=2)
 
 

@@ -28,7 +28,10 @@ from _common import (
 from _config_checks import check_data_paths, drop_pretrained, pretrained_addresses
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.dist import broadcast_object_list
+from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
+from mmseg.registry import HOOKS
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
@@ -97,7 +100,9 @@ def set_resume(cfg: Config, resume: str | None) -> None:
         cfg.resume, cfg.load_from = True, resume
         return
     template = ((cfg.get("default_hooks") or {}).get("checkpoint") or {}).get("filename_tmpl")
-    point = find_resume_point(cfg.work_dir, (template,) if template else NAMES)
+    found = [find_resume_point(cfg.work_dir, (template,) if template else NAMES)]
+    broadcast_object_list(found)  # rank 0 chooses: another machine may see the folder a moment later
+    point = found[0]
     if point.skipped:
         print_log(f"--resume: passed over {point.describe_skipped()}.", "current", logging.WARNING)
     if point.checkpoint is not None:
@@ -117,7 +122,9 @@ def set_resume(cfg: Config, resume: str | None) -> None:
 def protect_checkpoints(cfg: Config) -> None:
     """Let ``AtomicCheckpointHook`` write the checkpoints of a config that has mmengine's hook as it comes."""
     hook = (cfg.get("default_hooks") or {}).get("checkpoint", dict(type="CheckpointHook"))
-    if not hook or hook.get("type") != "CheckpointHook" or hook.get("backend_args") or hook.get("file_client_args"):
+    kind = hook.get("type") if hook else None
+    kind = HOOKS.get(kind) if isinstance(kind, str) else kind
+    if kind is not CheckpointHook or hook.get("backend_args") or hook.get("file_client_args"):
         return
     cfg.merge_from_dict({"default_hooks.checkpoint.type": "mmseg.AtomicCheckpointHook"})
     # the config is written to the work directory, where other tools read it

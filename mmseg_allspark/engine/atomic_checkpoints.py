@@ -3,18 +3,20 @@
 import inspect
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import is_main_process
+import torch
+from mmengine.dist import all_gather_object, is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend, register_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_allspark.engine.rank_buffers import KEY, gather_rank_buffers, restore_rank_buffers
+from mmseg_allspark.engine.resume_point import find_resume_point
 
 BACKEND = "atomic_local"
 UNFINISHED = ".part"  # what the name of a file that is being written ends with
@@ -97,9 +99,25 @@ class AtomicCheckpointHook(CheckpointHook):
         self._rank_buffers: dict | None = None  # of all ranks, while a checkpoint to resume from is written
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the buffers of the other ranks; the best checkpoint does without, it is not resumed."""
+        """Add the buffers of the other ranks; the best checkpoint does without, it is not resumed.
+
+        This hook is of the lowest priority: EMAHook has put the average in its place before.
+
+        Raises:
+            FloatingPointError: If something to be written is NaN or Inf.
+        """
         if self._rank_buffers is not None:
             checkpoint[KEY] = self._rank_buffers
+        parts = ("state_dict", "ema_state_dict", "optimizer", KEY)
+        bad = [name for part in parts for name in _list_non_finite(checkpoint.get(part), part)]
+        if bad:
+            more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+            last = find_resume_point(self.out_dir).checkpoint
+            raise FloatingPointError(
+                f"NaN or Inf in what was to be saved: {', '.join(bad[:5])}{more}. It is not written. "
+                f"{f'Last good checkpoint: {last}.' if last else 'There is no checkpoint yet.'} Try a lower "
+                "optim_wrapper.optimizer.lr, optim_wrapper.clip_grad=dict(max_norm=1.0), or bfloat16 for float16."
+            )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Give a resumed rank its own buffers: EMAHook, of a higher priority, has sorted out the weights by now."""
@@ -112,6 +130,12 @@ class AtomicCheckpointHook(CheckpointHook):
         if is_local and self.backend_args is None and self.file_client_args is None:
             self.backend_args = dict(backend=BACKEND)
         super().before_train(runner)
+        positions = all_gather_object(runner.iter)
+        if len(set(positions)) > 1:
+            raise RuntimeError(
+                f"The ranks begin at different iterations, {positions} from rank 0 on: not all of them have loaded the "
+                f"same checkpoint. The work directory {runner.work_dir} has to be one that all machines see."
+            )
         if runner.iter > 0:  # a validation that is made up for may find a new best one and write this one anew
             self.last_ckpt = runner.message_hub.get_info("last_ckpt")
         if is_local and is_main_process():
@@ -176,6 +200,15 @@ class AtomicCheckpointHook(CheckpointHook):
             self.file_backend.remove(path)
         elif self.file_backend.isdir(path):  # of DeepSpeed
             self.file_backend.rmtree(path)
+
+
+def _list_non_finite(value: Any, name: str) -> Iterator[str]:
+    """Names of the tensors, in nested dicts, that hold a NaN or Inf."""
+    if isinstance(value, dict):
+        for key, part in value.items():
+            yield from _list_non_finite(part, f"{name}.{key}")
+    elif isinstance(value, torch.Tensor) and value.is_floating_point() and not value.isfinite().all():
+        yield name
 
 
 class _PatientBackend:

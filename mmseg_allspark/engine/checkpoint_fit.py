@@ -25,6 +25,7 @@ class CheckpointFit:
         missing: Names that the checkpoint does not have.
         unexpected: Names that only the checkpoint has.
         training_only: Names of what only training uses.
+        parameters: Names of all parameters of the model.
     """
 
     state: OrderedDict = field(default_factory=OrderedDict)
@@ -34,6 +35,7 @@ class CheckpointFit:
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     training_only: set[str] = field(default_factory=set)
+    parameters: set[str] = field(default_factory=set)
 
     @property
     def is_whole(self) -> bool:
@@ -65,7 +67,7 @@ def fit_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]) -> Checkp
     Returns:
         What fits and what does not.
     """
-    fit = CheckpointFit()
+    fit = CheckpointFit(parameters={name for name, _ in model.named_parameters()})
     metadata = getattr(state_dict, "_metadata", {})
 
     def visit(module: nn.Module, state: dict, prefix: str, training_only: bool) -> None:

@@ -149,8 +149,9 @@ def _check_share(model: nn.Module, fit: CheckpointFit, given: dict, name: str) -
 
 
 def _check_test(fit: CheckpointFit, name: str) -> None:
-    """Raise if something would be evaluated that was never trained."""
-    if {*fit.changed, *fit.missing} - fit.training_only:
+    """Raise if something would be evaluated that was never trained; a table that a module computes itself was not."""
+    trained = fit.parameters | {name for name in fit.missing if name.endswith(("running_mean", "running_var"))}
+    if ({*fit.changed} | {*fit.missing} & trained) - fit.training_only:
         raise ValueError(
             f"{name} does not fit the config's model, and parts that were not trained would be evaluated. "
             f"{fit.describe()} Use the config that the checkpoint was trained with (model, num_classes)."

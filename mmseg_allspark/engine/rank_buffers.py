@@ -5,7 +5,7 @@ and memories with ``sync='local'`` are not, and a resumed run would go on with r
 """
 
 import torch
-from mmengine.dist import gather, get_rank, get_world_size
+from mmengine.dist import all_gather_object, gather, get_rank, get_world_size
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from torch import Tensor, nn
@@ -60,26 +60,34 @@ def restore_rank_buffers(runner: Runner, checkpoint: dict) -> None:
         return
     if saved["world_size"] != world_size:
         _log_change(runner, saved, world_size)
-    own = saved["ranks"].get(get_rank(), {})
+    own, misfits = saved["ranks"].get(get_rank(), {}), set()
     for part, model in _models(runner).items():
         buffers = _own_buffers(model)
-        for name, value in _fitting(runner, buffers, own.get(part, {})).items():
+        fitting, other = _sort_by_fit(buffers, own.get(part, {}))
+        misfits |= other
+        for name, value in fitting.items():
             if part == MODEL:
                 checkpoint["state_dict"][name] = value
             else:
                 buffers[name].copy_(value)
-
-
-def _fitting(runner: Runner, buffers: dict[str, Tensor], saved: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The saved buffers that the model has in the same shape; all of a module (memory and pointer) or none."""
-    other = {name for name in buffers.keys() & saved.keys() if buffers[name].shape != saved[name].shape}
-    owners = {name.rpartition(".")[0] for name in other}
-    if owners:
+    # of all ranks, because only rank 0 is heard
+    everywhere = {rank: names for rank, names in enumerate(all_gather_object(sorted(misfits))) if names}
+    if everywhere:
+        ranks, names = ", ".join(map(str, everywhere)), sorted({name for one in everywhere.values() for name in one})
         runner.logger.warning(
-            f"Rank {get_rank()} goes on with rank 0's buffers of {', '.join(sorted(owners))}: its own have another "
-            "shape in the checkpoint."
+            f"Rank {ranks} goes on with rank 0's buffers of {', '.join(names)}: its own have another shape in the "
+            "checkpoint."
         )
-    return {name: value for name, value in saved.items() if name in buffers and name.rpartition(".")[0] not in owners}
+
+
+def _sort_by_fit(buffers: dict[str, Tensor], saved: dict[str, Tensor]) -> tuple[dict[str, Tensor], set[str]]:
+    """The saved buffers that the model has in the same shape, and the modules of which one has another: none fits."""
+    other = {name for name in buffers.keys() & saved.keys() if buffers[name].shape != saved[name].shape}
+    modules = {name.rpartition(".")[0] for name in other}
+    fitting = {
+        name: value for name, value in saved.items() if name in buffers and name.rpartition(".")[0] not in modules
+    }
+    return fitting, modules
 
 
 def _log_change(runner: Runner, saved: dict, world_size: int) -> None:

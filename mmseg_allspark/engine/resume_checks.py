@@ -146,11 +146,12 @@ def move_position(runner: Runner, checkpoint: dict) -> None:
     if before is None or before == now:
         return
     done, schedulers = meta["iter"], runner.param_schedulers or []
-    changes = [f"processes {before['processes']} -> {now['processes']}"]
+    pairs = {"processes": (before["processes"], now["processes"])}
     for key in now["images"].keys() & before["images"].keys():
-        changes.append(f"images per step ({key}) {before['images'][key]} -> {now['images'][key]}")
-    changes.append(f"steps per epoch {before['epoch']} -> {now['epoch']}")
-    text = f"This run differs from the one resumed: {', '.join(sorted(changes))}. "
+        pairs[f"images per step ({key})"] = before["images"][key], now["images"][key]
+    pairs["steps per epoch"] = before["epoch"], now["epoch"]
+    changes = [f"{what} {old} -> {new}" for what, (old, new) in sorted(pairs.items()) if old != new]
+    text = f"This run differs from the one resumed: {', '.join(changes)}. "
     if getattr(loop, "by_epoch", isinstance(loop, EpochBasedTrainLoop)) and before["epoch"] != now["epoch"]:
         meta["iter"] = done * now["epoch"] // before["epoch"]
         if isinstance(schedulers, list):

@@ -34,8 +34,10 @@ def find_resume_point(work_dir: str | Path, names: tuple[str, ...] = NAMES) -> R
     """Find the newest complete checkpoint of a run.
 
     Looked at are the checkpoint that ``last_checkpoint`` names and the files beside it and in the work directory whose
-    names are those of ``names``; best checkpoints have no optimizer state and are none of them. The newest is the
-    one that was written last.
+    names are those of ``names``; best checkpoints have no optimizer state and are none of them. First come files that
+    were written after ``last_checkpoint`` (a kill came between the two), then the one it names, then those of a lower
+    number, highest first, then the rest: times of files alone would mislead after copying. In a copied or moved folder
+    the named file is the one of the same name here. An address is taken as it is.
 
     Args:
         work_dir: The run's folder.
@@ -47,22 +49,56 @@ def find_resume_point(work_dir: str | Path, names: tuple[str, ...] = NAMES) -> R
     work_dir, point = Path(work_dir), ResumePoint()
     pointer = work_dir / "last_checkpoint"
     found = {path.resolve(): str(path) for path in _list_checkpoints(work_dir, names)}
+    named = None
     if pointer.is_file():
         point.named = pointer.read_text().strip()
-        if not point.named:
-            point.skipped[str(pointer)] = "is empty"
-        elif not Path(point.named).exists():
-            point.skipped[point.named] = "named in last_checkpoint, does not exist"
-        else:
-            for path in (*_list_checkpoints(Path(point.named).parent, names), Path(point.named)):
-                found[path.resolve()] = str(path)
-    for path in sorted(found, key=_age, reverse=True):
+        if "://" in point.named:
+            point.checkpoint = point.named
+            return point
+        named = _follow_pointer(work_dir, point, found, names)
+    for path in _order(found, named, pointer):
         why = why_incomplete(path)
         if why is None:
             point.checkpoint = found[path]
             break
         point.skipped[found[path]] = why
     return point
+
+
+def _follow_pointer(work_dir: Path, point: ResumePoint, found: dict[Path, str], names: tuple[str, ...]) -> Path | None:
+    """Add what ``last_checkpoint`` leads to; returns the file it means, None without one."""
+    if not point.named:
+        point.skipped[str(work_dir / "last_checkpoint")] = "is empty"
+        return None
+    named = Path(point.named)
+    if found and named.parent.resolve() != work_dir.resolve():  # copied or moved: the old folder may still be there
+        here = work_dir / named.name
+        if here.resolve() not in found:
+            point.skipped[point.named] = "named in last_checkpoint, is not in this folder"
+        return here.resolve()
+    if not named.exists():
+        point.skipped[point.named] = "named in last_checkpoint, does not exist"
+        return named.resolve()
+    for path in (*_list_checkpoints(named.parent, names), named):
+        found[path.resolve()] = str(path)
+    return named.resolve()
+
+
+def _order(found: dict[Path, str], named: Path | None, pointer: Path) -> list[Path]:
+    """From the newest to the oldest."""
+    order = sorted(found, key=_age, reverse=True)
+    if named is None:
+        return order
+    written, number = pointer.stat().st_mtime_ns, _number(named)
+
+    def rank(path: Path) -> tuple[int, int]:
+        if path.stat().st_mtime_ns > written:
+            return 0, 0
+        if path == named:
+            return 1, 0
+        return (2, -_number(path)) if _number(path) < number else (3, 0)
+
+    return sorted(order, key=rank)
 
 
 def why_incomplete(path: str | Path) -> str | None:
@@ -99,4 +135,8 @@ def _list_checkpoints(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
 
 def _age(path: Path) -> tuple[int, int]:
     """Time of writing; among equals, as after an unpacked archive, the number in the name."""
-    return path.stat().st_mtime_ns, int((re.findall(r"\d+", path.name) or ["0"])[-1])
+    return path.stat().st_mtime_ns, _number(path)
+
+
+def _number(path: Path) -> int:
+    return int((re.findall(r"\d+", path.name) or ["0"])[-1])

@@ -1,5 +1,7 @@
 """What is checked before the first iteration, so that bad input costs seconds and not a run."""
 
+import os
+import zlib
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,7 +12,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmseg_allspark.datasets.checks import check_splits, iter_leaves
+from mmseg_allspark.datasets.checks import check_splits, iter_leaves, list_files
 from mmseg_allspark.engine.atomic_checkpoints import AtomicCheckpointHook
 from mmseg_allspark.engine.label_checks import check_labels
 from mmseg_allspark.engine.semantic_memory_hook import SemanticMemoryHook
@@ -77,6 +79,15 @@ def _check_ranks(loop: "PseudoLabelLoop") -> None:
             raise ValueError(
                 f"The ranks have different numbers of {what}: {counts}, from rank 0 on. Every rank needs the same "
                 "files and lists; for equally many batches set unlabeled_dataloader.sampler.round_up=True."
+            )
+    loaders = dict(train_dataloader=loop.labeled_dataloader, unlabeled_dataloader=loop.dataloader)
+    for key, loader in loaders.items():
+        names = [os.path.basename(files.image) for files in list_files(loader.dataset)]
+        sums = [int(one) for one in all_gather(torch.tensor([zlib.crc32("\n".join(names).encode())]))]
+        if len(set(sums)) > 1:
+            raise ValueError(
+                f"The ranks have different images in {key}, or the same in another order (checksums of the names: "
+                f"{sums}, from rank 0 on). Every machine needs the same lists and files."
             )
 
 

@@ -8,6 +8,8 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
+from mmseg_allspark.datasets.checks import iter_leaves
+from mmseg_allspark.datasets.transforms import LoadImage
 from mmseg_allspark.engine.batch_stream import EMPTY, StreamBatchSampler
 from mmseg_allspark.engine.randomness import RandomStream
 
@@ -63,7 +65,8 @@ def build_stream(runner: Runner, cfg: dict, key: str) -> DataLoader:
             ``'unlabeled_dataloader'``.
 
     Returns:
-        The loader; its batch sampler is a :class:`StreamBatchSampler`, its data set a :class:`SeededDataset`.
+        The loader; its batch sampler is a :class:`StreamBatchSampler`, its data set a :class:`SeededDataset`. Unlabeled
+        images that cannot be read are skipped unless their ``LoadImage`` says ``unreadable='stop'``.
 
     Raises:
         TypeError: If ``cfg`` is not a dict, or something in it has a wrong type.
@@ -86,11 +89,22 @@ def build_stream(runner: Runner, cfg: dict, key: str) -> DataLoader:
     cfg["dataset"] = dict(type=SeededDataset, dataset=cfg["dataset"], random_stream=stream)
     diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
     try:
-        return runner.build_dataloader(cfg, seed=runner.seed, diff_rank_seed=diff_rank_seed)
+        loader = runner.build_dataloader(cfg, seed=runner.seed, diff_rank_seed=diff_rank_seed)
     except (TypeError, ValueError) as error:
         # what numpy says when mmengine's data sets have no image
         why = EMPTY if "need at least one array to concatenate" in str(error) else error
         raise type(error)(f"{key}: {why}") from error
+    if not labeled:
+        _skip_unreadable(loader.dataset)
+    return loader
+
+
+def _skip_unreadable(dataset: Dataset) -> None:
+    """Let unlabeled images that cannot be read be skipped where neither data set nor transform says otherwise."""
+    for leaf in iter_leaves(dataset):
+        for step in getattr(leaf.pipeline, "transforms", ()):
+            if isinstance(step, LoadImage) and step.unreadable is None and not hasattr(leaf, "unreadable"):
+                step.unreadable = "skip"
 
 
 def seek_stream(loader: DataLoader, num_batches: int, seed: int, first_seed: int) -> None:

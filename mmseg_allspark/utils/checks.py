@@ -5,6 +5,7 @@ import inspect
 import math
 import types
 from collections.abc import Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 _NOT_CONFIG = ("self", "runner", "dataloader")  # the last two mmengine gives to a loop beside the keys of train_cfg
@@ -25,10 +26,17 @@ def check_types(init: Callable) -> Callable:
     """
     signature = inspect.signature(init)
     many = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    takes_any = any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in signature.parameters.values())
     ours = [name for name, entry in signature.parameters.items() if entry.kind not in many and name not in _NOT_CONFIG]
 
     @functools.wraps(init)
     def checked(self: object, *args: object, **kwargs: object) -> None:
+        unknown = [key for key in kwargs if key not in signature.parameters]
+        if unknown and not takes_any:
+            close = get_close_matches(unknown[0], ours, n=1)
+            meant = f"; is {close[0]!r} meant? " if close else ". "
+            owner = init.__qualname__.split(".")[0]
+            raise TypeError(f"{owner} has no key {unknown[0]!r}{meant}It has {', '.join(ours)}.")
         try:
             given = signature.bind(self, *args, **kwargs).arguments
         except TypeError:

@@ -5,17 +5,32 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dist import barrier, get_dist_info
 from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import (
+    _get_mmengine_home,
+    get_deprecated_model_names,
+    get_external_models,
+    get_mmcls_models,
+    get_torchvision_models,
+)
 from mmengine.utils import digit_version
 
 from mmseg_allspark.compat import allow_checkpoint_types
 
 TRUST = "MMSEG_ALLSPARK_TRUST_CHECKPOINTS"
+_ZOOS = {
+    "open-mmlab": get_external_models,
+    "openmmlab": get_external_models,
+    "torchvision": get_torchvision_models,
+    "modelzoo": get_torchvision_models,
+    "mmcls": get_mmcls_models,
+}
 
 
 class UnsafeCheckpointError(RuntimeError):
@@ -97,14 +112,34 @@ def _load_from_http(filename: str, map_location: Any = None) -> Any:
     return load() if rank > 0 else checkpoint
 
 
+def _load_from_zoo(filename: str, map_location: Any = None) -> Any:
+    """Load e.g. ``open-mmlab://resnet101_v1c`` from the address, or file below mmengine's home, that mmengine knows."""
+    scheme, _, name = filename.partition("://")
+    addresses = _ZOOS[scheme]()
+    name = get_deprecated_model_names().get(name, name) if scheme in ("open-mmlab", "openmmlab") else name
+    if name not in addresses:
+        close = ", ".join(get_close_matches(name, addresses)) or "none like it"
+        raise ValueError(f"mmengine knows no {scheme}://{name}; it has {close}.")
+    address = addresses[name]
+    if not address.startswith(("http://", "https://")):
+        return load_checkpoint(os.path.join(_get_mmengine_home(), address), map_location)
+    checkpoint = _load_from_http(address, map_location)
+    if scheme != "mmcls":
+        return checkpoint
+    weights = checkpoint.get("state_dict", checkpoint)  # of a classifier, for its backbone
+    return dict(state_dict={key.removeprefix("backbone."): weights[key] for key in weights if "backbone." in key})
+
+
 def load_safely_from_now_on() -> None:
-    """Let ``load_from``, ``resume`` and ``init_cfg`` of mmengine load local files and addresses without running code.
+    """Let ``load_from``, ``resume`` and ``init_cfg`` of mmengine load files and addresses without running code.
 
     mmengine's own loaders fall back to ``weights_only=False`` where the safe way fails, and use it for addresses
-    at once. Replaces them through mmengine's registration, for this process. Nothing is changed for torch older than
-    2.6, which cannot be told what mmengine stores in its checkpoints.
+    at once. Replaces them through mmengine's registration, for this process; those of storage services (``s3://``,
+    ``petrel://``, ``pavi://``) stay mmengine's. Nothing is changed for torch older than 2.6, which cannot be told what
+    mmengine stores in its checkpoints.
     """
     if digit_version(torch.__version__) < digit_version("2.6.0"):
         return
     CheckpointLoader.register_scheme("", _load_from_local, force=True)
     CheckpointLoader.register_scheme(["http://", "https://"], _load_from_http, force=True)
+    CheckpointLoader.register_scheme([f"{scheme}://" for scheme in _ZOOS], _load_from_zoo, force=True)

@@ -12,7 +12,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub
 from mmengine.runner import save_checkpoint
 
-from mmseg_allspark.engine import AtomicCheckpointHook, AtomicLocalBackend
+from mmseg_allspark.engine import AtomicCheckpointHook, AtomicLocalBackend, atomic_checkpoints
 from mmseg_allspark.engine.resume_point import find_resume_point, why_incomplete
 
 OPERATIONS = 46  # of train() below
@@ -185,3 +185,44 @@ def test_an_empty_pointer_and_an_empty_folder(tmp_path):
     point = find_resume_point(tmp_path)
     assert (point.checkpoint, point.named) == (None, "")
     assert find_resume_point(tmp_path / "nowhere").checkpoint is None
+
+
+def test_times_of_copied_files_do_not_mislead(tmp_path):
+    """``cp -r`` gives them in the order of copying, epoch_9 after epoch_10."""
+    for time, number in enumerate((10, 11, 9)):
+        write(tmp_path / f"epoch_{number}.pth", time + 1)
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "epoch_11.pth"))
+    assert find_resume_point(tmp_path).checkpoint == str(tmp_path / "epoch_11.pth")
+    cut(tmp_path / "epoch_11.pth")
+    assert find_resume_point(tmp_path).checkpoint == str(tmp_path / "epoch_10.pth")
+    later = (tmp_path / "last_checkpoint").stat().st_mtime + 1
+    os.utime(tmp_path / "epoch_9.pth", (later, later))  # killed between checkpoint and pointer, in another run here
+    assert find_resume_point(tmp_path).checkpoint == str(tmp_path / "epoch_9.pth")
+
+
+def test_a_copied_folder_goes_on_from_its_own_files(tmp_path):
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        folder.mkdir()
+        for number in (1, 2, 3):
+            write(folder / f"iter_{number}.pth", number)
+        (folder / "last_checkpoint").write_text(str(old / "iter_3.pth"))
+    assert find_resume_point(new).checkpoint == str(new / "iter_3.pth")
+    (new / "iter_3.pth").unlink()
+    point = find_resume_point(new)
+    assert point.checkpoint == str(new / "iter_2.pth")
+    assert point.skipped == {str(old / "iter_3.pth"): "named in last_checkpoint, is not in this folder"}
+
+
+def test_an_address_is_taken_as_it_is(tmp_path):
+    (tmp_path / "last_checkpoint").write_text("s3://bucket/run/iter_5.pth")
+    assert find_resume_point(tmp_path).checkpoint == "s3://bucket/run/iter_5.pth"
+
+
+def test_ranks_that_begin_apart_are_refused(tmp_path, monkeypatch):
+    """A machine that does not see the others' folder resumes nothing, and every rank has to say so."""
+    monkeypatch.setattr(atomic_checkpoints, "all_gather_object", lambda position: [4, 0])
+    hook = AtomicCheckpointHook(by_epoch=False)
+    runner = SimpleNamespace(work_dir=str(tmp_path), iter=4, timestamp="", logger=logging.getLogger(), message_hub=None)
+    with pytest.raises(RuntimeError, match=r"different iterations, \[4, 0\] from rank 0 on.*one that all machines see"):
+        hook.before_train(runner)

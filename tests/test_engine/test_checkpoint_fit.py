@@ -218,7 +218,7 @@ def test_a_wrong_checkpoint_stops_the_run(data, tmp_path):
         begin(data, tmp_path / "run", tmp_path / "bad.pth")
 
 
-def evaluate(data, work_dir, checkpoint, model, classes=CLASSES, **options):
+def evaluate(data, work_dir, checkpoint, model, classes=CLASSES, change=None, **options):
     val = loader_config(data, "val", dataset=dataset_config(data, "val", metainfo=dict(classes=classes)))
     test = dict(
         test_dataloader=val, test_cfg=dict(type="TestLoop"), test_evaluator=dict(type="IoUMetric"), custom_hooks=[]
@@ -226,6 +226,8 @@ def evaluate(data, work_dir, checkpoint, model, classes=CLASSES, **options):
     cfg = run_config(data, work_dir, loop=dict(max_iters=1), model=model, load_from=str(checkpoint), **test | options)
     runner = Runner.from_cfg(cfg)
     require_checkpoint_fit(runner)
+    if change is not None:
+        change(runner.model)
     return runner.test()
 
 
@@ -256,6 +258,13 @@ def test_testing_needs_nothing_that_only_training_uses(data, tmp_path, trained):
     line = " ".join(warnings_of(read_log(tmp_path / "run"), "plain.pth"))
     assert "auxiliary_head (" in line
     assert "as initialised" not in line
+
+
+def test_a_table_that_the_network_computes_need_not_be_in_the_checkpoint(data, tmp_path, trained):
+    """Position indices and the like: newer versions of a backbone have one more."""
+    add_table = lambda model: model.register_buffer("table", torch.arange(3))  # noqa: E731
+    assert "mIoU" in evaluate(data, tmp_path, trained, all_states(), change=add_table)
+    assert "Not in the checkpoint: table" in " ".join(warnings_of(read_log(tmp_path), "iter_2.pth"))
 
 
 def test_testing_with_augmentation_and_with_other_class_names(data, tmp_path, trained):

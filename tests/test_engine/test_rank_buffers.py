@@ -69,4 +69,4 @@ def test_a_checkpoint_without_them_is_remarked_upon_by_several_ranks(restore, ca
 def test_a_memory_of_another_crop_is_rank_0s(restore, caplog):
     """Which mmengine, or CheckpointFitHook, has resized."""
     assert restore(1, 2, size=(2, 2)) == {"0.running_mean"}
-    assert "Rank 1 goes on with rank 0's buffers of 1" in caplog.text
+    assert "goes on with rank 0's buffers of 1" in caplog.text

@@ -29,7 +29,7 @@ def test_an_option_that_only_the_file_reads_is_refused(checks):
         checks.check_options(CONFIG, {"max_iters": 2})
     with pytest.raises(ValueError, match=r"Set train_dataloader.dataset.data_root\."):
         checks.check_options(CONFIG, {"data_root": "x"})
-    with pytest.warns(UserWarning, match="trian_cfg.max_iters"):
+    with pytest.raises(ValueError, match=r"trian_cfg.max_iters=... has no effect.* Is train_cfg meant\?"):
         checks.check_options(CONFIG, {"trian_cfg.max_iters": 2})
     checks.check_options(CONFIG, {"train_cfg.max_iters": 2, "unlabeled_dataloader.batch_size": 1, "work_dir": "w"})
 

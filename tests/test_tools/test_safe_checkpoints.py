@@ -14,6 +14,7 @@ from mmengine.logging import MMLogger
         dict(),
         dict(default_hooks=dict()),
         dict(default_hooks=dict(checkpoint=dict(type="CheckpointHook", interval=5))),
+        dict(default_hooks=dict(checkpoint=dict(type="mmengine.CheckpointHook", interval=5))),
         dict(custom_imports=dict(imports=["other"], allow_failed_imports=False)),
     ],
 )

@@ -116,6 +116,24 @@ def test_a_malicious_download_is_refused(evil, tmp_path, monkeypatch):
     assert not (tmp_path / "touched").exists()
 
 
+@pytest.mark.parametrize("scheme", ["open-mmlab", "openmmlab", "torchvision", "modelzoo", "mmcls"])
+def test_names_of_models_are_no_way_round(evil, tmp_path, monkeypatch, safe_loaders, scheme):
+    monkeypatch.setitem(safe_checkpoints._ZOOS, scheme, lambda: dict(some_model="https://nowhere/x.pth"))
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda url, progress, **how: torch.load(evil, **how))
+    with pytest.raises(UnsafeCheckpointError, match=TRUST):
+        CheckpointLoader.load_checkpoint(f"{scheme}://some_model", "cpu")
+    assert not (tmp_path / "touched").exists()
+    with pytest.raises(ValueError, match="knows no .*some_modle; it has some_model"):
+        CheckpointLoader.load_checkpoint(f"{scheme}://some_modle", "cpu")
+
+
+def test_the_backbone_of_a_classifier_is_loaded_by_name(monkeypatch, safe_loaders):
+    found = dict(state_dict={"backbone.a": torch.ones(1), "head.b": torch.ones(1)})
+    monkeypatch.setitem(safe_checkpoints._ZOOS, "mmcls", lambda: dict(some_model="https://nowhere/x.pth"))
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda url, **options: found)
+    assert CheckpointLoader.load_checkpoint("mmcls://some_model", "cpu")["state_dict"].keys() == {"a"}
+
+
 @pytest.fixture
 def archives(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tools/prepare"))

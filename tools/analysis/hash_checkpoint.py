@@ -22,7 +22,7 @@ import torch
 
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
-# what training goes on from; the rest (meta, message_hub) is about time and machine, too
+# what training goes on from, the memory in state_dict; the rest (meta, message_hub) is about time and machine, too
 PARTS = ("state_dict", "ema_state_dict", "optimizer", "param_schedulers", "rank_buffers")
 
 
@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", nargs="+", help="checkpoint files of training")
     args = parser.parse_args(argv)
-    found = []
+    found, lines = [], []
     for path in args.checkpoints:
         checkpoint = load_checkpoint(path, map_location="cpu")
         hashes = hash_parts(checkpoint) if isinstance(checkpoint, dict) else {}
@@ -69,11 +69,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"{path} has none of {', '.join(PARTS)}; is it a checkpoint that mmengine wrote?")
         found.append(hashes)
         for part, value in hashes.items():
-            sys.stdout.write(f"{path}  {part:16}  {value}\n")
-    equal = all(hashes == found[0] for hashes in found)
+            lines.append(f"{path}  {part:16}  {value}")
+    parts = {part for hashes in found for part in hashes}
+    differing = sorted(part for part in parts if len({hashes.get(part) for hashes in found}) > 1)
     if len(found) > 1:
-        sys.stdout.write("equal\n" if equal else "different\n")
-    return 0 if equal else 1
+        lines.append(f"different: {', '.join(differing)}" if differing else f"equal: {', '.join(sorted(parts))}")
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 1 if differing else 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from mmengine.dist import is_main_process
 from mmengine.logging import print_log
 
 from .decoding import DataFileError
@@ -45,5 +46,5 @@ class UnreadableCount:
                 f"Skipped, another image takes its place ({self.unreadable} of {self.read} read by this process): "
                 f"{error} To stop instead: unreadable='stop'.",
                 logger="current",
-                level=logging.WARNING,
+                level=logging.WARNING if is_main_process() else logging.ERROR,  # other ranks log nothing less
             )
