@@ -3,28 +3,24 @@
 The processes are started once and write down what they did; the tests look at that.
 """
 
-import os
-import socket
-
 import pytest
 import torch
 from builders import (
     assert_same_state,
-    leave_config_text_plain,
     loader_config,
     model_config,
     neck_config,
     run_config,
     write_data,
 )
-from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS, init_default_scope
+from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from two_ranks import run_ranks
 
 from mmseg_allspark.methods import ClassQuantileThreshold, DistributionAlignment
 from mmseg_allspark.models import SemanticMemory
-from mmseg_allspark.utils.distributed import prepare_cpu_distributed, shutdown_distributed
+from mmseg_allspark.utils.distributed import prepare_cpu_distributed
 
 RANKS = (0, 1)
 SYNC = ("rank0", "gather", "local")
@@ -113,18 +109,11 @@ def run(data, folder, neck, rank):
     return dict(state=runner.model.module.state_dict(), seen=seen, wrapper=type(runner.model).__name__)
 
 
-def work(rank, port, data, folder):
+def work(rank, data, folder):
     """What each process does."""
-    torch.set_num_threads(1)
-    address = dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", CUDA_VISIBLE_DEVICES="", **address)
-    init_default_scope("mmseg")
-    leave_config_text_plain(pytest.MonkeyPatch())
-    prepare_cpu_distributed(Config(), "pytorch")
     result = dict(memories=write_memories(rank), estimates=update_estimates(rank))
     result["runs"] = {name: run(data, folder / name, neck, rank) for name, neck in RUNS.items()}
     torch.save(result, folder / f"rank{rank}.pth")
-    shutdown_distributed()
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +121,7 @@ def ranks(tmp_path_factory):
     """What the two ranks wrote down."""
     folder = tmp_path_factory.mktemp("ranks")
     data = write_data(folder / "data", labeled=2, unlabeled=8)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    torch.multiprocessing.spawn(work, (port, data, folder), nprocs=2)
+    run_ranks(work, data, folder)
     return [torch.load(folder / f"rank{rank}.pth", weights_only=False) for rank in RANKS]
 
 

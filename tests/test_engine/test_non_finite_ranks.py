@@ -1,17 +1,12 @@
 """Two processes, a fault in one of them: both decide alike, and neither waits for the other for ever."""
 
-import os
-import socket
-import time
-
 import pytest
 import torch
-from builders import assert_same_state, leave_config_text_plain, loader_config, run_config, write_data
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from builders import assert_same_state, loader_config, run_config, write_data
 from mmengine.runner import Runner
+from two_ranks import run_ranks
 
-from mmseg_allspark.utils.distributed import prepare_cpu_distributed, shutdown_distributed
+from mmseg_allspark.utils.distributed import prepare_cpu_distributed
 
 from .faults import assert_all_finite, fault_options
 
@@ -46,32 +41,19 @@ def run(data, folder, kind, policy, steps):
     )
 
 
-def work(rank, port, data, folder):
+def work(rank, data, folder):
     """What each process does."""
-    torch.set_num_threads(1)
-    address = dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", CUDA_VISIBLE_DEVICES="", **address)
-    init_default_scope("mmseg")
-    leave_config_text_plain(pytest.MonkeyPatch())
-    prepare_cpu_distributed(Config(), "pytorch")
     cases = {(kind, policy, 1): folder / f"{kind}_{policy}" for kind in KINDS for policy in ("stop", "skip")}
     cases["labeled", "skip", 3] = folder / "accumulated"  # no rank has heard of the other when the loss is NaN
     runs = {case: run(data, path, *case) for case, path in cases.items()}
     torch.save(runs, folder / f"rank{rank}.pth")
-    shutdown_distributed()
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     data = write_data(folder / "data", labeled=4, unlabeled=8)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    started = time.monotonic()
-    processes = torch.multiprocessing.spawn(work, (port, data, folder), nprocs=2, join=False)
-    while not processes.join(timeout=5):
-        assert time.monotonic() - started < 240, "the ranks wait for each other"
+    run_ranks(work, data, folder)  # which fails if they wait for each other
     return folder, [torch.load(folder / f"rank{rank}.pth", weights_only=False) for rank in RANKS]
 
 
