@@ -12,11 +12,22 @@ from mmengine.dist import barrier, get_dist_info
 from mmengine.runner import CheckpointLoader
 from mmengine.utils import digit_version
 
+from mmseg_allspark.compat import allow_checkpoint_types
+
 TRUST = "MMSEG_ALLSPARK_TRUST_CHECKPOINTS"
 
 
 class UnsafeCheckpointError(RuntimeError):
     """A checkpoint holds more than tensors and plain values; the message names the file and the way out."""
+
+
+def _allow_types() -> None:
+    """Let ``weights_only=True`` read what mmengine stores; at every load, as mmengine's own loaders take it back."""
+    if digit_version(torch.__version__) < digit_version("2.6.0"):
+        return
+    allow_checkpoint_types()
+    kinds = [type(np.dtype(kind)) for kind in (np.int32, np.uint8, np.uint32)]
+    torch.serialization.add_safe_globals([slice, *kinds])
 
 
 def _trusted() -> bool:
@@ -50,6 +61,7 @@ def load_checkpoint(filename: str | os.PathLike, map_location: Any = None) -> An
     path = os.path.expanduser(filename)
     if not os.path.isfile(path):
         raise FileNotFoundError(f"The checkpoint {path} does not exist.")
+    _allow_types()
     try:
         return torch.load(path, map_location=map_location, weights_only=not _trusted())
     except (pickle.UnpicklingError, EOFError) as error:
@@ -64,6 +76,7 @@ def _load_from_http(filename: str, map_location: Any = None) -> Any:
     rank, world_size = get_dist_info()
 
     def load() -> Any:
+        _allow_types()
         try:
             return torch.hub.load_state_dict_from_url(
                 filename, map_location=map_location, progress=os.isatty(0), weights_only=not _trusted()
@@ -86,7 +99,6 @@ def load_safely_from_now_on() -> None:
     """
     if digit_version(torch.__version__) < digit_version("2.6.0"):
         return
-    kinds = [type(np.dtype(kind)) for kind in (np.int32, np.uint8, np.uint32)]
-    torch.serialization.add_safe_globals([slice, *kinds])
+    _allow_types()
     CheckpointLoader.register_scheme("", _load_from_local, force=True)
     CheckpointLoader.register_scheme(["http://", "https://"], _load_from_http, force=True)

@@ -85,6 +85,12 @@ def test_what_mmengine_stores_is_loaded(tmp_path, safe_loaders):
     assert found["message_hub"]["log_scalars"]["loss"].mean() == 1.5 and found["meta"]["seed"] == 3
 
 
+def test_what_mmengine_stores_is_loaded_after_mmengine_took_it_back(tmp_path):
+    torch.save(dict(log=HistoryBuffer([1.0], [1]), part=slice(1, 2)), tmp_path / "log.pth")
+    torch.serialization.clear_safe_globals()
+    assert load_checkpoint(tmp_path / "log.pth")["part"] == slice(1, 2)
+
+
 def test_files_that_are_no_checkpoints_are_named(tmp_path):
     (tmp_path / "empty.pth").touch()
     with pytest.raises(UnsafeCheckpointError, match="empty.pth was not loaded"):
