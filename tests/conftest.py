@@ -9,6 +9,7 @@ import pytest
 import torch
 from builders import leave_config_text_plain, write_data
 from mmengine.registry import init_default_scope
+from trained import cnn_baseline, write_trained
 
 import mmseg_allspark  # noqa: F401  (registers)
 from mmseg_allspark.models import blockwise_attention
@@ -33,6 +34,18 @@ def _plain_config_text() -> Iterator[None]:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two labeled, four unlabeled and two validation images on disk. Not to be changed by a test."""
     return write_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of an AllSpark run: ``config.py``, ``iter_2.pth``. Not to be changed by a test."""
+    return write_trained(data, tmp_path_factory.mktemp("trained"))
+
+
+@pytest.fixture(scope="session")
+def trained_cnn(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a pseudo-label run all of whose parts are mmseg's. Not to be changed by a test."""
+    return write_trained(data, tmp_path_factory.mktemp("trained_cnn"), **cnn_baseline())
 
 
 @pytest.fixture(params=["map", "blocks", "blocks, computed again"])

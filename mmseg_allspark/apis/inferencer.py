@@ -1,0 +1,229 @@
+"""SegInferencer: mmseg's inferencer for our configs, for files of any size and number."""
+
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from mmseg.apis import MMSegInferencer
+from mmseg.datasets.transforms import LoadImageFromNDArray
+from mmseg.structures import SegDataSample
+from mmseg.utils import get_palette
+from mmseg.visualization import SegLocalVisualizer
+from torch import nn
+
+from mmseg_allspark.apis.image_files import find_images
+from mmseg_allspark.apis.models import check_fit, load_config, read_dataset_meta
+from mmseg_allspark.datasets.transforms import DataFileError, LoadImage
+from mmseg_allspark.utils.safe_checkpoints import load_checkpoint, load_safely_from_now_on
+
+Image = str | os.PathLike | np.ndarray
+_LOADERS = ("LoadImage", "LoadImageFromFile", "LoadImageFromNDArray", "InferencerLoader")
+
+
+@dataclass
+class Prediction:
+    """What the model says about one image.
+
+    Args:
+        source: Path of the image, or its position among arrays.
+        image: (H, W, 3) uint8 BGR as loaded; None if it could not be.
+        labels: (H, W) int64 class numbers; None if the image could not be loaded.
+        seconds: Of preprocessing and network, of this image's part of the batch.
+        error: Why there are no labels.
+    """
+
+    source: str | int
+    image: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    seconds: float = 0.0
+    error: DataFileError | None = None
+
+
+class SegInferencer(MMSegInferencer):
+    """mmseg's ``MMSegInferencer`` for the configs of this package, with the same call.
+
+    ``SegInferencer(config, checkpoint)('image.jpg')['predictions']`` is the (H, W) label map. What differs from mmseg:
+    pipelines that begin with ``LoadImage`` work; checkpoints and the configs inside them are read without running
+    code (from then on in the whole process, see ``load_safely_from_now_on``); folders and globs; a batch may hold
+    images of several sizes; ``palette`` is obeyed; :meth:`stream` holds one batch at a time in memory.
+
+    Args:
+        model: Config file, ``Config``, or None: the config inside the checkpoint.
+        weights: The checkpoint. mmengine's ``EMAHook`` stores the averaged weights where this looks.
+        palette: (R, G, B) of each class, or the name of a data set of mmseg. Default None: the checkpoint's.
+        device: E.g. ``'cpu'``, ``'cuda:0'``. Default None: a GPU if there is one.
+        cfg_options: Changes of the config, nested keys with dots. Default None.
+        show_progress: Whether a call shows a progress bar. Default False.
+
+    Raises:
+        FileNotFoundError: If config or checkpoint do not exist.
+        UnsafeCheckpointError, EmbeddedConfigError: If reading them could run code.
+        ValueError: If the checkpoint does not fit the config, ``palette`` has not one colour per class, or the config
+            has no test pipeline.
+    """
+
+    def __init__(
+        self,
+        model: str | os.PathLike | Config | None,
+        weights: str | os.PathLike,
+        *,
+        palette: str | Sequence[Sequence[int]] | None = None,
+        device: str | None = None,
+        cfg_options: dict | None = None,
+        show_progress: bool = False,
+    ) -> None:
+        load_safely_from_now_on()
+        checkpoint = load_checkpoint(weights, map_location="cpu")
+        if "state_dict" not in checkpoint:
+            raise ValueError(f"{weights} has no state_dict: give a checkpoint that mmengine or tools/publish.py wrote.")
+        cfg = load_config(model, checkpoint, str(weights), cfg_options)
+        self._meta = read_dataset_meta(cfg, checkpoint.get("meta") or {})
+        if palette is not None:
+            self._meta["palette"] = _as_palette(palette, len(self._meta["classes"]))
+        self._source = str(weights)
+        del checkpoint
+        init_default_scope(cfg.get("default_scope", "mmseg"))
+        with warnings.catch_warnings():  # mmseg's says that it uses Cityscapes' classes, and here it does not
+            warnings.filterwarnings("ignore", message="dataset_meta or class names are not saved")
+            super().__init__(cfg, str(weights), device=device, scope=cfg.get("default_scope", "mmseg"))
+        self.show_progress = show_progress
+
+    def _load_weights_to_model(self, model: nn.Module, checkpoint: dict | None, cfg: Config | None) -> None:
+        check_fit(model, {k.removeprefix("module."): v for k, v in checkpoint["state_dict"].items()}, self._source)
+        super()._load_weights_to_model(model, checkpoint, cfg)
+        model.dataset_meta = self._meta
+
+    def _init_visualizer(self, cfg: Config) -> SegLocalVisualizer:
+        return SegLocalVisualizer(name=f"{type(self).__name__}{id(self)}")  # a config's writes files of its own
+
+    def _init_pipeline(self, cfg: Config) -> Compose:
+        dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+        steps = dataset.get("pipeline") or cfg.get("test_pipeline") or []
+        steps = [step for step in steps if "Annotation" not in step["type"] and step["type"] != "LoadSegMask"]
+        if not steps or steps[0]["type"] not in _LOADERS:
+            raise ValueError(
+                "The config's test_dataloader.dataset.pipeline (or test_pipeline) has to begin with LoadImage or "
+                f"LoadImageFromFile, it has {[step['type'] for step in steps]}."
+            )
+        self._load = _loader(steps[0])
+        return Compose([self._load, *steps[1:]])
+
+    def _init_collate(self, cfg: Config) -> Callable:
+        named = (cfg.get("test_dataloader") or {}).get("collate_fn")
+        return super()._init_collate(cfg) if named else pseudo_collate  # mmengine warns where there is no name
+
+    def _inputs_to_list(self, inputs: Image | Sequence[Image]) -> list[str | np.ndarray]:
+        listed = []
+        for item in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
+            keep = not isinstance(item, (str, os.PathLike)) or "://" in str(item)
+            listed += [item] if keep else find_images(item)
+        return listed
+
+    def forward(self, inputs: dict, **kwargs: object) -> list[SegDataSample]:
+        """Predict a batch; images of one size go through the network together.
+
+        Args:
+            inputs: The collated batch.
+            **kwargs: As in ``MMSegInferencer``.
+
+        Returns:
+            One sample for each image, in their order.
+        """
+        groups: dict[tuple, list[int]] = {}
+        for index, image in enumerate(inputs["inputs"]):
+            groups.setdefault(tuple(image.shape), []).append(index)
+        if len(groups) == 1:
+            return super().forward(inputs, **kwargs)
+        samples = {}
+        for members in groups.values():
+            part = {key: [values[index] for index in members] for key, values in inputs.items()}
+            samples.update(zip(members, super().forward(part, **kwargs), strict=True))
+        return [samples[index] for index in range(len(samples))]
+
+    def load_image(self, source: Image) -> np.ndarray:
+        """Load an image as the model will see it.
+
+        Args:
+            source: A path, or an image, which is returned.
+
+        Returns:
+            (H, W, 3) uint8 BGR, turned as its EXIF data say.
+
+        Raises:
+            DataFileError: If it cannot be loaded; names the file.
+        """
+        return self._load(source)["img"].astype(np.uint8, copy=False)
+
+    def stream(
+        self, sources: Iterable[Image], *, batch_size: int = 1, unreadable: str = "stop"
+    ) -> Iterator[Prediction]:
+        """Predict images one batch after the other, without keeping logits.
+
+        Args:
+            sources: Image files or (H, W, 3) uint8 BGR arrays, any number of them.
+            batch_size: Images in one batch. Default 1.
+            unreadable: ``'stop'``: an image that cannot be loaded raises. ``'skip'``: its prediction has an ``error``
+                and no labels. Default ``'stop'``.
+
+        Yields:
+            A prediction for each source, in their order.
+
+        Raises:
+            DataFileError: With ``unreadable='stop'``; names the file.
+        """
+        waiting: list[Prediction] = []
+        for number, source in enumerate(sources):
+            prediction = Prediction(number if isinstance(source, np.ndarray) else str(source))
+            try:
+                prediction.image = self.load_image(source)
+            except DataFileError as error:
+                if unreadable == "stop":
+                    raise
+                prediction.error = error
+            waiting.append(prediction)
+            if sum(each.image is not None for each in waiting) == batch_size:
+                yield from self._predict(waiting)
+                waiting = []
+        yield from self._predict(waiting)
+
+    def _predict(self, predictions: list[Prediction]) -> list[Prediction]:
+        """Fill in labels and times where there is an image."""
+        loaded = [each for each in predictions if each.image is not None]
+        if loaded:
+            start = perf_counter()
+            samples = self.forward(self.collate_fn([self.pipeline(each.image) for each in loaded]))
+            for each, sample in zip(loaded, samples, strict=True):
+                each.labels = sample.pred_sem_seg.data[0].cpu().numpy()
+            for each in loaded:
+                each.seconds = (perf_counter() - start) / len(loaded)
+        return predictions
+
+
+def _loader(step: ConfigDict) -> Callable[[Image], dict]:
+    """Build the first step of a pipeline: a path or an image becomes a sample."""
+    options = {key: value for key, value in step.items() if key not in ("type", "unreadable", "ignore_empty")}
+    from_file, from_array = LoadImage(**options), LoadImageFromNDArray(to_float32=options.get("to_float32", False))
+
+    def load(source: Image) -> dict:
+        if isinstance(source, np.ndarray):
+            return from_array(dict(img=source))
+        return from_file(dict(img_path=str(Path(source)) if "://" not in str(source) else source))
+
+    return load
+
+
+def _as_palette(palette: str | Sequence[Sequence[int]], num_classes: int) -> tuple[tuple[int, ...], ...]:
+    colours = get_palette(palette) if isinstance(palette, str) else palette
+    if len(colours) != num_classes or any(len(c) != 3 or not all(0 <= v <= 255 for v in c) for c in colours):
+        raise ValueError(
+            f"palette={palette!r} has {len(colours)} colours; the model has {num_classes} classes, and each needs "
+            "(R, G, B) from 0 to 255."
+        )
+    return tuple(tuple(int(value) for value in colour) for colour in colours)

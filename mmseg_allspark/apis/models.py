@@ -1,0 +1,113 @@
+"""What inference, export and publishing read from a config and a checkpoint."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config, ConfigDict
+from mmseg.registry import DATASETS
+from torch import Tensor, nn
+
+from mmseg_allspark.utils.embedded_config import read_embedded_config
+
+# what inference does not use, by prefix
+TRAINING_ONLY = ("alignment.", "auxiliary_head.", "confidence.", "neck.memory.")
+
+
+def load_config(
+    config: str | os.PathLike | Config | None, checkpoint: dict, name: str, cfg_options: dict | None = None
+) -> Config:
+    """Return the config of a model, from a file or from its checkpoint.
+
+    Args:
+        config: A config file, a config, or None: the one inside the checkpoint.
+        checkpoint: The checkpoint's content.
+        name: The checkpoint's file, for messages.
+        cfg_options: Changes, nested keys with dots. Default None.
+
+    Returns:
+        The config; the caller may change it.
+
+    Raises:
+        FileNotFoundError: If there is no such config file.
+        EmbeddedConfigError: If the checkpoint holds no config, or one that could run code.
+    """
+    if config is None:
+        cfg = read_embedded_config(checkpoint, name)
+    elif isinstance(config, Config):
+        cfg = config.copy()
+    elif not os.path.isfile(config):
+        raise FileNotFoundError(f"The config {config} does not exist.")
+    else:
+        cfg = Config.fromfile(config)
+    cfg.merge_from_dict(cfg_options or {})
+    return cfg
+
+
+def read_dataset_meta(cfg: Config, checkpoint_meta: dict) -> dict[str, tuple]:
+    """Names and colours of the classes: what training stored in the checkpoint, else what the config's data set says.
+
+    Args:
+        cfg: The config.
+        checkpoint_meta: ``meta`` of the checkpoint.
+
+    Returns:
+        ``classes``: a name per class ('0', '1', ... where nobody gives names); ``palette``: (R, G, B) of each.
+    """
+    stored = dict(checkpoint_meta.get("dataset_meta") or {})
+    if "CLASSES" in checkpoint_meta:  # mmseg 0.x
+        stored = dict(classes=checkpoint_meta["CLASSES"], palette=checkpoint_meta.get("PALETTE"))
+    if not stored.get("classes"):
+        stored = _config_meta(cfg)
+    num_classes = _num_classes(cfg.model)
+    classes = tuple(stored.get("classes") or map(str, range(num_classes)))
+    palette = stored.get("palette") or ()
+    if len(palette) != len(classes):  # mmseg's own choice where a data set has no colours
+        palette = np.random.RandomState(42).randint(0, 255, size=(len(classes), 3)).tolist()
+    return dict(classes=classes, palette=tuple(tuple(int(value) for value in colour) for colour in palette))
+
+
+def check_fit(model: nn.Module, state_dict: dict[str, Tensor], name: str) -> None:
+    """Raise unless a checkpoint has every weight of a model, and no other that inference would need.
+
+    mmengine only warns, and what is missing stays random.
+
+    Args:
+        model: The model.
+        state_dict: Of the checkpoint, without ``module.``.
+        name: The checkpoint's file, for messages.
+
+    Raises:
+        ValueError: Naming some of the weights that do not fit.
+    """
+    wanted = {key: value.shape for key, value in model.state_dict().items()}
+    faults = [f"no {key}" for key in wanted if key not in state_dict]
+    faults += [
+        f"{key} is {tuple(value.shape)} and not {tuple(wanted[key])}"
+        for key, value in state_dict.items()
+        if key in wanted and value.shape != wanted[key]
+    ]
+    faults += [f"{key} is left over" for key in state_dict if key not in wanted and not key.startswith(TRAINING_ONLY)]
+    if faults:
+        raise ValueError(
+            f"The checkpoint {name} does not fit the config ({len(faults)} of {len(wanted)} weights: "
+            f"{', '.join(faults[:3])}{' ...' if len(faults) > 3 else ''}): give the config it was trained with."
+        )
+
+
+def _config_meta(cfg: Config) -> dict[str, Any]:
+    for loader in ("test_dataloader", "val_dataloader", "train_dataloader"):
+        dataset = (cfg.get(loader) or {}).get("dataset") or {}
+        given = dataset.get("metainfo") or {}
+        if given.get("classes"):
+            return dict(given)
+        kind = DATASETS.get(dataset["type"]) if isinstance(dataset.get("type"), str) else None
+        if getattr(kind, "METAINFO", {}).get("classes"):
+            return dict(kind.METAINFO)
+    return {}
+
+
+def _num_classes(model: ConfigDict) -> int:
+    heads = model.decode_head if isinstance(model.decode_head, Sequence) else [model.decode_head]
+    return heads[-1].num_classes

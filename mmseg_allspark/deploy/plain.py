@@ -1,0 +1,228 @@
+"""A trained semi-supervised model as a plain one: an EncoderDecoder, and a config without training."""
+
+import copy
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import init_default_scope
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import DATASETS, METRICS, MODELS, TRANSFORMS
+from torch import Tensor
+
+from mmseg_allspark.apis.models import check_fit, read_dataset_meta
+from mmseg_allspark.methods import SemiSegmentor
+
+PLUGIN = "mmseg_allspark"
+WEIGHTS = ("ema", "model")
+# what testing and inference read of a config
+_KEPT = (
+    "default_scope", "env_cfg", "log_level", "visualizer", "test_pipeline", "tta_pipeline", "tta_model",
+    "val_dataloader", "val_cfg", "val_evaluator", "test_dataloader", "test_cfg", "test_evaluator",
+)  # fmt: skip
+_NECK_MEMORY = ("memory_size", "grouping", "similarity", "grouping_map", "sync", "size_mismatch")
+# ours -> mmseg's, and the arguments that only ours have
+_TRANSFORMS = {
+    "LoadImage": ("LoadImageFromFile", ("unreadable",)),
+    "LoadSegMask": ("LoadAnnotations", ("num_classes", "ignore_index", "optional", "drawn_on")),
+    "PackSemiInputs": ("PackSegInputs", ()),
+}
+
+
+@dataclass
+class Plain:
+    """A plain model.
+
+    Args:
+        cfg: Its config.
+        state_dict: Its weights, with exactly the names of the model.
+        model: Built and loaded, in eval mode, on the CPU.
+        needs: What of this package it is made of; empty: mmseg alone can run it.
+        dropped: Names of the weights that were left out.
+        dataset_meta: ``classes`` and ``palette``.
+    """
+
+    cfg: Config
+    state_dict: dict[str, Tensor]
+    model: EncoderDecoder
+    needs: tuple[str, ...]
+    dropped: tuple[str, ...]
+    dataset_meta: dict[str, tuple]
+
+
+def choose_weights(checkpoint: dict, which: str | None, name: str) -> tuple[dict[str, Tensor], str]:
+    """Return the averaged or the trained weights of a checkpoint.
+
+    mmengine's ``EMAHook`` stores the average as ``state_dict`` and the trained weights as ``ema_state_dict``.
+
+    Args:
+        checkpoint: Its content.
+        which: ``'ema'``, ``'model'``, or None: the average where there is one.
+        name: Of the file, for messages.
+
+    Returns:
+        The weights, and which they are.
+
+    Raises:
+        ValueError: If the checkpoint does not have them.
+    """
+    if "state_dict" not in checkpoint:
+        raise ValueError(f"{name} has no state_dict: give a checkpoint that mmengine or tools/publish.py wrote.")
+    stored = {key.removeprefix("module."): value for key, value in checkpoint["state_dict"].items()}
+    other = checkpoint.get("ema_state_dict") or {}
+    trained = {key.removeprefix("module."): value for key, value in other.items() if key.startswith("module.")}
+    kinds = {"ema": stored, "model": trained} if trained else {_published_kind(checkpoint): stored}
+    which = which or next(iter(kinds))
+    if which not in kinds:
+        raise ValueError(
+            f"{name} holds no {which!r} weights, only {next(iter(kinds))!r}: leave --weights out, or give the "
+            "checkpoint that training with an EMAHook wrote."
+        )
+    return kinds[which], which
+
+
+def _published_kind(checkpoint: dict) -> str:
+    """Which weights a checkpoint without a second set holds; publish.py and export.py write it down."""
+    return (checkpoint.get("meta") or {}).get("weights", "model")
+
+
+def make_plain(cfg: Config, checkpoint: dict, name: str, which: str | None = None) -> tuple[Plain, str]:
+    """Turn a trained model into a plain one.
+
+    Args:
+        cfg: The config it was trained with; not changed.
+        checkpoint: The checkpoint's content.
+        name: The checkpoint's file, for messages.
+        which: As in :func:`choose_weights`.
+
+    Returns:
+        The plain model, and which weights it has.
+
+    Raises:
+        ValueError: If the weights do not fit, or the segmentor is no ``EncoderDecoder``.
+    """
+    init_default_scope(cfg.get("default_scope", "mmseg"))
+    weights, which = choose_weights(checkpoint, which, name)
+    meta = read_dataset_meta(cfg, checkpoint.get("meta") or {})
+    plain_cfg = plain_config(cfg, meta)
+    model = MODELS.build(plain_cfg.model)
+    if type(model) is not EncoderDecoder:
+        raise ValueError(
+            f"model.type={plain_cfg.model.type!r}: only EncoderDecoder and SemiSegmentor become a plain model."
+        )
+    check_fit(model, weights, name)
+    state_dict = {key: weights[key].detach().cpu().clone() for key in model.state_dict()}
+    model.load_state_dict(state_dict)
+    dropped = tuple(key for key in weights if key not in state_dict)
+    needs = tuple(sorted(set(own_types(plain_cfg._cfg_dict.to_dict()))))
+    return Plain(plain_cfg, state_dict, model.eval(), needs, dropped, meta), which
+
+
+def plain_config(cfg: Config, meta: dict[str, tuple]) -> Config:
+    """Return a config that tests and infers only, and reads data with mmseg's own classes.
+
+    Args:
+        cfg: A config of training.
+        meta: ``classes`` and ``palette``.
+
+    Returns:
+        A new config. It asks for this package in ``custom_imports`` only if a part, as of the model, is ours.
+    """
+    kept = {key: _with_mmseg_data(copy.deepcopy(cfg[key]), meta) for key in _KEPT if key in cfg}
+    kept["model"] = plain_model(cfg.model)
+    hook = (cfg.get("default_hooks") or {}).get("visualization")
+    if hook:
+        kept["default_hooks"] = dict(visualization=copy.deepcopy(hook))
+    imports = cfg.get("custom_imports") or dict(imports=[])
+    names = [imports["imports"]] if isinstance(imports["imports"], str) else list(imports["imports"])
+    names = [name for name in names if name != PLUGIN]
+    if own_types(kept):
+        names.append(PLUGIN)
+    if names:
+        kept["custom_imports"] = dict(imports=names, allow_failed_imports=False)
+    return Config(kept)
+
+
+def plain_model(model: ConfigDict) -> ConfigDict:
+    """Return the config of a model without what only training uses."""
+    plain = copy.deepcopy(model)
+    kind = MODELS.get(plain.type)
+    if kind is SemiSegmentor:
+        own = set(inspect.signature(SemiSegmentor).parameters) - {"data_preprocessor", "kwargs"}
+        for key in own & set(plain):
+            del plain[key]
+        plain.type = "EncoderDecoder"
+    for key in ("pretrained", "auxiliary_head", "init_cfg"):
+        plain.pop(key, None)
+    plain.train_cfg = None
+    plain.backbone.pop("init_cfg", None)
+    plain.backbone.pop("pretrained", None)
+    if (plain.get("neck") or {}).get("type") == "AllSparkNeck":
+        for key in _NECK_MEMORY:
+            plain.neck.pop(key, None)
+        plain.neck.memory = False
+    return plain
+
+
+def own_types(part: Any) -> list[str]:
+    """Names of this package's classes that a part of a config asks for."""
+    return [kind for kind in _types(part) if _class_module(kind).split(".")[0] == PLUGIN]
+
+
+def _class_module(kind: str) -> str:
+    for registry in (MODELS, DATASETS, TRANSFORMS, METRICS):
+        found = registry.module_dict.get(kind)
+        if found is not None:
+            return found.__module__
+    return ""
+
+
+def _types(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("type"), str):
+            yield part["type"]
+        part = list(part.values())
+    if isinstance(part, (list, tuple)):
+        for item in part:
+            yield from _types(item)
+
+
+def _with_mmseg_data(part: Any, meta: dict[str, tuple]) -> Any:
+    """Return a part of a config with mmseg's transforms and data sets for ours."""
+    if isinstance(part, (list, tuple)):
+        return [_with_mmseg_data(item, meta) for item in part]
+    if not isinstance(part, dict):
+        return part
+    part = {key: _with_mmseg_data(value, meta) for key, value in part.items()}
+    if part.get("type") in _TRANSFORMS:
+        kind, own = _TRANSFORMS[part["type"]]
+        return {key: value for key, value in part.items() if key not in own} | dict(type=kind)
+    if (
+        isinstance(part.get("type"), str)
+        and part["type"] in DATASETS.module_dict
+        and own_types(dict(type=part["type"]))
+    ):
+        return _as_base_dataset(part, meta)
+    return part
+
+
+def _as_base_dataset(dataset: dict, meta: dict[str, tuple]) -> dict:
+    arguments = inspect.signature(DATASETS.get(dataset["type"])).parameters
+    known = set(inspect.signature(DATASETS.get("BaseSegDataset")).parameters)
+    suffixes = {
+        key: arguments[key].default or _image_suffix(dataset)
+        for key in ("img_suffix", "seg_map_suffix")
+        if key in arguments and arguments[key].default is not inspect.Parameter.empty
+    }
+    kept = {key: value for key, value in dataset.items() if key in known}
+    metainfo = dict(meta, **(kept.pop("metainfo", None) or {}))
+    return suffixes | kept | dict(type="BaseSegDataset", metainfo=metainfo)
+
+
+def _image_suffix(dataset: dict) -> str:
+    """Choose as CamVidDataset does: '.jpg' if the folder holds such files."""
+    folder = Path(dataset.get("data_root") or "", (dataset.get("data_prefix") or {}).get("img_path") or "")
+    return ".jpg" if next(folder.rglob("*.jpg"), None) else ".png"

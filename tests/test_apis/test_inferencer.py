@@ -1,0 +1,141 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from builders import CLASSES, CROP
+from mmengine.config import Config
+from mmseg.apis import inference_model, init_model
+from PIL import Image
+
+from mmseg_allspark.apis import SegInferencer
+from mmseg_allspark.datasets.transforms import DataFileError
+from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
+
+
+@pytest.fixture(scope="module")
+def inferencer(trained):
+    return SegInferencer(trained / "config.py", trained / "iter_2.pth", device="cpu")
+
+
+@pytest.fixture
+def images(data):
+    return sorted(map(str, (data / "img").glob("*.png")))
+
+
+def expected(trained, path):
+    """mmseg's older interface, which is independent of the inferencer."""
+    model = init_model(str(trained / "config.py"), str(trained / "iter_2.pth"), device="cpu")
+    return inference_model(model, path).pred_sem_seg.data[0].numpy()
+
+
+def test_the_three_lines(trained, images):
+    labels = SegInferencer(str(trained / "config.py"), str(trained / "iter_2.pth"), device="cpu")(images[0])[
+        "predictions"
+    ]
+    assert labels.shape == (CROP, CROP)
+    assert set(np.unique(labels)) <= set(range(len(CLASSES)))
+    np.testing.assert_array_equal(labels, expected(trained, images[0]))
+
+
+def test_the_averaged_weights_are_used(trained, inferencer):
+    averaged = load_checkpoint(trained / "iter_2.pth")["state_dict"]
+    loaded = inferencer.model.state_dict()
+    assert all(torch.equal(value, loaded[name]) for name, value in averaged.items())
+
+
+def test_the_config_inside_the_checkpoint(trained, inferencer, images):
+    alone = SegInferencer(None, trained / "iter_2.pth", device="cpu")
+    np.testing.assert_array_equal(alone(images[1])["predictions"], inferencer(images[1])["predictions"])
+    assert tuple(alone.model.dataset_meta["classes"]) == CLASSES
+
+
+def test_folder_glob_array_and_list_agree(data, inferencer, images):
+    one_by_one = [inferencer(path)["predictions"] for path in images]
+    array = np.asarray(Image.open(images[0]))[..., ::-1].copy()  # BGR
+    np.testing.assert_array_equal(inferencer(array)["predictions"], one_by_one[0])
+    for source in (data / "img", str(data / "img" / "*.png"), images):
+        many = inferencer(source, batch_size=3)["predictions"]
+        assert len(many) == len(one_by_one)
+        assert all(np.array_equal(a, b) for a, b in zip(many, one_by_one, strict=True))
+
+
+def test_images_of_several_sizes_in_a_batch(inferencer):
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 255, (*size, 3), np.uint8) for size in ((70, 90), (65, 65), (70, 90), (90, 70))]
+    together = inferencer(pictures, batch_size=4)["predictions"]
+    for picture, labels in zip(pictures, together, strict=True):
+        assert labels.shape == picture.shape[:2]
+        np.testing.assert_array_equal(labels, inferencer(picture)["predictions"])
+    streamed = list(inferencer.stream(pictures, batch_size=3))
+    assert [each.source for each in streamed] == [0, 1, 2, 3]
+    assert all(np.array_equal(each.labels, labels) for each, labels in zip(streamed, together, strict=True))
+    assert all(each.seconds > 0 for each in streamed)
+
+
+def test_unreadable_images(inferencer, images, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    sources = [images[0], str(tmp_path / "bad.png"), images[1]]
+    with pytest.raises(DataFileError, match=r"bad\.png"):
+        inferencer(sources)
+    with pytest.raises(DataFileError, match=r"bad\.png"):
+        list(inferencer.stream(sources))
+    found = list(inferencer.stream(sources, batch_size=2, unreadable="skip"))
+    assert [each.source for each in found] == sources
+    assert [each.labels is None for each in found] == [False, True, False]
+    assert "bad.png" in str(found[1].error)
+
+
+def test_colours(trained, inferencer, images):
+    palette = [[9, 0, 0], [0, 9, 0], [0, 0, 9], [9, 9, 9]]
+    own = SegInferencer(trained / "config.py", trained / "iter_2.pth", device="cpu", palette=palette)
+    drawn = own(images[0], return_vis=True, opacity=1.0, with_labels=False)
+    colours = np.asarray(palette)[drawn["predictions"]]
+    np.testing.assert_array_equal(drawn["visualization"], colours)
+    assert len(inferencer.model.dataset_meta["palette"]) == len(CLASSES)  # the data set has none
+    with pytest.raises(ValueError, match="19 colours; the model has 4 classes"):
+        SegInferencer(trained / "config.py", trained / "iter_2.pth", device="cpu", palette="cityscapes")
+
+
+def test_classes_without_a_word_in_the_checkpoint(trained, tmp_path):
+    checkpoint = load_checkpoint(trained / "iter_2.pth")
+    torch.save(dict(state_dict=checkpoint["state_dict"]), tmp_path / "bare.pth")
+    assert SegInferencer(trained / "config.py", tmp_path / "bare.pth").model.dataset_meta["classes"] == CLASSES
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda cfg: cfg.model.update(neck=None), r"neck.* is left over"),
+        (lambda cfg: cfg.model.decode_head.update(channels=32), r"is \(.*\) and not \(.*\)"),
+        (lambda cfg: cfg.model.backbone.update(num_layers=[2, 1, 1, 1]), r"no backbone"),
+    ],
+)
+def test_a_checkpoint_of_another_model_is_refused(trained, change, message):
+    cfg = Config.fromfile(trained / "config.py")
+    change(cfg)
+    with pytest.raises(ValueError, match=rf"iter_2\.pth does not fit the config .*{message}.*trained with"):
+        SegInferencer(cfg, trained / "iter_2.pth", device="cpu")
+
+
+def test_files_that_are_not_there_are_named(trained):
+    with pytest.raises(FileNotFoundError, match=r"no\.pth"):
+        SegInferencer(trained / "config.py", "no.pth")
+    with pytest.raises(FileNotFoundError, match=r"no\.py does not exist"):
+        SegInferencer("no.py", trained / "iter_2.pth")
+
+
+class Malicious:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return type(self.target).touch, (self.target,)
+
+
+def test_a_malicious_checkpoint_is_not_run(trained, tmp_path):
+    with (tmp_path / "evil.pth").open("wb") as file:
+        pickle.dump(dict(state_dict=Malicious(tmp_path / "touched")), file)
+    with pytest.raises(RuntimeError, match=r"evil\.pth was not loaded"):
+        SegInferencer(trained / "config.py", tmp_path / "evil.pth")
+    assert not (tmp_path / "touched").exists()

@@ -1,0 +1,120 @@
+"""tools/infer.py: files in, painted images, label PNGs and videos out."""
+
+import shutil
+
+import cv2
+import mmcv
+import numpy as np
+import pytest
+from builders import CROP
+from PIL import Image
+
+from mmseg_allspark.apis import SegInferencer
+
+
+@pytest.fixture
+def infer(load_tool, trained):
+    def run(*arguments):
+        line = [str(trained / "config.py"), str(trained / "iter_2.pth"), *map(str, arguments), "--device", "cpu"]
+        return load_tool("infer").main(line)
+
+    return run
+
+
+@pytest.fixture
+def images(data, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(data / "img", folder, ignore=lambda _, names: [name for name in names if "val" not in name])
+    return folder
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 12.5, (96, 64))
+    for number in range(5):
+        writer.write(np.full((64, 96, 3), 40 * number, np.uint8))
+    writer.release()
+    return path
+
+
+def written(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_folder(infer, images, tmp_path, trained, capsys):
+    assert infer(images, "--out", tmp_path / "out", "--labels", "--batch-size", 2, "--opacity", 0) == 0
+    assert written(tmp_path / "out") == [f"{kind}/val{n}.png" for kind in ("labels", "painted") for n in (0, 1)]
+    expected = SegInferencer(trained / "config.py", trained / "iter_2.pth", device="cpu")
+    for name in ("val0.png", "val1.png"):
+        labels = Image.open(tmp_path / "out/labels" / name)
+        assert labels.mode == "L"
+        np.testing.assert_array_equal(np.asarray(labels), expected(str(images / name))["predictions"])
+        painted = cv2.imread(str(tmp_path / "out/painted" / name))
+        np.testing.assert_array_equal(painted, cv2.imread(str(images / name)))  # opacity 0: the image itself
+    assert "2 images labeled" in capsys.readouterr().out
+
+
+def test_colours_are_rgb(infer, images, tmp_path):
+    palette = [[200, 10, 0], [0, 200, 10], [10, 0, 200], [90, 90, 0]]
+    infer(images / "val0.png", "--out", tmp_path, "--labels", "--opacity", 1, "--palette", str(palette))
+    labels, painted = (np.asarray(Image.open(tmp_path / kind / "val0.png")) for kind in ("labels", "painted"))
+    np.testing.assert_array_equal(painted, np.asarray(palette)[labels])
+
+
+def test_a_video(infer, video, tmp_path):
+    assert infer(video, "--out", tmp_path / "out", "--labels", "--batch-size", 2) == 0
+    reader = mmcv.VideoReader(str(tmp_path / "out/painted/clip.mp4"))
+    assert (reader.frame_cnt, reader.width, reader.height) == (5, 96, 64)
+    assert reader.fps == pytest.approx(12.5)
+    frames = sorted((tmp_path / "out/labels/clip").iterdir())
+    assert [path.name for path in frames] == [f"{number:06d}.png" for number in range(5)]
+    assert Image.open(frames[0]).size == (96, 64)
+
+
+def test_what_cannot_be_read_is_skipped_and_counted(infer, images, video, tmp_path, capsys):
+    (images / "bad.jpg").write_bytes(b"no image")
+    (images / "cut.mp4").write_bytes(video.read_bytes()[:60])
+    assert infer(images, "--out", tmp_path / "out") == 1
+    said = capsys.readouterr().out
+    assert "bad.jpg" in said and "cut.mp4" in said
+    assert "2 images labeled" in said and "2 inputs could not be read" in said
+    assert written(tmp_path / "out") == ["painted/val0.png", "painted/val1.png"]
+
+
+def test_equal_names_and_subfolders(infer, images, tmp_path):
+    for folder in ("a", "b"):
+        (images / folder).mkdir()
+        shutil.copy(images / "val0.png", images / folder / "val0.png")
+    Image.fromarray(np.zeros((CROP, CROP, 3), np.uint8)).save(images / "val1.jpg")
+    infer(images, "--recursive", "--out", tmp_path / "one")
+    names = ["a/val0.png", "b/val0.png", "val0.png", "val1.jpg.png", "val1.png.png"]
+    assert written(tmp_path / "one" / "painted") == names
+    infer(images / "a/val0.png", images / "b/val0.png", "--out", tmp_path / "two")
+    assert written(tmp_path / "two" / "painted") == ["val0.png.png", "val0.png_2.png"]
+
+
+def test_results_of_an_earlier_run_are_no_inputs(infer, images, capsys):
+    for _ in range(2):
+        assert infer(images, "--recursive", "--out", images / "out") == 0
+        assert "2 images labeled" in capsys.readouterr().out
+
+
+def test_an_input_is_never_overwritten(infer, images, tmp_path):
+    (tmp_path / "out").mkdir()
+    images.rename(tmp_path / "out/painted")
+    image = tmp_path / "out/painted/val0.png"
+    before = image.read_bytes()
+    with pytest.raises(ValueError, match=r"val0\.png would overwrite the input .*val0\.png: give another --out"):
+        infer(image, "--out", tmp_path / "out")
+    assert image.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(["--opacity", "2"], "--opacity 2.0: 0 to 1"), (["--batch-size", "0"], "--batch-size 0: at least 1")],
+)
+def test_wrong_options(infer, images, tmp_path, capsys, options, message):
+    with pytest.raises(SystemExit):
+        infer(images, "--out", tmp_path / "out", *options)
+    assert message in capsys.readouterr().err

@@ -1,0 +1,228 @@
+"""Label images, folders, globs and videos with a trained model.
+
+    python tools/infer.py CONFIG CHECKPOINT INPUT [INPUT ...] --out DIR [--labels] [--opacity 0.5] [--batch-size N]
+
+Writes DIR/painted/<name>.png (a video: .mp4) and, with --labels, DIR/labels/<name>.png: one channel whose values are
+the class numbers. Two inputs of one name get different results, and no input is ever overwritten. Exit code 1 if an
+image or video could not be read (the others are done), 2 on a wrong command line. CONFIG may be '-': the config inside
+the checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from statistics import median
+
+# a checkout needs no installation of the plugin
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import mmseg_allspark  # noqa: F401
+
+# isort: split
+import cv2
+import mmcv
+import numpy as np
+from _common import require_file
+from mmengine.config import DictAction
+from rich.progress import track
+
+from mmseg_allspark.apis import Prediction, SegInferencer, find_images, name_outputs
+from mmseg_allspark.apis.image_files import is_video
+from mmseg_allspark.visualization import colour_labels
+
+DEFAULT_FPS = 25.0  # of a video that does not say
+
+
+def say(text: str) -> None:
+    """Tell the user something."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+class Results:
+    """Paints and writes what the model says, and keeps count.
+
+    Args:
+        out: Folder for the results.
+        palette: (R, G, B) of each class.
+        opacity: Of the colours over the image, 0 to 1.
+        with_labels: Whether class numbers are written, too.
+    """
+
+    def __init__(self, out: Path, palette: Sequence[Sequence[int]], opacity: float, with_labels: bool) -> None:
+        self.out, self.palette, self.opacity, self.with_labels = out, palette, opacity, with_labels
+        self.seconds: list[float] = []
+        self.unreadable: list[str] = []
+
+    def targets(self, path: str, name: str) -> list[Path]:
+        """Files (for the labels of a video: the folder) that are written for an input."""
+        painted = self.out / "painted" / f"{name}{'.mp4' if is_video(path) else '.png'}"
+        labels = self.out / "labels" / (name if is_video(path) else f"{name}.png")
+        return [painted, labels] if self.with_labels else [painted]
+
+    def add_unreadable(self, error: Exception) -> None:
+        """Count an input that could not be read, and say why."""
+        self.unreadable.append(str(error))
+        say(f"skipped: {error}")
+
+    def paint(self, prediction: Prediction) -> np.ndarray:
+        """Lay the colours of the classes over the image; (H, W, 3) uint8 BGR."""
+        colours = colour_labels(prediction.labels, self.palette, ignore_index=255)[..., ::-1]
+        return cv2.addWeighted(np.ascontiguousarray(colours), self.opacity, prediction.image, 1 - self.opacity, 0)
+
+    def write(self, prediction: Prediction, painted: Path | None, labels: Path | None) -> None:
+        """Write one image's files, each where it has a path."""
+        self.seconds.append(prediction.seconds)
+        if painted is not None:
+            write_png(painted, self.paint(prediction))
+        if labels is not None:
+            write_png(labels, prediction.labels.astype(np.uint8 if len(self.palette) <= 256 else np.uint16))
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write a PNG, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coded = cv2.imencode(".png", picture)[1]
+    path.write_bytes(coded.tobytes())  # cv2.imwrite fails silently, and at names that are not ASCII on some systems
+
+
+def label_images(inferencer: SegInferencer, names: dict[str, str], results: Results, batch_size: int) -> None:
+    """Label image files and write what comes out; unreadable ones are skipped."""
+    stream = inferencer.stream(names, batch_size=batch_size, unreadable="skip")
+    for prediction in track(stream, description="images", total=len(names)):
+        if prediction.error is not None:
+            results.add_unreadable(prediction.error)
+            continue
+        painted, *labels = results.targets(prediction.source, names[prediction.source])
+        results.write(prediction, painted, labels[0] if labels else None)
+
+
+def label_video(inferencer: SegInferencer, path: str, name: str, results: Results, batch_size: int) -> None:
+    """Label a video frame by frame: a painted video, and with labels a folder of PNGs by frame number."""
+    reader = mmcv.VideoReader(path)
+    painted, *labels = results.targets(path, name)
+    painted.parent.mkdir(parents=True, exist_ok=True)
+    writer, count = None, 0
+    stream = inferencer.stream(read_frames(reader), batch_size=batch_size)
+    try:
+        for prediction in track(stream, description=Path(path).name, total=reader.frame_cnt or None):
+            if writer is None:
+                height, width = prediction.image.shape[:2]
+                fps = reader.fps if reader.fps and np.isfinite(reader.fps) else DEFAULT_FPS
+                writer = cv2.VideoWriter(str(painted), cv2.VideoWriter_fourcc(*"mp4v"), fps, (width, height))
+                if not writer.isOpened():
+                    raise RuntimeError(f"{painted} cannot be written: this OpenCV has no encoder for mp4 (mp4v).")
+            writer.write(results.paint(prediction))
+            results.write(prediction, None, labels[0] / f"{count:06d}.png" if labels else None)
+            count += 1
+    finally:
+        if writer is not None:
+            writer.release()
+    if not count:
+        results.add_unreadable(ValueError(f"The video {path} cannot be decoded: it is damaged or not a video."))
+
+
+def read_frames(reader: mmcv.VideoReader) -> Iterator[np.ndarray]:
+    """Yield the frames of a video until there is none; what the header says of their number may be wrong."""
+    while (frame := reader.read()) is not None:
+        yield frame
+
+
+def collect(inputs: Sequence[str], out: Path, recursive: bool) -> dict[str, str]:
+    """List the inputs' files with a name for each one's results; results of an earlier run are left out."""
+    files = []
+    for source in inputs:
+        for path, name in find_images(source, recursive=recursive).items():
+            found = Path(path).resolve()
+            if path == source or not any(
+                found.is_relative_to((out / part).resolve()) for part in ("painted", "labels")
+            ):
+                files.append((path, name))
+    return name_outputs(files)
+
+
+def refuse_overwriting(names: dict[str, str], results: Results) -> None:
+    """Raise if a result would take the place of an input.
+
+    Raises:
+        ValueError: Naming the input.
+    """
+    inputs = {Path(path).resolve(): path for path in names}
+    for path, name in names.items():
+        for target in results.targets(path, name):
+            if target.resolve() in inputs:
+                raise ValueError(
+                    f"The result {target} would overwrite the input {inputs[target.resolve()]}: give another --out."
+                )
+
+
+def read_palette(text: str | None) -> str | list | None:
+    """Read ``--palette``: the name of a data set, or a list of colours."""
+    return ast.literal_eval(text) if text and text.lstrip().startswith(("[", "(")) else text
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", metavar="CONFIG", help="config file, or - for the one inside the checkpoint")
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint file")
+    parser.add_argument("inputs", metavar="INPUT", nargs="+", help="image, video, folder, or glob in quotes")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    parser.add_argument("--labels", action="store_true", help="also write class numbers, as one-channel PNGs")
+    parser.add_argument("--opacity", type=float, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
+    parser.add_argument(
+        "--palette", help='a data set of mmseg (cityscapes, voc ...) or "[[r,g,b],...]" (default: the checkpoint\'s)'
+    )
+    parser.add_argument("--batch-size", type=int, default=1, help="images of one size at once (default: 1)")
+    parser.add_argument("--recursive", action="store_true", help="search folders with their subfolders")
+    parser.add_argument("--device", help="cpu, cuda:0 ... (default: a GPU if there is one)")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings: nested.key=value ...")
+    args = parser.parse_args(argv)
+    if args.config != "-":
+        require_file(parser, args.config, "config")
+    require_file(parser, args.checkpoint, "checkpoint")
+    if not 0 <= args.opacity <= 1:
+        parser.error(f"--opacity {args.opacity}: 0 to 1")
+    if args.batch_size < 1:
+        parser.error(f"--batch-size {args.batch_size}: at least 1")
+    return args
+
+
+def summarise(results: Results, out: Path) -> None:
+    """Say how many images were labeled, how long one takes, and how many could not be read."""
+    if results.seconds:
+        middle, most = median(results.seconds), max(results.seconds)
+        times = f"{1e3 * middle:.0f} ms each (median; slowest {1e3 * most:.0f} ms)"
+        say(f"{len(results.seconds)} images labeled, {times}: {out}")
+    if results.unreadable:
+        say(f"{len(results.unreadable)} inputs could not be read, see above")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Label what the command line asks for.
+
+    Returns:
+        Exit code: 0, or 1 if some input could not be read.
+    """
+    args = parse_args(argv)
+    names = collect(args.inputs, args.out, args.recursive)
+    config = None if args.config == "-" else args.config
+    options = dict(palette=read_palette(args.palette), device=args.device, cfg_options=args.cfg_options)
+    inferencer = SegInferencer(config, args.checkpoint, **options)
+    results = Results(args.out, inferencer.model.dataset_meta["palette"], args.opacity, args.labels)
+    refuse_overwriting(names, results)
+    images = {path: name for path, name in names.items() if not is_video(path)}
+    if images:
+        label_images(inferencer, images, results, args.batch_size)
+    for path in names.keys() - images.keys():
+        label_video(inferencer, path, names[path], results, args.batch_size)
+    summarise(results, args.out)
+    return 1 if results.unreadable else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
