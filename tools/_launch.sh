@@ -27,10 +27,28 @@ require_count() {
     esac
 }
 
+# Ranks that are not told apart, or look for each other in different places, would wait for half an hour.
+require_node() {
+    case "${NNODES:-1}" in
+        *[!0-9]* | 0) echo "NNODES must be a positive number of nodes, got '$NNODES'" >&2; usage_and_exit ;;
+        1) return ;;
+    esac
+    if [ -z "${NODE_RANK:-}" ] || [ -z "${MASTER_ADDR:-}" ]; then
+        echo "NNODES=$NNODES needs NODE_RANK (0 to $((NNODES - 1)), another on each node) and MASTER_ADDR (of node 0)," \
+            "got NODE_RANK='${NODE_RANK:-}' MASTER_ADDR='${MASTER_ADDR:-}'" >&2
+        usage_and_exit
+    fi
+    case "$NODE_RANK" in *[!0-9]*) false ;; *) [ "$NODE_RANK" -lt "$NNODES" ] ;; esac || {
+        echo "NODE_RANK must be a number from 0 to NNODES - 1 = $((NNODES - 1)), got '$NODE_RANK'" >&2
+        usage_and_exit
+    }
+}
+
 # launch_distributed GPUS SCRIPT ARGS...: one process per GPU (or per CPU rank) of this node.
 launch_distributed() {
     local gpus="$1" script="$2"
     shift 2
+    require_node
     local nodes="${NNODES:-1}" port="${PORT:-}"
     if [ -z "$port" ] && [ "$nodes" = 1 ]; then
         # two jobs on one machine must not meet on the same port
@@ -55,6 +73,8 @@ launch_slurm() {
     local per_node="${GPUS_PER_NODE:-$((gpus < 4 ? gpus : 4))}"
     require_count "$gpus"
     export PYTHONPATH="$TOOLS_DIR/..${PYTHONPATH:+:$PYTHONPATH}"
+    # the same for all tasks, another for another job: jobs may share a node
+    export MASTER_PORT="${PORT:-${MASTER_PORT:-$((20000 + RANDOM % 10000))}}"
     # SRUN_ARGS is a list of words on purpose
     # shellcheck disable=SC2086
     exec srun -p "$partition" \

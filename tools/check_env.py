@@ -17,7 +17,9 @@ from types import ModuleType
 
 def _load_environment() -> ModuleType:
     """Load the checks by their path: importing the package would import torch and mmseg."""
-    path = Path(__file__).resolve().parents[1] / "mmseg_allspark" / "environment.py"
+    top = Path(__file__).resolve().parents[1]
+    folder = top.parent if top.name == ".mim" else top / "mmseg_allspark"  # tools of a wheel, or of a checkout
+    path = folder / "environment.py"
     spec = importlib.util.spec_from_file_location("mmseg_allspark_environment", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train with several processes: one per GPU, or CPU ranks on a machine without a GPU.
 #   tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
+# Several nodes: the same command on each, GPUS being those of one node, with NNODES, NODE_RANK and MASTER_ADDR.
 # Environment: NNODES (1), NODE_RANK (0), MASTER_ADDR (127.0.0.1), PORT (a free one; 29500 for several nodes), PYTHON.
 
 set -euo pipefail

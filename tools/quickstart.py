@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+# what is made stays in the checkout; an installed package is no place for it
+OUTPUT = ROOT if (ROOT / "setup.py").is_file() else Path.cwd()
 sys.path.insert(0, str(ROOT))
 
 CONFIGS = {
@@ -61,9 +63,9 @@ class Run:
         options = [f"randomness.seed={seed}", f"train_cfg.max_iters={self.steps}"]
         options += schedule(self.config, self.steps)
         loaders = ["train_dataloader", "val_dataloader", "test_dataloader"]
-        loaders += ["unlabeled_dataloader"] if "allspark" in self.config.parts else []
+        loaders += ["unlabeled_dataloader"] if self.config.parent.name == "allspark" else []
         # relative to the working directory: --cfg-options drop the spaces that a checkout's path may have
-        root = os.path.relpath(data_root, ROOT)
+        root = os.path.relpath(data_root, OUTPUT)
         options += [f"{loader}.dataset.data_root={root}" for loader in loaders]
         command = [sys.executable, ROOT / "tools/train.py", self.config, "--work-dir", self.work_dir]
         threads_env = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
@@ -72,7 +74,7 @@ class Run:
                 [*map(str, command), "--cfg-options", *options],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=ROOT,
+                cwd=OUTPUT,
                 env=os.environ | threads_env,
             )
 
@@ -161,13 +163,13 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
     parser.add_argument("--steps", type=int, default=steps, help=f"training steps of each run (default: {steps})")
-    parser.add_argument("--work-dir", type=Path, default=ROOT / "work_dirs/quickstart")
-    parser.add_argument("--data-root", type=Path, default=ROOT / "data/synthetic")
+    parser.add_argument("--work-dir", type=Path, default=OUTPUT / "work_dirs/quickstart")
+    parser.add_argument("--data-root", type=Path, default=OUTPUT / "data/synthetic")
     parser.set_defaults(usual_steps=steps)
     args = parser.parse_args()
     if args.steps < 2:
         parser.error(f"--steps {args.steps}: at least 2")
-    if " " in os.path.relpath(args.data_root, ROOT):
+    if " " in os.path.relpath(args.data_root, OUTPUT):
         parser.error(f"--data-root {args.data_root}: mmengine's --cfg-options drop spaces; choose a path without")
     return args
 

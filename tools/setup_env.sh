@@ -42,6 +42,9 @@ MODULES=(torch mmengine mmcv mmseg cv2)
 [ "$LEVEL" -lt 2 ] || MODULES+=(ruff)
 
 # --- an environment that the user already has -------------------------------------------------------------------------
+if [ ! -f "$ROOT/setup.py" ]; then  # tools of an installed package: what it is installed in is the environment
+    MMSEG_ALLSPARK_PYTHON="${MMSEG_ALLSPARK_PYTHON:-${PYTHON:-python3}}"
+fi
 if [ -n "${MMSEG_ALLSPARK_PYTHON:-}" ]; then
     PY="$(command -v -- "$MMSEG_ALLSPARK_PYTHON" || true)"
     [ -n "$PY" ] || die "MMSEG_ALLSPARK_PYTHON=$MMSEG_ALLSPARK_PYTHON does not exist or cannot be run."

@@ -1,0 +1,157 @@
+"""Two nodes of one rank each: on loopback, in two network namespaces, and through a stand-in for Slurm's srun."""
+
+import os
+import shutil
+import socket
+import subprocess
+
+import pytest
+import torch
+
+from .conftest import ROOT
+
+# Starts the tasks on this machine, as one node each; ends with the first bad exit code.
+SRUN = """#!/usr/bin/env bash
+while [ $# -gt 0 ]; do
+    case "$1" in
+        --ntasks=*) tasks="${1#*=}" ;;
+        --ntasks-per-node=*) per_node="${1#*=}" ;;
+        -p) shift ;;
+        -*) ;;
+        *) break ;;
+    esac
+    shift
+done
+export SLURM_NTASKS="$tasks" SLURM_NODELIST="node[0-1]"
+for ((rank = 0; rank < tasks; rank++)); do
+    SLURM_PROCID=$rank SLURM_LOCALID=$((rank % per_node)) "$@" & tasks_started+=($!)
+done
+for task in "${tasks_started[@]}"; do wait "$task" || exit; done
+"""
+SCONTROL = """#!/usr/bin/env bash
+[ "$*" = "show hostname node[0-1]" ] && printf "localhost\\nnode1\\n"
+"""
+
+
+@pytest.fixture
+def environment(cpu_environment):
+    """That of a node; outer SLURM_* variables would answer for the stand-in."""
+    names = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT", "GPUS", "GPUS_PER_NODE")
+    return {
+        name: value for name, value in cpu_environment.items() if name not in names and not name.startswith("SLURM")
+    }
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def on_two_nodes(script, *arguments, cwd, env, prefixes=((), ()), **variables):
+    """Start the script once per node, each with one rank; return what node 0 printed."""
+    command = ["bash", str(ROOT / "tools" / script), *map(str, arguments)]
+    variables = {"MASTER_ADDR": "127.0.0.1", "PORT": str(free_port()), "NNODES": "2", **variables}
+    nodes = []
+    try:
+        for rank, prefix in enumerate(prefixes):
+            node = env | variables | {"NODE_RANK": str(rank)}
+            options = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            nodes.append(subprocess.Popen([*prefix, *command], cwd=cwd, env=node, **options))
+        outputs = [node.communicate(timeout=300)[0] for node in nodes]
+    finally:
+        for node in nodes:
+            node.kill()
+    for node, output in zip(nodes, outputs, strict=True):
+        assert node.returncode == 0, output[-6000:]
+    return outputs[0]
+
+
+def assert_trained_together(work_dir):
+    first, second = (torch.load(work_dir / f"rank{rank}.pth") for rank in range(2))
+    own = "backbone.layers.1.running_mean"  # batch norm is per process: each saw its own images
+    assert not torch.equal(first[own], second[own])
+    weights = [name for name in first if not name.endswith(("running_mean", "running_var"))]
+    assert weights
+    for name in weights:
+        assert torch.equal(first[name], second[name]), name
+
+
+def test_two_nodes_train_one_model(tiny_project, environment):
+    work_dir = tiny_project / "two nodes"
+    output = on_two_nodes("dist_train.sh", "tiny.py", 1, "--work-dir", work_dir, cwd=tiny_project, env=environment)
+    assert "2 processes run on the CPU with gloo" in output
+    assert_trained_together(work_dir)
+
+
+@pytest.mark.slow
+def test_slurm_tasks_train_one_model(tiny_project, environment, tmp_path):
+    for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    work_dir = tiny_project / "two tasks"
+    env = environment | {"PATH": f"{tmp_path}:{environment['PATH']}", "GPUS": "2", "GPUS_PER_NODE": "1"}
+    command = ["bash", ROOT / "tools/slurm_train.sh", "partition", "job", "tiny.py", "--work-dir", work_dir]
+    process = subprocess.run(
+        [*map(str, command)], cwd=tiny_project, env=env, capture_output=True, text=True, timeout=300
+    )
+    assert process.returncode == 0, (process.stdout + process.stderr)[-6000:]
+    assert_trained_together(work_dir)
+
+
+@pytest.mark.slow
+def test_two_nodes_evaluate_every_image_once(tiny_project, environment):
+    options = dict(cwd=tiny_project, env=environment)
+    on_two_nodes("dist_train.sh", "tiny.py", 1, "--work-dir", tiny_project / "nodes", **options)
+    arguments = ("tiny.py", tiny_project / "nodes/iter_4.pth", 1, "--work-dir", tiny_project / "nodes test")
+    out = tiny_project / "nodes out"
+    assert "mIoU" in on_two_nodes("dist_test.sh", *arguments, "--out", out, **options)
+    assert sorted(path.name for path in out.iterdir()) == [f"{index}.png" for index in range(6)]
+
+
+@pytest.fixture
+def namespaces():
+    """Two network namespaces joined by a cable: nodes that reach each other at 10.77.0.1 and .2 only."""
+    names = [f"allspark{os.getpid()}-{rank}" for rank in range(2)]
+    if not shutil.which("ip") or subprocess.run(["ip", "netns", "add", names[0]], capture_output=True).returncode:
+        pytest.skip("network namespaces need root and iproute2")
+    try:
+        commands = [f"netns add {names[1]}", f"link add cable netns {names[0]} type veth peer cable netns {names[1]}"]
+        for rank, name in enumerate(names):
+            commands += [f"-n {name} addr add 10.77.0.{rank + 1}/24 dev cable", f"-n {name} link set cable up"]
+            commands += [f"-n {name} link set lo up"]
+        for command in commands:
+            subprocess.run(["ip", *command.split()], check=True, capture_output=True)
+        yield [("ip", "netns", "exec", name) for name in names]
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+
+
+@pytest.mark.slow
+def test_two_network_namespaces_train_one_model(tiny_project, environment, namespaces):
+    work_dir = tiny_project / "two namespaces"
+    arguments = ("dist_train.sh", "tiny.py", 1, "--work-dir", work_dir)
+    network = dict(MASTER_ADDR="10.77.0.1", PORT="29500", GLOO_SOCKET_IFNAME="cable")
+    on_two_nodes(*arguments, cwd=tiny_project, env=environment, prefixes=namespaces, **network)
+    assert_trained_together(work_dir)
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (dict(NNODES="2"), "NODE_RANK='' MASTER_ADDR=''"),
+        (dict(NNODES="2", MASTER_ADDR="10.0.0.1"), "NODE_RANK=''"),
+        (dict(NNODES="2", NODE_RANK="1"), "MASTER_ADDR=''"),
+        (dict(NNODES="2", NODE_RANK="2", MASTER_ADDR="10.0.0.1"), "got '2'"),
+        (dict(NNODES="2", NODE_RANK="-1", MASTER_ADDR="10.0.0.1"), "got '-1'"),
+        (dict(NNODES="two"), "got 'two'"),
+    ],
+)
+def test_nodes_that_would_wait_for_ever_are_refused(variables, message, tiny_project, environment):
+    command = ["bash", str(ROOT / "tools/dist_train.sh"), "tiny.py", "1"]
+    env = environment | variables
+    process = subprocess.run(command, cwd=tiny_project, env=env, capture_output=True, text=True, timeout=30)
+    assert process.returncode == 2
+    assert message in process.stderr
+    assert "tools/dist_train.sh CONFIG GPUS" in process.stderr

@@ -1,0 +1,102 @@
+"""Train a few steps on the embedded data set, to see that this installation can train.
+
+    python tools/healthcheck.py
+
+Works in a checkout, from an installed package (``mmseg_allspark/.mim/tools``) and in a container; leaves nothing
+behind. Exit code 0 if the training ended and wrote its checkpoint, else 1, after the end of its output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+TOOLS = Path(__file__).resolve().parent
+CONFIG = TOOLS.parent / "configs/allspark/resnet18-tiny_synthetic.py"
+LOADERS = ("train_dataloader", "unlabeled_dataloader", "val_dataloader", "test_dataloader")
+SHOWN_LINES = 30
+
+
+def say(text: str) -> None:
+    """Tell the user."""
+    sys.stdout.write(text + "\n")
+
+
+def commands(steps: int) -> list[list[str]]:
+    """The two commands of the check: make twenty images, train on them.
+
+    Args:
+        steps: Training steps.
+
+    Returns:
+        Arguments for this Python. They name ``data`` and ``run`` in the working directory.
+    """
+    counts = ["--num-labeled", "8", "--num-unlabeled", "8", "--num-val", "4"]
+    options = [f"{loader}.dataset.data_root=data" for loader in LOADERS]
+    # pseudo labels count from the first step and the memory is read at the last
+    options += [f"train_cfg.max_iters={steps}", f"train_cfg.val_interval={steps}"]
+    options += ["train_cfg.burn_in_iters=0", "train_cfg.ramp_up_iters=0", "custom_hooks.0.warmup_iters=1"]
+    return [
+        [str(TOOLS / "prepare/synthetic.py"), "--out", "data", *counts],
+        [str(TOOLS / "train.py"), str(CONFIG), "--work-dir", "run", "--cfg-options", *options],
+    ]
+
+
+def check(steps: int, environment: dict[str, str]) -> str | None:
+    """Train in a temporary folder.
+
+    Args:
+        steps: Training steps.
+        environment: Environment variables of the training.
+
+    Returns:
+        ``None`` if all is well, else what went wrong.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        for arguments in commands(steps):
+            command = [sys.executable, *arguments]
+            process = subprocess.run(command, cwd=name, env=environment, capture_output=True, text=True)
+            if process.returncode:
+                lines = (process.stdout + process.stderr).splitlines()[-SHOWN_LINES:]
+                return "\n".join([*lines, f"{Path(arguments[0]).name} ended with exit code {process.returncode}"])
+        checkpoint = Path(name) / "run" / f"iter_{steps}.pth"
+        return None if checkpoint.is_file() else f"the training ended without writing {checkpoint.name}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check, and say how it went."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=3, help="training steps (default: 3)")
+    parser.add_argument("--cpu", action="store_true", help="leave GPUs alone, one thread, low priority")
+    parser.add_argument(
+        "--stamp", type=Path, metavar="FILE", help="do nothing if FILE exists; write it when the check has passed"
+    )
+    args = parser.parse_args(argv)
+    if args.steps < 2:
+        parser.error(f"--steps {args.steps}: at least 2, one that fills the memory and one that reads it")
+    if args.stamp and args.stamp.is_file():
+        return 0
+    environment = dict(os.environ)
+    if args.cpu:
+        environment.update(CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+        if hasattr(os, "nice"):
+            os.nice(10)
+    start = time.monotonic()
+    problem = check(args.steps, environment)
+    if problem:
+        sys.stderr.write(f"error: this installation cannot train; python tools/doctor.py may say why.\n{problem}\n")
+        return 1
+    if args.stamp:
+        args.stamp.touch()
+    say(f"ok: {args.steps} training steps and a validation in {time.monotonic() - start:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
