@@ -6,7 +6,8 @@ import pytest
 from builders import ROOT
 
 PACKAGE = ROOT / "mmseg_allspark"
-# compat, which the package imports first, <- utils <- models <- methods <- engine, datasets and visualization beside them; engine checks data sets at the start
+# compat, which the package imports first, <- utils <- models <- methods <- engine, datasets and visualization beside
+# them; engine checks data sets at the start
 ALLOWED = dict(
     utils={"utils", "compat"},
     models={"utils", "models"},
