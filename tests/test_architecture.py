@@ -6,9 +6,10 @@ import pytest
 from builders import ROOT
 
 PACKAGE = ROOT / "mmseg_allspark"
-# utils <- models <- methods <- engine, datasets and visualization beside them; engine checks data sets at the start
+# compat, which the package imports first, <- utils <- models <- methods <- engine, datasets and visualization beside
+# them; engine checks data sets at the start
 ALLOWED = dict(
-    utils={"utils"},
+    utils={"utils", "compat"},
     models={"utils", "models"},
     methods={"utils", "models", "methods"},
     engine={"utils", "models", "methods", "datasets", "engine"},
