@@ -6,12 +6,12 @@ import pytest
 from builders import ROOT
 
 PACKAGE = ROOT / "mmseg_allspark"
-# utils <- models <- methods <- engine, datasets and visualization beside them; engine checks data sets at the start
+# utils <- models <- methods <- engine, datasets and visualization beside them; engine checks data sets and draws
 ALLOWED = dict(
     utils={"utils"},
     models={"utils", "models"},
     methods={"utils", "models", "methods"},
-    engine={"utils", "models", "methods", "datasets", "engine"},
+    engine={"utils", "models", "methods", "datasets", "visualization", "engine"},
     datasets={"utils", "datasets"},
     visualization={"utils", "visualization"},
     convert={"utils", "convert"},
