@@ -7,12 +7,12 @@ from builders import ROOT
 
 PACKAGE = ROOT / "mmseg_allspark"
 # compat, which the package imports first, <- utils <- models <- methods <- engine, datasets and visualization beside
-# them; engine checks data sets at the start
+# them; engine checks data sets and draws
 ALLOWED = dict(
     utils={"utils", "compat"},
     models={"utils", "models"},
     methods={"utils", "models", "methods"},
-    engine={"utils", "models", "methods", "datasets", "engine"},
+    engine={"utils", "models", "methods", "datasets", "visualization", "engine"},
     datasets={"utils", "datasets"},
     visualization={"utils", "visualization"},
     convert={"utils", "convert"},

@@ -203,6 +203,9 @@ def main() -> None:
     print(f"  {'AllSpark':16s} {runs[1].miou():6.2f}   the same {labeled} labeled + {unlabeled} unlabeled images")
     if args.steps < args.usual_steps:
         print(f"  (fewer than the {args.usual_steps} steps of the README's table: too few to compare)")
+    print("Open in a browser, curves, IoU of each class, predictions and pseudo labels over time:")
+    for run in runs:
+        print(f"  {run.work_dir / 'report.html'}")
     path = work_dir / "comparison.png"
     picture(runs, args.data_root, path)
     print(f"Finished in {(time.monotonic() - start) / 60:.1f} minutes. Picture: image, ground truth, both predictions:")

@@ -65,4 +65,7 @@ train_cfg = dict(
     ramp_up_iters=max_iters // 4,
 )
 param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=max_iters, by_epoch=False)]
-default_hooks = dict(checkpoint=dict(interval=max_iters // 10))
+default_hooks = dict(
+    checkpoint=dict(interval=max_iters // 10),
+    pseudo_label_pictures=dict(interval=max_iters // 10),
+)

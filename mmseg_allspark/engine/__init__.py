@@ -8,8 +8,11 @@ from .collapse_monitor_hook import CollapseMonitorHook
 from .non_finite_hook import NonFiniteHook
 from .pseudo_label_loop import PseudoLabelLoop
 from .pseudo_label_statistics_hook import PseudoLabelStatisticsHook
+from .pseudo_label_visualization_hook import PseudoLabelVisualizationHook
+from .report_hook import ReportHook
 from .semantic_memory_hook import SemanticMemoryHook
 from .speed_hooks import ChannelsLastHook, CompileHook
+from .validation_record_hook import ValidationRecordHook
 
 __all__ = [
     "AtomicCheckpointHook",
@@ -22,6 +25,9 @@ __all__ = [
     "NonFiniteHook",
     "PseudoLabelLoop",
     "PseudoLabelStatisticsHook",
+    "PseudoLabelVisualizationHook",
+    "ReportHook",
     "SemanticMemoryHook",
     "StreamBatchSampler",
+    "ValidationRecordHook",
 ]

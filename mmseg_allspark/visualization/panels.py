@@ -1,6 +1,6 @@
 """Rows of pictures side by side: image, ground truth, predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,21 @@ def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]], ignore_i
     colours[: len(palette)] = np.asarray(palette, np.uint8)
     colours[ignore_index] = 255
     return colours[labels]
+
+
+def class_palette(meta: Mapping, num_classes: int) -> list[list[int]]:
+    """Colours of the classes.
+
+    Args:
+        meta: A data set's ``metainfo``.
+        num_classes: Classes K.
+
+    Returns:
+        K times RGB: its ``palette``, or without one, colours that are the same in every run.
+    """
+    if meta.get("palette"):
+        return [list(map(int, colour)) for colour in meta["palette"]]
+    return np.random.default_rng(0).integers(30, 230, (num_classes, 3)).tolist()
 
 
 def save_panels(

@@ -18,6 +18,10 @@ default_hooks = dict(
     visualization=dict(type="SegVisualizationHook"),
     non_finite=dict(type="NonFiniteHook", policy="stop"),
     collapse=dict(type="CollapseMonitorHook"),
+    # to look at: work_dirs/<config>/report.html, docs/watching_a_run.md
+    pseudo_label_pictures=dict(type="PseudoLabelVisualizationHook", interval=200),
+    validation_record=dict(type="ValidationRecordHook"),
+    report=dict(type="ReportHook"),
 )
 # one GPU; counts the labeled images of a step
 auto_scale_lr = dict(enable=False, base_batch_size=8)

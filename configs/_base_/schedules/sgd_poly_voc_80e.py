@@ -29,6 +29,10 @@ default_hooks = dict(
     visualization=dict(type="SegVisualizationHook"),
     non_finite=dict(type="NonFiniteHook", policy="stop"),
     collapse=dict(type="CollapseMonitorHook"),
+    # to look at: work_dirs/<config>/report.html, docs/watching_a_run.md
+    pseudo_label_pictures=dict(type="PseudoLabelVisualizationHook", interval=5000),
+    validation_record=dict(type="ValidationRecordHook"),
+    report=dict(type="ReportHook"),
 )
 # 4 GPUs x 2 labeled images; tools/train.py --cfg-options auto_scale_lr.enable=True scales the rate to another number
 auto_scale_lr = dict(enable=False, base_batch_size=8)

@@ -1,0 +1,91 @@
+"""PseudoLabelVisualizationHook: pictures of the pseudo labels, for every backend of the visualizer."""
+
+import numpy as np
+import torch
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from torch import Tensor, nn
+
+from mmseg_allspark.methods import SemiBatch
+from mmseg_allspark.utils.checks import check_positive_int, check_types
+from mmseg_allspark.utils.wrappers import bare_model
+from mmseg_allspark.visualization import class_palette, colour_confidence, colour_labels, fit, join_panels
+
+PICTURE = "pseudo_labels"  # LocalVisBackend makes a file name of it, so no "/"
+
+
+@HOOKS.register_module()
+class PseudoLabelVisualizationHook(Hook):
+    """Draws what the model learns from unlabeled images, every so many iterations.
+
+    One picture a time goes to ``runner.visualizer.add_image``, and so to each of its backends (files, TensorBoard,
+    Weights & Biases ...). A row is an unlabeled image of rank 0's step: its weak view, the pseudo label, the part that
+    counts in the loss (white: does not; left out where every pixel counts), the confidence (dark: unsure) and, where a
+    mask happens to exist, the ground truth. Other iterations cost nothing. Without pseudo labels nothing is drawn.
+
+    Args:
+        interval: Iterations between pictures. Default 500.
+        num_images: Images of the step to draw, at most. Default 4.
+        side: Longer side of a panel in pixels. Default 192.
+    """
+
+    priority = "NORMAL"
+
+    @check_types
+    def __init__(self, interval: int = 500, num_images: int = 4, side: int = 192) -> None:
+        for name, value in (("interval", interval), ("num_images", num_images), ("side", side)):
+            check_positive_int(f"PseudoLabelVisualizationHook.{name}", value)
+        self.interval, self.num_images, self.side = interval, num_images, side
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        """Draw every ``interval`` iterations."""
+        if not (self.every_n_train_iters(runner, self.interval) and is_main_process()):
+            return
+        if data_batch.get("pseudo_logits") is None:
+            return
+        picture = self._draw(bare_model(runner.model), data_batch, runner.visualizer.dataset_meta or {})
+        runner.visualizer.add_image(PICTURE, picture, step=runner.iter + 1)
+
+    @torch.no_grad()
+    def _draw(self, model: nn.Module, data_batch: SemiBatch, meta: dict) -> np.ndarray:
+        """The picture, (H, W, 3) uint8."""
+        ignore = model.decode_head.ignore_index
+        pseudo = model.make_pseudo_label(data_batch["pseudo_logits"])  # of the whole batch: a model may look at all
+        count = min(self.num_images, len(pseudo.label))
+        label, kept = pseudo.label[:count], pseudo.weight[:count] > 0
+        confidence = pseudo.logits[:count].float().softmax(dim=1).amax(dim=1)
+        truth = [_mask(sample) for sample in data_batch["data_samples"]["unlabeled"][:count]]
+        label_maps = {"pseudo label": label.cpu()}
+        if model.confidence is not None:
+            label_maps["counts in the loss"] = torch.where(kept, label, ignore).cpu()
+        if any(mask is not None for mask in truth):
+            unknown = torch.full_like(label_maps["pseudo label"][0], ignore)
+            label_maps["ground truth"] = torch.stack([unknown if mask is None else mask.cpu() for mask in truth])
+        palette = class_palette(meta, model.num_classes)
+        columns = {"unlabeled image": self._images(model, data_batch["inputs"]["weak"][:count])}
+        for title, maps in label_maps.items():
+            columns[title] = [fit(colour_labels(entry.numpy(), palette, ignore), self.side, False) for entry in maps]
+        columns["confidence"] = [fit(colour_confidence(entry), self.side, False) for entry in confidence.cpu().numpy()]
+        names = meta.get("classes") or list(map(str, range(model.num_classes)))
+        shown = np.unique(np.concatenate([maps.numpy().ravel() for maps in label_maps.values()]))
+        legend = [(names[index], palette[index]) for index in shown if index < model.num_classes and index != ignore]
+        return join_panels(list(zip(*columns.values(), strict=True)), list(columns), legend)
+
+    def _images(self, model: nn.Module, images: Tensor) -> list[np.ndarray]:
+        """Pictures of normalised (B, 3, H, W) images."""
+        preprocessor = getattr(model.data_preprocessor, "preprocessor", model.data_preprocessor)
+        images = images.float()
+        if getattr(preprocessor, "_enable_normalize", False):
+            images = images * preprocessor.std + preprocessor.mean
+        if not getattr(preprocessor, "_channel_conversion", False):
+            images = images.flip(1)  # files are read as BGR
+        pictures = images.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+        return [fit(picture, self.side, True) for picture in pictures]
+
+
+def _mask(sample: object) -> Tensor | None:
+    return sample.gt_sem_seg.data.squeeze(0) if "gt_sem_seg" in sample else None

@@ -1,0 +1,83 @@
+"""ReportHook: the run as one HTML page, there to be opened while it trains and when it has ended."""
+
+import json
+import os
+import platform
+import subprocess
+from pathlib import Path
+
+import mmcv
+import mmengine
+import mmseg
+import torch
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+import mmseg_allspark
+from mmseg_allspark.visualization import write_report
+
+FACTS = "facts.json"  # in the run's time-stamped folder
+
+
+@HOOKS.register_module()
+class ReportHook(Hook):
+    """Writes ``<work_dir>/report.html`` after every validation and at the end, and at the start what the run runs on.
+
+    ``tools/analysis/report.py`` makes the same page of a work directory at any time. A report that fails is a warning
+    in the log and not the end of a training.
+    """
+
+    priority = "LOWEST"  # after the hooks whose figures it shows
+
+    _has_files = False  # nor before a training: a validation alone has no report
+
+    def before_train(self, runner: Runner) -> None:
+        """Write versions, commit, hardware and length of the training, which no other file has."""
+        if not is_main_process():
+            return
+        self._has_files = (Path(runner.log_dir) / "vis_data").is_dir()
+        if not self._has_files:
+            runner.logger.warning("ReportHook: no report without LocalVisBackend in visualizer.vis_backends.")
+        else:
+            facts = dict(max_iters=runner.max_iters, **collect_facts())
+            (Path(runner.log_dir) / FACTS).write_text(json.dumps(facts))
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Refresh the page."""
+        self._write(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Write the page a last time."""
+        self._write(runner)
+
+    def _write(self, runner: Runner) -> None:
+        if not self._has_files:
+            return
+        try:
+            write_report(Path(runner.work_dir))
+        except Exception:  # whatever is wrong with a page, the weights matter more
+            runner.logger.warning("The report was not written; training goes on.", exc_info=True)
+
+
+def collect_facts() -> dict[str, str | int]:
+    """Versions, commit and hardware of this process."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
+    modules = (mmseg_allspark, mmseg, mmcv, mmengine, torch)
+    return dict(
+        versions=", ".join(f"{module.__name__} {module.__version__}" for module in modules)
+        + f", Python {platform.python_version()}",
+        commit=_commit(),
+        hardware=f"{get_world_size()} process(es), {device}, {os.cpu_count()} CPU cores, "
+        f"{torch.get_num_threads()} threads",
+    )
+
+
+def _commit() -> str:
+    """The checkout's commit, '-dirty' where files were changed; empty outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=10"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""

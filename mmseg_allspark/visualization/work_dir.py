@@ -1,0 +1,200 @@
+"""What a run has left in its work directory, read without the model, the data or a running process.
+
+The parts of a resumed run are joined: what an earlier part wrote after the point where a later one took up counts no
+more. Files may be cut off, damaged or not there yet.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from mmengine.config import Config
+
+Curve = dict[int, float]  # iteration -> value
+HOOK_SCALARS = ("memory/", "pseudo/", "IoU/")  # the rest without "iter" is what LoggerHook writes of a validation
+_ENTRY = re.compile(r"^(?P<time>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - \S+ - (?P<level>[A-Z]+) - ", re.MULTILINE)
+_RESUMED = re.compile(r"resumed epoch: \d+, iter: (\d+)")
+_PICTURE = re.compile(r"(?P<name>.+)_(?P<step>\d+)\.png")
+_LONGEST_WARNING = 2000
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A warning or error of the log.
+
+    Attributes:
+        time: When, as the log has it.
+        text: What, without time and level.
+        in_training: Whether the first iteration had been logged.
+    """
+
+    time: str
+    text: str
+    in_training: bool
+
+
+@dataclass
+class Run:
+    """A run, all parts of it joined.
+
+    Attributes:
+        work_dir: Where it was read.
+        config: The last part's config; None if it cannot be read.
+        config_text: Its text.
+        facts: What ``ReportHook`` wrote at the start, or what the log says of it.
+        starts: Folder of each part and the iteration at which it took up.
+        times: First and last time in the log of each part.
+        scalars: Figures of the training by name; ``IoU/<class>`` too, by iteration.
+        metrics: Figures of the validations by name, by iteration also where mmengine counts epochs.
+        validations: Lines of ``ValidationRecordHook`` by iteration.
+        pictures: Files of ``add_image`` by name and iteration.
+        warnings: In the order of the log.
+        damaged: Number of lines that could not be read.
+    """
+
+    work_dir: Path
+    config: Config | None = None
+    config_text: str = ""
+    facts: dict = field(default_factory=dict)
+    starts: list[tuple[str, int]] = field(default_factory=list)
+    times: list[tuple[datetime, datetime]] = field(default_factory=list)
+    scalars: dict[str, Curve] = field(default_factory=dict)
+    metrics: dict[str, Curve] = field(default_factory=dict)
+    validations: dict[int, dict] = field(default_factory=dict)
+    pictures: dict[str, dict[int, Path]] = field(default_factory=dict)
+    warnings: list[Warned] = field(default_factory=list)
+    damaged: int = 0
+
+    @property
+    def last_iter(self) -> int:
+        """The last iteration of which anything is known."""
+        return max((step for curve in self.scalars.values() for step in curve), default=0)
+
+
+def read_run(work_dir: Path) -> Run:
+    """Read a work directory.
+
+    Args:
+        work_dir: ``--work-dir`` of ``tools/train.py``.
+
+    Raises:
+        FileNotFoundError: If no run has written there.
+    """
+    folders = sorted(path for path in work_dir.glob("*") if (path / "vis_data").is_dir())
+    if not folders:
+        raise FileNotFoundError(
+            f"{work_dir} holds no run: there is no {work_dir}/<time>/vis_data. Give the work directory of "
+            "tools/train.py, with LocalVisBackend among visualizer.vis_backends."
+        )
+    trained = [folder for folder in folders if _has_trained(folder)]  # the others: tests, and starts that failed
+    run = Run(work_dir)
+    for folder in trained or folders[-1:]:
+        _add_part(run, folder)
+    return run
+
+
+def _has_trained(folder: Path) -> bool:
+    scalars = folder / "vis_data" / "scalars.json"
+    return scalars.is_file() and '"iter": ' in scalars.read_text(errors="replace")
+
+
+def _add_part(run: Run, folder: Path) -> None:
+    """Join one part to what was read before."""
+    entries = list(_log_entries(folder))
+    text = "".join(body for _, _, body in entries)
+    resumed = _RESUMED.search(text)
+    start = int(resumed[1]) if resumed else 0
+    run.starts.append((folder.name, start))
+    for curves in (run.scalars, run.metrics, run.pictures):
+        for curve in curves.values():
+            _cut(curve, start)
+    _cut(run.validations, start)
+    _read_scalars(run, folder / "vis_data" / "scalars.json", start)
+    for entry in _json_lines(run, folder / "validations.json", ("classes", "palette", "iou", "confusion", "samples")):
+        run.validations[int(entry["step"])] = entry
+    for path in sorted((folder / "vis_data" / "vis_image").glob("*.png")):
+        if found := _PICTURE.fullmatch(path.name):
+            run.pictures.setdefault(found["name"], {})[int(found["step"])] = path
+    in_training = False
+    for time, level, body in entries:
+        in_training = in_training or "(train)" in body
+        if level in ("WARNING", "ERROR", "CRITICAL"):
+            run.warnings.append(Warned(time, body.strip()[:_LONGEST_WARNING], in_training))
+    if entries:
+        run.times.append(tuple(datetime.strptime(entries[i][0], "%Y/%m/%d %H:%M:%S") for i in (0, -1)))
+    run.facts = _read_facts(folder, text)
+    _read_config(run, folder / "vis_data" / "config.py")
+
+
+def _cut(curve: dict, start: int) -> None:
+    """Leave out what a later part did again."""
+    for step in [step for step in curve if step > start]:
+        del curve[step]
+
+
+def _log_entries(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Time, level and text, perhaps of several lines, of each entry of the log."""
+    for path in sorted(folder.glob("*.log")):
+        text = path.read_text(errors="replace")
+        marks = list(_ENTRY.finditer(text))
+        ends = [mark.start() for mark in marks[1:]] + [len(text)]
+        for mark, end in zip(marks, ends, strict=True):
+            yield mark["time"], mark["level"], text[mark.end() : end]
+
+
+def _json_lines(run: Run, path: Path, needed: Sequence[str] = ()) -> Iterator[dict]:
+    """The objects of a file with one a line; what is no object with a step and ``needed`` is counted as damaged."""
+    lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
+    for line in lines:
+        try:
+            entry = json.loads(line)
+            int(entry["step"]), [entry[name] for name in needed]
+        except (ValueError, TypeError, KeyError):
+            run.damaged += bool(line.strip())
+            continue
+        yield entry
+
+
+def _read_scalars(run: Run, path: Path, start: int) -> None:
+    """Sort the visualizer's figures into those of the training and those of validations."""
+    last = start
+    for entry in _json_lines(run, path):
+        step = int(entry.pop("step"))
+        is_training = "iter" in entry or any(name.startswith(HOOK_SCALARS) for name in entry)
+        if is_training:
+            last = step
+        else:
+            step = max(step, last)  # LoggerHook(log_metric_by_epoch=True) counts epochs, of which there are fewer
+        curves = run.scalars if is_training else run.metrics
+        for name, value in entry.items():
+            if isinstance(value, (int, float)):
+                curves.setdefault(name, {})[step] = float(value)
+
+
+def _read_facts(folder: Path, log: str) -> dict:
+    """Facts of ``ReportHook``; without it, what mmengine wrote about the environment."""
+    found = re.findall(r"^    (Python|PyTorch|MMEngine|OpenCV|seed|GPU 0[,\d]*|GPU number): (.+)$", log, re.MULTILINE)
+    environment = dict(found)
+    facts = {
+        "seed": environment.pop("seed", ""),
+        "hardware": environment.pop("GPU 0", "") or ("CPU" if "CUDA available: False" in log else ""),
+        "versions": ", ".join(f"{name} {value.split(' (')[0]}" for name, value in environment.items()),
+    }
+    try:
+        return facts | dict(json.loads((folder / "facts.json").read_text()))
+    except (OSError, ValueError):
+        return facts
+
+
+def _read_config(run: Run, path: Path) -> None:
+    """The config as mmengine dumped it; one that cannot be read leaves its text."""
+    if not path.is_file():
+        return
+    run.config_text = path.read_text(errors="replace")
+    try:
+        run.config = Config.fromfile(path, import_custom_modules=False)
+    except Exception:  # it is Python that somebody may have edited or cut off: anything may happen
+        run.config = None

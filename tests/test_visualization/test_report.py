@@ -1,0 +1,224 @@
+"""The report of a run, from work directories written by hand; tests/test_engine/test_report_hook.py trains for one."""
+
+import json
+
+import numpy as np
+import pytest
+from builders import ROOT
+from html_page import Page
+from PIL import Image
+
+from mmseg_allspark.visualization import write_report
+from mmseg_allspark.visualization.work_dir import read_run
+
+CLASSES = ["sky", "road", "<em>tree</em>"]
+CONFIG = """
+model = dict(type='SemiSegmentor', neck=dict(type='AllSparkNeck'), backbone=dict(type='Net'))
+train_dataloader = dict(batch_size=4, dataset=dict(type='CamVidDataset', data_root='data/camvid', ann_file='l.txt'))
+randomness = dict(seed=7)
+"""
+
+
+def log_entry(text, level="INFO", second=0):
+    return f"2026/01/02 03:04:{second:02d} - mmengine - {level} - {text}\n"
+
+
+def train_entry(step, **figures):
+    return dict(figures, iter=step, step=step)
+
+
+def write_part(work_dir, name="20260101_000000", *, scalars=(), validations=(), log="", config=CONFIG, tail=""):
+    folder = work_dir / name
+    (folder / "vis_data" / "vis_image").mkdir(parents=True)
+    text = "".join(json.dumps(entry) + "\n" for entry in scalars) + tail
+    (folder / "vis_data" / "scalars.json").write_text(text)
+    (folder / "vis_data" / "config.py").write_text(config)
+    (folder / f"{name}.log").write_text(log_entry("start") + log)
+    if validations:
+        (folder / "validations.json").write_text("".join(json.dumps(entry) + "\n" for entry in validations))
+    return folder
+
+
+def validation(step, iou, confusion):
+    sample = dict(name="val0", image='"><img src=x>.png')
+    return dict(
+        step=step, classes=CLASSES, palette=[[1, 2, 3]] * 3, iou=iou, confusion=confusion, samples=[sample]
+    )  # fmt: skip
+
+
+def add_picture(folder, name, size=(40, 30)):
+    Image.fromarray(np.full((size[1], size[0], 3), 200, np.uint8)).save(folder / "vis_data" / "vis_image" / name)
+
+
+def report(work_dir):
+    page = Page(write_report(work_dir).read_text())
+    page.check()
+    return page
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """A run with everything."""
+    shares = {f"pseudo/share_{name}": value for name, value in zip(CLASSES, (0.125, 0.5, 0.375), strict=True)}
+    folder = write_part(
+        tmp_path,
+        scalars=[
+            {"memory/fill_sky": 0.5, "memory/fill_road": 1.0, "step": 10},
+            {"pseudo/kept": 0.75, **shares, "step": 10},
+            train_entry(10, loss=1.5, lr=0.01),
+            train_entry(20, loss=1.25, lr=0.005),
+            {"IoU/sky": 61.25, "step": 20},
+            {"mIoU": 42.5, "aAcc": 80.0, "step": 20},
+            train_entry(30, loss=1.0, lr=0.001),
+            {"mIoU": 41.0, "aAcc": 79.0, "step": 30},
+        ],
+        validations=[
+            validation(20, [61.25, 23.75, None], [[8, 2, 0], [1, 1, 0], [0, 0, 0]]),
+            validation(30, [60.5, 21.5, 0.0], [[9, 1, 0], [3, 1, 0], [4, 0, 0]]),
+        ],
+        log=log_entry("Iter(train) [10/30]") + log_entry("sky <i>takes over</i>,\nsecond line", "WARNING", 9),
+    )
+    for name in ("val0_image_20", "val0_truth_20", "val0_prediction_20", "val0_prediction_30", "pseudo_labels_15"):
+        add_picture(folder, f"{name}.png")
+    return tmp_path
+
+
+def test_figures_are_those_of_the_log(whole):
+    page = report(whole)
+    assert "30 iterations" in page.text
+    assert "41.00 mIoU, last (%)" in page.text
+    assert "42.50 mIoU, best (%), iteration 20" in page.text
+    labels = " ".join(attrs["aria-label"] for attrs in page.all("svg") if "aria-label" in attrs)
+    assert "loss: from 1.5 at iteration 10 to 1 at iteration 30" in labels
+    assert "mIoU: from 42.5 at iteration 20 to 41 at iteration 30" in labels
+    assert "mean of the classes: from 0.75 at iteration 10" in labels
+    classes, confusion, shares = page.tables[:3]
+    assert classes[0] == ["class", "20 ★", "30"]
+    assert [row[1:] for row in classes[1:]] == [["61.2", "60.5"], ["23.8", "21.5"], ["–", "0.0"]]
+    assert confusion[0] == ["truth", *CLASSES]
+    assert [row[1:] for row in confusion[1:]] == [["90", "10", ""], ["75", "25", ""], ["100", "", ""]]
+    assert "<em>tree</em> taken for sky 100 %; road taken for sky 75 %; sky taken for road 10 %" in page.text
+    assert [row[1] for row in shares[1:]] == ["12.5", "50.0", "37.5"]
+    assert (
+        "CamVidDataset: data/camvid l.txt, 4 a step" in page.text
+        and "SemiSegmentor with AllSparkNeck, Net" in page.text
+    )
+
+
+def test_curves_lie_where_their_values_are(whole):
+    svg = next(part for part in write_report(whole).read_text().split("<figure>") if "<figcaption>loss<" in part)
+    points = svg.split('points="')[1].split('"')[0].split()
+    x, y = zip(*(map(float, point.split(",")) for point in points), strict=True)
+    assert x[1] - x[0] == pytest.approx(x[2] - x[1], abs=0.2) and x[0] < x[1]
+    assert y[1] - y[0] == pytest.approx(y[2] - y[1], abs=0.2) and y[0] < y[2]  # down on the screen
+
+
+def test_pictures_are_in_the_page_and_in_words(whole):
+    page = report(whole)
+    alts = [attrs["alt"] for attrs in page.all("img")]
+    assert alts[:4] == [
+        'image of "><img src=x>.png', 'ground truth of "><img src=x>.png', "prediction at iteration 20",
+        "prediction at iteration 30",
+    ]  # fmt: skip
+    assert "at iteration 15" in alts[4]
+    assert all(attrs["src"].startswith("data:image/") for attrs in page.all("img"))
+
+
+def test_what_comes_from_files_is_text_and_never_markup(whole):
+    page = report(whole)
+    assert "sky <i>takes over</i>, second line" in page.text
+    assert not page.all("i") and not page.all("em")
+
+
+def test_parts_of_a_resumed_run_are_joined_and_what_was_done_again_counts_once(tmp_path):
+    first = [train_entry(step, loss=step / 10) for step in (10, 20, 21, 30)] + [{"mIoU": 99.0, "step": 30}]
+    old = write_part(
+        tmp_path, "20260101_000000", scalars=first, validations=[validation(30, [1.0] * 3, [[1, 0, 0]] * 3)]
+    )
+    add_picture(old, "pseudo_labels_30.png")
+    second = [train_entry(step, loss=100.0 + step) for step in (25, 35)] + [{"mIoU": 50.0, "step": 35}]
+    write_part(tmp_path, "20260102_000000", scalars=second, log=log_entry("resumed epoch: 1, iter: 20"))
+    write_part(tmp_path, "20260103_000000")  # a test of the model: no training in it
+    run = read_run(tmp_path)
+    assert run.scalars["loss"] == {10: 1.0, 20: 2.0, 25: 125.0, 35: 135.0}
+    assert run.metrics["mIoU"] == {35: 50.0}
+    assert not run.validations and not run.pictures["pseudo_labels"]
+    assert run.starts == [("20260101_000000", 0), ("20260102_000000", 20)]
+    assert "20260101_000000; resumed: 20260102_000000 from iteration 20" in report(tmp_path).text
+    assert 'class="mark"' in (tmp_path / "report.html").read_text()
+
+
+def test_a_new_training_in_an_old_folder_replaces_the_old_one(tmp_path):
+    write_part(tmp_path, "20260101_000000", scalars=[train_entry(500, loss=9.0)])
+    write_part(tmp_path, "20260102_000000", scalars=[train_entry(10, loss=1.0)])
+    assert read_run(tmp_path).scalars["loss"] == {10: 1.0}
+
+
+def test_validations_counted_in_epochs_stand_at_their_iteration(tmp_path):
+    entries = [train_entry(50, loss=1.0, epoch=1), {"IoU/sky": 1.0, "step": 65}, {"mIoU": 10.0, "step": 1}]
+    entries += [train_entry(115, loss=1.0, epoch=2), {"IoU/sky": 2.0, "step": 130}, {"mIoU": 20.0, "step": 2}]
+    write_part(tmp_path, scalars=entries)
+    assert read_run(tmp_path).metrics["mIoU"] == {65: 10.0, 130: 20.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (dict(), "Nothing has been logged yet. "),
+        (dict(scalars=[train_entry(10, loss=1.0)]), "There has been no validation yet. "),
+        (dict(scalars=[{"mIoU": 3.0, "step": 2}]), "Not recorded: default_hooks needs validation_record"),
+        (dict(scalars=[train_entry(10, loss=1.0)], tail='{"loss": 0.5, "it'), "1 line(s) of scalars.json"),
+        (dict(scalars=[train_entry(10, loss=float("nan")), train_entry(20, loss=2.0)]), "loss 2"),
+        (dict(config="model = dict(type='Semi"), "The config cannot be read"),
+        (dict(config="_base_ = 'gone.py'"), "The config cannot be read"),
+        (dict(validations=[dict(step=3)]), "1 line(s) of scalars.json or validations.json"),
+    ],
+)
+def test_what_is_missing_or_damaged_is_said_and_the_rest_is_shown(tmp_path, options, expected):
+    write_part(tmp_path, **options)
+    assert expected in report(tmp_path).text
+
+
+def test_a_picture_that_is_just_being_written_is_named(whole):
+    (path,) = whole.glob("*/vis_data/vis_image/val0_prediction_30.png")
+    path.write_bytes(path.read_bytes()[:40])
+    assert "val0_prediction_30.png cannot be read" in report(whole).text
+
+
+def test_long_runs_with_many_classes_stay_small(tmp_path):
+    names = [f"class{index}" for index in range(81)]
+    scalars = [train_entry(step, loss=1.0 / step) for step in range(1, 4001)]
+    scalars += [{f"pseudo/share_{name}": 0.01 for name in names} | {"step": step} for step in range(1, 2001)]
+    entry = dict(
+        step=4000, classes=names, palette=[[9] * 3] * 81, iou=[1.0] * 81, confusion=np.eye(81).tolist(), samples=[]
+    )
+    write_part(tmp_path, scalars=scalars, validations=[entry])
+    page = report(tmp_path)
+    assert (tmp_path / "report.html").stat().st_size < 1_000_000
+    assert "The matrix of 81 classes is in" in page.text
+    assert "from 1 at iteration 1 to 0.00025 at iteration 4000" in str(page.all("svg"))
+
+
+def test_a_folder_without_a_run_is_named_and_nothing_is_left_behind(tmp_path):
+    with pytest.raises(FileNotFoundError, match=rf"{tmp_path} holds no run"):
+        write_report(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_tool_takes_another_file_and_refuses_an_empty_folder(whole, tmp_path, capsys, load_report_tool):
+    out = tmp_path / "new" / "page.html"
+    load_report_tool.main([str(whole), "--out", str(out)])
+    assert capsys.readouterr().out.strip() == str(out) and out.stat().st_size > 5000
+    with pytest.raises(SystemExit, match="2"):
+        load_report_tool.main([str(out.parent)])
+    assert "holds no run" in capsys.readouterr().err
+
+
+@pytest.fixture
+def load_report_tool():
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("report_tool", ROOT / "tools/analysis/report.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
