@@ -109,6 +109,7 @@ def load_tool(monkeypatch):
 
     def load(name):
         monkeypatch.syspath_prepend(str(ROOT / "tools"))
+        monkeypatch.syspath_prepend(str((ROOT / "tools" / name).parent))  # as when it is a script
         spec = importlib.util.spec_from_file_location(f"allspark_tool_{name}", ROOT / "tools" / f"{name}.py")
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)

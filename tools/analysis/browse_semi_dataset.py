@@ -14,7 +14,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 # a checkout needs no installation of the plugin
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -24,75 +23,20 @@ import mmseg_allspark  # noqa: F401
 # isort: split
 import numpy as np
 import torch
+from _samples import Picture, Sample, draw_samples, load_model, say, to_picture
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint, set_random_seed
+from mmengine.runner import set_random_seed
 from mmengine.utils import mkdir_or_exist
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.methods.cutmix import CutMix
-from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
 from mmseg_allspark.visualization import colour_labels, save_panels
 
 IGNORE = 255
-Picture = np.ndarray
 Column = tuple[str, list[Picture]]
-
-
-class Sample(NamedTuple):
-    """One image at the end of its pipeline.
-
-    Attributes:
-        name: File name.
-        views: View name to uint8 (3, H, W), BGR; a pipeline without MultiView has 'weak' alone.
-        mask: (H, W) int64 labels, or None.
-    """
-
-    name: str
-    views: dict[str, Tensor]
-    mask: Tensor | None
-
-
-def say(text: str) -> None:
-    """Tell the user something."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
-
-
-def draw_samples(dataset: Dataset, num: int, seed: int) -> list[Sample]:
-    """Draw different samples of a dataset, with their random transforms.
-
-    Args:
-        dataset: Ends in PackSemiInputs or PackSegInputs.
-        num: How many at most.
-        seed: Of the choice and of the transforms.
-    """
-    chosen = np.random.default_rng(seed).permutation(len(dataset))[:num].tolist()
-    set_random_seed(seed)
-    samples = []
-    for index in chosen:
-        packed = dataset[index]
-        views, sample = packed["inputs"], packed["data_samples"]
-        mask = sample.gt_sem_seg.data[0].long() if "gt_sem_seg" in sample else None
-        views = views if isinstance(views, dict) else dict(weak=views)
-        samples.append(Sample(Path(sample.img_path).name, views, mask))
-    return samples
-
-
-def to_picture(image: Tensor) -> Picture:
-    """(3, H, W) BGR with values from 0 to 255 -> (H, W, 3) uint8 RGB."""
-    return image.flip(0).permute(1, 2, 0).clamp(0, 255).to(torch.uint8).numpy()
-
-
-def load_model(cfg: Config, checkpoint: str) -> nn.Module:
-    """Build the model of a config and load a checkpoint of it, on the CPU."""
-    load_safely_from_now_on()
-    model = MODELS.build(cfg.model)
-    load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
-    return model.eval()
 
 
 @torch.no_grad()

@@ -1,0 +1,132 @@
+"""The figures hold the values that they were given, where their titles say."""
+
+import numpy as np
+import pytest
+from matplotlib.patches import Rectangle
+
+from mmseg_allspark.visualization import (
+    ChannelBlock,
+    MemoryEntry,
+    class_shares,
+    draw_channels,
+    draw_class_shares,
+    draw_memory,
+    draw_rates,
+    match_classes,
+    save_figure,
+)
+
+IMAGE = np.full((4, 6, 3), 200, np.uint8)
+
+
+def maps_of(axis):
+    return axis.get_images()[0].get_array()
+
+
+def test_shares_count_pixels_of_each_cell():
+    labels = np.array([[0, 0, 1, 1], [0, 2, 1, 255]])
+    shares = class_shares(labels, 3, (1, 2))
+    np.testing.assert_allclose(shares, [[[0.75, 0]], [[0, 0.75]], [[0.25, 0]]])
+
+
+def test_a_channel_matches_the_class_it_varies_with():
+    shares = np.zeros((4, 2, 2))
+    shares[0] = 1  # everywhere alike
+    shares[1], shares[2] = [[1, 1], [0, 0]], [[0, 1], [0, 1]]
+    channels = np.stack([3 * shares[1] - 7, -shares[2] + 2 * shares[1], np.full((2, 2), 5.0)])
+    best, correlation = match_classes(channels, shares)
+    assert best[:2].tolist() == [1, 1]
+    np.testing.assert_allclose(correlation, [1.0, 2 / np.sqrt(5), 0.0], atol=1e-9)
+
+
+def test_without_a_class_that_varies_nothing_matches():
+    best, correlation = match_classes(np.random.rand(2, 3, 3), np.ones((1, 3, 3)))
+    assert best.tolist() == [-1, -1] and np.isnan(correlation).all()
+
+
+def channels_figure(same_scale):
+    maps = [np.arange(8.0).reshape(2, 2, 2), 10 * np.arange(12.0).reshape(2, 2, 3)]
+    block = ChannelBlock([IMAGE, None], maps, [["road 0.1", "car 0.2"], ["sky 0.3", "tree 0.4"]])
+    figure = draw_channels(
+        [block, block], ("before", "after"), ["channel 3", "channel 9"], title="t", same_scale=same_scale
+    )
+    return maps, np.reshape(figure.axes, (4, 3))
+
+
+def test_channels_stand_at_their_place_with_their_caption():
+    maps, axes = channels_figure(same_scale=False)
+    for row in range(4):
+        for column in (0, 1):
+            np.testing.assert_array_equal(maps_of(axes[row, column + 1]), maps[row % 2][column])
+    assert [axis.get_ylabel() for axis in axes[:, 0]] == ["before", "after"] * 2
+    assert [axis.get_title() for axis in axes[0]] == ["", "channel 3", "channel 9"]
+    assert [axis.get_xlabel() for axis in axes[1, 1:]] == ["sky 0.3", "tree 0.4"]
+    np.testing.assert_array_equal(maps_of(axes[0, 0]), IMAGE)
+    assert not axes[1, 0].get_images()
+
+
+def test_one_scale_for_a_channel_only_where_asked():
+    def limits(axes):
+        return [axis.get_images()[0].get_clim() for axis in (axes[0, 1], axes[1, 1], axes[0, 2])]
+
+    before, after, other = limits(channels_figure(same_scale=True)[1])
+    assert before == after != other
+    before, after, _ = limits(channels_figure(same_scale=False)[1])
+    assert before != after
+
+
+def test_channels_that_do_not_fill_the_columns_are_refused():
+    block = ChannelBlock([IMAGE], [np.zeros((3, 2, 2))], [["", "", ""]])
+    with pytest.raises(ValueError, match=r"Block 0 has \[3\] maps per row"):
+        draw_channels([block], ("before",), ["channel 0"], title="t", same_scale=True)
+
+
+def test_memory_shows_rows_sources_and_what_was_never_written():
+    values = np.arange(9.0).reshape(3, 3)
+    entries = [[MemoryEntry(values, IMAGE), MemoryEntry(None)], [MemoryEntry(2 * values, IMAGE)] * 2]
+    axes = draw_memory(entries, ["sky", "road"], title="t").axes
+    np.testing.assert_array_equal(maps_of(axes[0]), values)
+    assert [text.get_text() for text in axes[1].texts] == ["not written"] and not axes[1].get_images()
+    np.testing.assert_array_equal(maps_of(axes[2]), IMAGE)
+    np.testing.assert_array_equal(maps_of(axes[4]), 2 * values)
+    assert (axes[0].get_ylabel(), axes[4].get_ylabel()) == ("sky", "road")
+    assert len(draw_memory([[MemoryEntry(values)]] * 3, list("abc"), title="t").axes) == 3
+
+
+def test_memory_needs_a_name_and_as_many_rows_for_each_class():
+    with pytest.raises(ValueError, match="2 classes need .* got 1 lists of lengths"):
+        draw_memory([[MemoryEntry(None)]], ["sky", "road"], title="t")
+
+
+def widths(axis):
+    return [bar.get_width() for bar in axis.patches if isinstance(bar, Rectangle)]
+
+
+def test_bars_are_the_shares_of_each_class():
+    shares = dict(channels=np.array([0.25, 0.75]), pixels=np.array([0.9, 0.1]))
+    axis = draw_class_shares(shares, ["sky", "road"], title="t").axes[0]
+    np.testing.assert_allclose(widths(axis), [25, 75, 90, 10])
+    # the bars of a class stand side by side around its tick
+    np.testing.assert_allclose([bar.get_y() for bar in axis.patches], [-0.4, 0.6, 0, 1], atol=1e-9)
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["sky", "road"]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["channels", "pixels"]
+    with pytest.raises(ValueError, match="'pixels' has 1 shares for 2 classes"):
+        draw_class_shares(dict(shares, pixels=np.ones(1)), ["sky", "road"], title="t")
+
+
+def test_rates_without_masks_have_no_bar_and_the_gap_is_told():
+    rates = dict(plain=dict(labeled=0.05, unlabeled=None, val=0.3), ours=dict(labeled=0.1, unlabeled=0.2, val=0.25))
+    axis = draw_rates(rates, ylabel="wrong", title="t", gap=("labeled", "val")).axes[0]
+    heights = [bar.get_height() for bar in axis.patches]
+    np.testing.assert_allclose(heights, [5, np.nan, 30, 10, 20, 25])
+    np.testing.assert_allclose([bar.get_x() for bar in axis.patches], [-0.4, 0.6, 1.6, 0, 1, 2], atol=1e-9)
+    assert [text.get_text() for text in axis.texts] == ["5.0", "no masks", "30.0", "10.0", "20.0", "25.0"]
+    legend = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert "+25.0" in legend[0] and "+15.0" in legend[1]
+
+
+def test_the_suffix_decides_the_format(tmp_path):
+    figure = draw_rates(dict(a=dict(val=0.5)), ylabel="wrong", title="t")
+    for name, magic in (("a.png", b"\x89PNG"), ("a.pdf", b"%PDF")):
+        save_figure(figure, tmp_path / "new" / name)
+        assert (tmp_path / "new" / name).read_bytes().startswith(magic)

@@ -1,0 +1,78 @@
+"""What the tools here share: saying things, samples of a data set as pictures, and models from checkpoints."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.runner import load_checkpoint, set_random_seed
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
+
+Picture = np.ndarray
+
+
+class Sample(NamedTuple):
+    """One image at the end of its pipeline.
+
+    Attributes:
+        name: File name.
+        views: View name to uint8 (3, H, W), BGR; a pipeline without MultiView has 'weak' alone.
+        mask: (H, W) int64 labels, or None.
+    """
+
+    name: str
+    views: dict[str, Tensor]
+    mask: Tensor | None
+
+
+def say(text: str) -> None:
+    """Tell the user something."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def draw_samples(dataset: Dataset, num: int, seed: int) -> list[Sample]:
+    """Draw different samples of a dataset, with their random transforms.
+
+    Args:
+        dataset: Ends in PackSemiInputs or PackSegInputs.
+        num: How many at most.
+        seed: Of the choice and of the transforms.
+    """
+    chosen = np.random.default_rng(seed).permutation(len(dataset))[:num].tolist()
+    set_random_seed(seed)
+    samples = []
+    for index in chosen:
+        packed = dataset[index]
+        views, sample = packed["inputs"], packed["data_samples"]
+        mask = sample.gt_sem_seg.data[0].long() if "gt_sem_seg" in sample else None
+        views = views if isinstance(views, dict) else dict(weak=views)
+        samples.append(Sample(Path(sample.img_path).name, views, mask))
+    return samples
+
+
+def to_picture(image: Tensor) -> Picture:
+    """(3, H, W) BGR with values from 0 to 255 -> (H, W, 3) uint8 RGB."""
+    return image.flip(0).permute(1, 2, 0).clamp(0, 255).to(torch.uint8).numpy()
+
+
+def load_model(cfg: Config, checkpoint: str, device: str = "cpu") -> nn.Module:
+    """Build the model of a config and load a checkpoint of it.
+
+    Args:
+        cfg: The config.
+        checkpoint: File; where training kept a moving average, its weights are those of the average.
+        device: Where to put it. Default 'cpu'.
+    """
+    load_safely_from_now_on()
+    model = MODELS.build(cfg.model)
+    load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
+    return model.to(device).eval()

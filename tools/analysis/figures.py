@@ -1,0 +1,262 @@
+"""The figures of the paper from a checkpoint and the data of its config. See docs/figures.md.
+
+    python tools/analysis/figures.py channels  CONFIG CHECKPOINT --out FILE    channels before and after the neck
+    python tools/analysis/figures.py grouping  CONFIG CHECKPOINT --out FILE    channels per class, chosen by grouping
+    python tools/analysis/figures.py memory    CONFIG CHECKPOINT --out FILE    rows of the semantic memory as maps
+    python tools/analysis/figures.py backbones CONFIG CHECKPOINT --other CONFIG CHECKPOINT --out FILE
+    python tools/analysis/figures.py dominance CONFIG CHECKPOINT [--other CONFIG CHECKPOINT] --out FILE
+
+The suffix of FILE decides (.png, .pdf, .svg). Images are those of CONFIG. FIGURE --help says more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# a checkout needs no installation of the plugin
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import mmseg_allspark  # noqa: F401
+
+# isort: split
+import numpy as np
+from _figure_arguments import add_arguments, choose_channels, choose_classes, model_names
+from _figure_inputs import (
+    IGNORE,
+    LOADERS,
+    backbone_channels,
+    build_dataset,
+    group_image,
+    measure_rates,
+    neck_channels,
+    read_memory,
+    refill_memory,
+    require_allspark,
+    spread_rows,
+)
+from _samples import Sample, draw_samples, load_model, say, to_picture
+from matplotlib.figure import Figure
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from mmseg_allspark.models import SemanticMemory
+from mmseg_allspark.visualization import (
+    ChannelBlock,
+    MemoryEntry,
+    class_shares,
+    colour_labels,
+    draw_channels,
+    draw_class_shares,
+    draw_memory,
+    draw_rates,
+    match_classes,
+    save_figure,
+)
+
+
+def figure_channels(args: argparse.Namespace, cfg: Config) -> Figure:
+    """Channels at equal indexes before and after the neck (fig. 5).
+
+    Both are normalised inputs: what the attention gets, and what leaves it after the residual sum, at inference. Under
+    each map stands the class whose ground truth it correlates with most, where masks exist.
+    """
+    model = load_model(cfg, args.checkpoint, args.device)
+    require_allspark(model)
+    dataset = build_dataset(cfg, args.split)
+    samples = draw_samples(dataset, args.images, args.seed)
+    maps = [neck_channels(model, sample.views["weak"]) for sample in samples]
+    return compare_channels(args, dataset.metainfo, samples, maps, ("before", "after"), same_scale=True)
+
+
+def figure_backbones(args: argparse.Namespace, cfg: Config) -> Figure:
+    """Channels of two backbones at equal indexes, a transformer and a CNN (fig. 8).
+
+    Both models see the images of CONFIG; they may have learned other classes.
+    """
+    models = [load_model(cfg, args.checkpoint, args.device)]
+    models += [load_model(read_config(path), checkpoint, args.device) for path, checkpoint in args.other]
+    dataset = build_dataset(cfg, args.split)
+    samples = draw_samples(dataset, args.images, args.seed)
+    maps = [[backbone_channels(model, sample.views["weak"], args.level) for model in models] for sample in samples]
+    return compare_channels(args, dataset.metainfo, samples, maps, model_names(args), same_scale=False)
+
+
+def compare_channels(
+    args: argparse.Namespace,
+    meta: dict,
+    samples: Sequence[Sample],
+    maps: Sequence[Sequence[np.ndarray]],
+    names: Sequence[str],
+    *,
+    same_scale: bool,
+) -> Figure:
+    """Lay out channels of two sources; say how well all channels match classes, not only those drawn.
+
+    Args:
+        args: The command line.
+        meta: Of the data set: classes, palette.
+        samples: The images.
+        maps: Of each image and source, all channels (C, H, W).
+        names: Of the sources.
+        same_scale: See ``draw_channels``.
+    """
+    indexes = choose_channels(args, maps)
+    blocks, matches = [], {name: [] for name in names}
+    for sample, sources in zip(samples, maps, strict=True):
+        image, captions = to_picture(sample.views["weak"]), []
+        truth = None if sample.mask is None else colour_labels(sample.mask.numpy(), meta["palette"], IGNORE)
+        for name, channels in zip(names, sources, strict=True):
+            captions.append([""] * len(indexes))
+            if sample.mask is not None:
+                shares = class_shares(sample.mask.numpy(), len(meta["classes"]), channels.shape[1:])
+                best, correlation = match_classes(channels, shares)
+                if best[0] >= 0:  # the mask has more than one class
+                    captions[-1] = [f"{meta['classes'][best[i]]} {correlation[i]:.2f}" for i in indexes]
+                    matches[name].append(correlation.mean())
+        pictures = [image, truth, *[None] * (len(names) - 2)]
+        blocks.append(ChannelBlock(pictures, [channels[indexes] for channels in sources], captions))
+    title = "Channels at equal indexes"
+    if all(matches.values()):
+        means = ", ".join(f"{name} {np.mean(values):.2f}" for name, values in matches.items())
+        title += f"; mean correlation of all channels with their best class: {means}"
+        say(f"{len(samples)} images, mean correlation of all channels with their best class: {means}")
+    columns = [f"channel {index}" for index in indexes]
+    seen = sorted({label for sample in samples if sample.mask is not None for label in sample.mask.unique().tolist()})
+    legend = {meta["classes"][label]: meta["palette"][label] for label in seen if label < len(meta["classes"])}
+    return draw_channels(blocks, names, columns, title=title, same_scale=same_scale, legend=legend)
+
+
+def figure_grouping(args: argparse.Namespace, cfg: Config) -> Figure:
+    """Share of the channels that grouping gives to each class, beside the class's share of pseudo labels (fig. 6).
+
+    Unlabeled images with their training pipeline (weak view), labeled by the model in eval mode.
+    """
+    model = load_model(cfg, args.checkpoint, args.device)
+    neck = require_allspark(model, memory=True, grouping=True)
+    samples = draw_samples(build_dataset(cfg, "unlabeled", augmented=True), args.images, args.seed)
+    channels, pixels = np.zeros((2, neck.num_classes))
+    for sample in samples:
+        grouped = group_image(model, sample.views["weak"])
+        channels += np.bincount(grouped.classes.flatten(), minlength=neck.num_classes)
+        pixels += np.bincount(grouped.label.flatten(), minlength=neck.num_classes)
+    shares = {"channels given by grouping": channels / channels.sum(), "pixels of pseudo labels": pixels / pixels.sum()}
+    classes = class_names(cfg)
+    for name, row in zip(classes, zip(*shares.values(), strict=True), strict=True):
+        say(f"{name:16} channels {100 * row[0]:5.1f} %   pixels {100 * row[1]:5.1f} %")
+    return draw_class_shares(shares, classes, title=f"Channels per class, {len(samples)} unlabeled images")
+
+
+def figure_memory(args: argparse.Namespace, cfg: Config) -> Figure:
+    """Rows of the semantic memory as maps (fig. 7), from newest to oldest, spread over all that was written.
+
+    A checkpoint's memory does not know its images. --refill N writes an empty memory with the channels of N unlabeled
+    images instead, and shows the image under each map.
+    """
+    model = load_model(cfg, args.checkpoint, args.device)
+    neck = require_allspark(model, memory=True, grouping=bool(args.refill))
+    if args.refill:
+        samples = draw_samples(build_dataset(cfg, "unlabeled", augmented=True), args.refill, args.seed)
+        memory, sources = refill_memory(model, [sample.views["weak"] for sample in samples])
+        title = f"Memory, refilled with the channels of {len(samples)} unlabeled images"
+    else:
+        memory, sources, samples = read_memory(args.checkpoint, neck), None, []
+        title = "Memory of the checkpoint"
+    names = class_names(cfg) if neck.grouping else [f"block {block}" for block in range(memory.num_classes)]
+    chosen = choose_classes(args, names)
+    entries = [memory_entries(memory, sources, samples, block, args.count) for block in chosen]
+    for block in chosen:
+        say(f"{names[block]:16} {int(memory.enqueued[block]):7d} channels written, {memory.num_slots} rows")
+    return draw_memory(entries, [names[block] for block in chosen], title=title + ": newest row left, oldest right")
+
+
+def memory_entries(
+    memory: SemanticMemory, sources: SemanticMemory | None, samples: Sequence[Sample], block: int, count: int
+) -> list[MemoryEntry]:
+    """``count`` rows of one class; those never written are empty."""
+    entries = []
+    for slot in spread_rows(memory, block, count):
+        picture = None if sources is None else to_picture(samples[int(sources.queue[block, slot, 0])].views["weak"])
+        entries.append(MemoryEntry(memory.queue[block, slot].view(memory.size).numpy(), picture))
+    return entries + [MemoryEntry(None)] * (count - len(entries))
+
+
+def figure_dominance(args: argparse.Namespace, cfg: Config) -> Figure:
+    """Error rate on labeled, unlabeled and validation images, for one or several models (fig. 1c).
+
+    All models see the images of CONFIG, whole and without augmentation. Masks of unlabeled images, where there are
+    any, are used for this evaluation only. A small error on labeled images beside a large one elsewhere is the
+    dominance of labeled data.
+    """
+    datasets = {split: build_dataset(cfg, split) for split in LOADERS}
+    rates = {}
+    for name, (config, checkpoint) in zip(model_names(args), [(None, args.checkpoint), *args.other], strict=True):
+        model = load_model(cfg if config is None else read_config(config), checkpoint, args.device)
+        classes = len(datasets["labeled"].metainfo["classes"])
+        if model.decode_head.num_classes != classes:
+            raise ValueError(
+                f"{checkpoint} has {model.decode_head.num_classes} classes, the data of {args.config} have "
+                f"{classes}: the models of one figure need the same classes."
+            )
+        rates[name] = {split: measure_rates(model, data, args.images, args.seed) for split, data in datasets.items()}
+        for split, found in rates[name].items():
+            say(f"{name}: {split}: {found or 'no masks'}")
+    errors = {name: {s: None if r is None else r.error for s, r in row.items()} for name, row in rates.items()}
+    # unlabeled images are drawn like the labeled ones; validation images may come from elsewhere
+    other = "val" if any(row["unlabeled"] is None for row in errors.values()) else "unlabeled"
+    return draw_rates(
+        errors,
+        ylabel="wrong pixels (%)",
+        title="Error on labeled, unlabeled and validation images",
+        gap=("labeled", other),
+    )
+
+
+def class_names(cfg: Config) -> list[str]:
+    """Names of the classes of the labeled data."""
+    return list(build_dataset(cfg, "labeled", augmented=True).metainfo["classes"])
+
+
+def read_config(path: str) -> Config:
+    """Read a config and make its registry scope the current one."""
+    cfg = Config.fromfile(path)
+    init_default_scope(cfg.get("default_scope", "mmseg"))
+    return cfg
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line; missing files are usage errors."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    figures = parser.add_subparsers(dest="figure", required=True, metavar="FIGURE")
+    for draw, images in (
+        (figure_channels, 2),
+        (figure_grouping, 100),
+        (figure_memory, None),
+        (figure_backbones, 2),
+        (figure_dominance, 100),
+    ):
+        name = draw.__name__.removeprefix("figure_")
+        sub = figures.add_parser(name, help=draw.__doc__.splitlines()[0], description=draw.__doc__)
+        add_arguments(sub, name, images)
+        sub.set_defaults(draw=draw)
+    args = parser.parse_args(argv)
+    args.other = getattr(args, "other", None) or []
+    for path in (args.config, args.checkpoint, *(path for pair in args.other for path in pair)):
+        if "://" not in path and not Path(path).is_file():
+            parser.error(f"file not found: {path} (looked in {Path.cwd()})")
+    return args
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Draw what the command line asks for."""
+    args = parse_args(argv)
+    cfg = read_config(args.config)
+    cfg.merge_from_dict(args.cfg_options or {})
+    save_figure(args.draw(args, cfg), args.out)
+    say(f"written: {args.out}")
+
+
+if __name__ == "__main__":
+    main()
