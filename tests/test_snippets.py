@@ -75,11 +75,9 @@ RUN = {
     ("docs/several_nodes.md", "GPUS=8"): "tests/test_tools/test_several_nodes.py::test_slurm_tasks_train_one_model",
 }
 NOT_RUN = {
-    ("README.md", "bash tools/test.sh"): "it is what runs this test",
     ("docs/get_started*.md", "bash tools/test.sh"): "it is what runs this test",
     ("docs/get_started*.md", "pip install -e"): "changes the environment; tests/test_tools/test_packaging.py installs",
     ("README.md", "tools/dist_train.sh"): PAPER,
-    ("README.md", "python tools/prepare/voc.py"): "needs the data sets; tests/test_tools run the tools on small ones",
     ("configs/*/README.md", "tools/dist_train.sh"): PAPER,
     ("docs/results_camvid.md", "python tools/prepare/camvid.py"): (
         "needs CamVid and hours; tests/test_real_data.py trains it for some steps where it is there"
