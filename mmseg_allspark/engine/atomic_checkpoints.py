@@ -112,10 +112,9 @@ class AtomicCheckpointHook(CheckpointHook):
         bad = [name for part in parts for name in _list_non_finite(checkpoint.get(part), part)]
         if bad:
             more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
-            last = find_resume_point(self.out_dir).checkpoint
             raise FloatingPointError(
                 f"NaN or Inf in what was to be saved: {', '.join(bad[:5])}{more}. It is not written. "
-                f"{f'Last good checkpoint: {last}.' if last else 'There is no checkpoint yet.'} Try a lower "
+                f"{find_resume_point(self.out_dir).describe()} Try a lower "
                 "optim_wrapper.optimizer.lr, optim_wrapper.clip_grad=dict(max_norm=1.0), or bfloat16 for float16."
             )
 

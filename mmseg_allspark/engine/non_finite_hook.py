@@ -120,7 +120,7 @@ class NonFiniteHook(Hook):
                 f"The loss scaling of float16 has left out the last {self._idle // steps} updates until iteration "
                 f"{runner.iter + 1}: the gradients stay NaN or Inf whatever the scale."
             )
-            raise FloatingPointError(f"{found}\n{_last_good(runner)}\n{_REMEDIES}")
+            raise FloatingPointError(f"{found}\n{find_resume_point(runner.work_dir).describe()}\n{_REMEDIES}")
 
     def _refuse(self, runner: Runner, found: str, steps: int) -> None:
         """Stop, or undo the step."""
@@ -129,7 +129,7 @@ class NonFiniteHook(Hook):
         elif self.policy == "skip":
             self._undo(runner, found)
             return
-        raise FloatingPointError(f"{found}\n{_last_good(runner)}\n{_REMEDIES}")
+        raise FloatingPointError(f"{found}\n{find_resume_point(runner.work_dir).describe()}\n{_REMEDIES}")
 
     def _undo(self, runner: Runner, found: str) -> None:
         for buffer, kept in zip(bare_model(runner.model).buffers(), self._kept, strict=True):
@@ -182,9 +182,3 @@ def _describe_files(data_batch: dict) -> Iterator[str]:
 
 def _path(sample: SegDataSample) -> str:
     return str(sample.metainfo.get("img_path", "of unknown path"))
-
-
-def _last_good(runner: Runner) -> str:
-    point = find_resume_point(runner.work_dir)
-    path = point.checkpoint or point.named
-    return f"Last good checkpoint: {path}." if path else "There is no checkpoint yet."

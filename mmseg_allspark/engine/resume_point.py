@@ -25,6 +25,10 @@ class ResumePoint:
     named: str | None = None
     skipped: dict[str, str] = field(default_factory=dict)
 
+    def describe(self) -> str:
+        """Say where a run that stops now can go on, for the message of an error."""
+        return f"Last good checkpoint: {self.checkpoint}." if self.checkpoint else "There is no checkpoint yet."
+
     def describe_skipped(self) -> str:
         """List what was passed over, e.g. ``w/iter_4.pth (is cut off)``."""
         return ", ".join(f"{path} ({why})" for path, why in self.skipped.items())
