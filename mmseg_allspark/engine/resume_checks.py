@@ -186,7 +186,10 @@ def _convert_schedules(schedulers: list, saved: list[dict], length: int, old_len
 
 def _scale_rates(groups: list[dict], checkpoint: dict) -> None:
     """Bring the checkpoint's learning rates to the level of the config's."""
-    for number, (group, old) in enumerate(zip(groups, checkpoint["optimizer"]["param_groups"], strict=True)):
+    saved = checkpoint["optimizer"]
+    # with paramwise_cfg mmengine counts the settings outside all groups as a last group, but saves them apart
+    old_groups = [*saved["param_groups"], *([saved["base_param_settings"]] if "base_param_settings" in saved else [])]
+    for number, (group, old) in enumerate(zip(groups, old_groups, strict=False)):
         key = "initial_lr" if "initial_lr" in group and "initial_lr" in old else "lr"
         factor = group[key] / old[key] if old[key] else 1.0
         for name in {"lr", key}:
@@ -208,7 +211,8 @@ def warn_of_ignored_settings(runner: Runner, checkpoint: dict, name: str) -> Non
     if isinstance(runner.optim_wrapper, OptimWrapperDict):
         return
     ignored: dict[str, None] = {}  # in order, each once
-    for group, old in zip(runner.optim_wrapper.param_groups, checkpoint["optimizer"]["param_groups"], strict=True):
+    groups = runner.optim_wrapper.optimizer.param_groups
+    for group, old in zip(groups, checkpoint["optimizer"]["param_groups"], strict=True):
         for key in sorted(_list_settings(group)):
             initial = f"initial_{key}" if f"initial_{key}" in old and f"initial_{key}" in group else key
             if group[initial] != old[initial]:

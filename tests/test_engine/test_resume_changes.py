@@ -210,6 +210,20 @@ def test_an_average_that_is_new_starts_from_the_model(data, tmp_path):
     assert warnings_of(log, "`EMAHook` will make a copy of `state_dict`")
 
 
+def test_groups_of_paramwise_cfg_go_on(data, tmp_path):
+    """mmengine keeps the settings outside all groups as one group more, which is not in the optimizer's state."""
+    groups = dict(custom_keys=dict(neck=dict(lr_mult=10.0)))
+    optim = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01, momentum=0.9), paramwise_cfg=groups)
+    run(data, tmp_path / "a", default_hooks=SAVE, steps=2, optim_wrapper=optim)
+    options = dict(load_from=str(tmp_path / "a/iter_2.pth"), resume=True, optim_wrapper=optim)
+    same, log = run(data, tmp_path / "b", steps=1, **options)
+    rate = torch.load(options["load_from"], weights_only=False)["optimizer"]["param_groups"][0]["lr"]
+    assert same.steps == [(2, 0, pytest.approx(rate))] and not warnings_of(log, "own settings")
+    halves = dict(images=1, auto_scale_lr=dict(enable=True, base_batch_size=2))
+    halved, _ = run(data, tmp_path / "c", steps=1, **options | halves)
+    assert halved.steps[0][2] == pytest.approx(rate / 2)
+
+
 def test_settings_of_the_config_that_have_no_effect_are_named(data, tmp_path, saved):
     optimizer = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.02, momentum=0.8))
     _, log = resume(data, tmp_path, saved, optim_wrapper=optimizer, param_scheduler=[dict(POLY, end=5)])
