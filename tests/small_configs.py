@@ -31,7 +31,7 @@ def shrink(cfg: Config) -> Config:
         for step in loader.dataset.pipeline:
             if step["type"] == "RandomCrop":
                 step["crop_size"] = (_crop(cfg.model),) * 2
-            if step["type"] == "Pad":
+            if step["type"] in ("Pad", "PadAndMark"):
                 step["size"] = (_crop(cfg.model),) * 2
             if step["type"] == "LoadAnnotations":  # zoo: ADE20K at its own scale
                 continue

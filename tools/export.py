@@ -141,7 +141,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("out", metavar="OUT", type=Path, help="file to write: .pth, .onnx or .pt2")
     parser.add_argument("--format", choices=SUFFIXES, help="default: by the suffix of OUT")
     parser.add_argument(
-        "--weights", choices=WEIGHTS, help="averaged (ema) or trained weights (default: averaged where there are any)"
+        "--weights", choices=WEIGHTS, help="averaged (ema) or trained weights (default: those that the run evaluated)"
     )
     parser.add_argument("--input", choices=INPUTS, default="image", help="what a graph takes (default: image)")
     parser.add_argument("--output", choices=OUTPUTS, default="logits", help="what a graph gives (default: logits)")

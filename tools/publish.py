@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint of training")
     parser.add_argument("out", metavar="OUT.pth", type=Path, help="file to write; its hash is added to the name")
     parser.add_argument(
-        "--weights", choices=WEIGHTS, help="averaged (ema) or trained weights (default: averaged where there are any)"
+        "--weights", choices=WEIGHTS, help="averaged (ema) or trained weights (default: those that the run evaluated)"
     )
     args = parser.parse_args(argv)
     require_file(parser, args.checkpoint, "checkpoint")

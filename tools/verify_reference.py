@@ -224,7 +224,7 @@ def verify_training(case: Case, model: nn.Module, diff: Differences) -> None:
         )
         losses = model.train_step(batch, OptimWrapper(optimizer))
         diff.add("pseudo logits", pseudo_logits, stored["pseudo_logits"])
-        diff.add("training logits", model._upsample(seen["logits"], labels.shape[1:]), stored["logits"])
+        diff.add("training logits", model.upsample(seen["logits"], labels.shape[1:]), stored["logits"])
         sup = next(value for name, value in losses.items() if name.startswith("sup.decode.loss"))
         diff.add("labeled loss", sup / model.sup_weight, stored["loss_labeled"])
         diff.add("unlabeled loss", losses["unsup.decode.loss_ce"] / model.unsup_weight, stored["loss_unlabeled"])

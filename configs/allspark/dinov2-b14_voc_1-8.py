@@ -16,7 +16,7 @@ for pipeline in (_base_.labeled_pipeline, _base_.unlabeled_pipeline):
     for step in pipeline:
         if step["type"] == "RandomCrop":
             step["crop_size"] = crop_size
-        if step["type"] == "Pad":
+        if step["type"] == "PadAndMark":
             step["size"] = crop_size
 del pipeline, step
 train_dataloader = dict(dataset=dict(pipeline=_base_.labeled_pipeline))

@@ -21,5 +21,5 @@ train_cfg = dict(
 )
 custom_hooks = [
     dict(type="PseudoLabelStatisticsHook"),
-    dict(type="EMAHook", momentum=0.01, update_buffers=True),
+    dict(type="MeanTeacherHook", momentum=0.01),
 ]

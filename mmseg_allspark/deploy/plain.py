@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmseg_allspark.apis.models import check_fit, read_dataset_meta
 from mmseg_allspark.methods import SemiSegmentor
+from mmseg_allspark.models import holds_average
 
 PLUGIN = "mmseg_allspark"
 WEIGHTS = ("ema", "model")
@@ -27,6 +28,7 @@ _NECK_MEMORY = ("memory_size", "grouping", "similarity", "grouping_map", "sync",
 # ours -> mmseg's, and the arguments that only ours have
 _TRANSFORMS = {
     "LoadImage": ("LoadImageFromFile", ("unreadable",)),
+    "PadAndMark": ("Pad", ()),
     "LoadSegMask": ("LoadAnnotations", ("num_classes", "ignore_index", "optional", "drawn_on")),
     "PackSemiInputs": ("PackSegInputs", ()),
 }
@@ -56,11 +58,12 @@ class Plain:
 def choose_weights(checkpoint: dict, which: str | None, name: str) -> tuple[dict[str, Tensor], str]:
     """Return the averaged or the trained weights of a checkpoint.
 
-    mmengine's ``EMAHook`` stores the average as ``state_dict`` and the trained weights as ``ema_state_dict``.
+    mmengine's ``EMAHook`` stores the average as ``state_dict`` and the trained weights as ``ema_state_dict``, our
+    ``MeanTeacherHook`` the evaluated ones as ``state_dict``.
 
     Args:
         checkpoint: Its content.
-        which: ``'ema'``, ``'model'``, or None: the average where there is one.
+        which: ``'ema'``, ``'model'``, or None: those stored as ``state_dict``.
         name: Of the file, for messages.
 
     Returns:
@@ -74,7 +77,12 @@ def choose_weights(checkpoint: dict, which: str | None, name: str) -> tuple[dict
     stored = {key.removeprefix("module."): value for key, value in checkpoint["state_dict"].items()}
     other = checkpoint.get("ema_state_dict") or {}
     trained = {key.removeprefix("module."): value for key, value in other.items() if key.startswith("module.")}
-    kinds = {"ema": stored, "model": trained} if trained else {_published_kind(checkpoint): stored}
+    if not trained:
+        kinds = {_published_kind(checkpoint): stored}
+    elif holds_average(checkpoint):
+        kinds = {"ema": stored, "model": trained}
+    else:
+        kinds = {"model": stored, "ema": trained}
     which = which or next(iter(kinds))
     if which not in kinds:
         raise ValueError(
@@ -111,7 +119,8 @@ def make_plain(cfg: Config, checkpoint: dict, name: str, which: str | None = Non
     model = MODELS.build(plain_cfg.model)
     if type(model) is not EncoderDecoder:
         raise ValueError(
-            f"model.type={plain_cfg.model.type!r}: only EncoderDecoder and SemiSegmentor become a plain model."
+            f"model.type={plain_cfg.model.type!r}: only EncoderDecoder, SemiSegmentor and methods derived from it "
+            "become a plain model."
         )
     check_fit(model, weights, name)
     state_dict = {key: weights[key].detach().cpu().clone() for key in model.state_dict()}
@@ -150,9 +159,10 @@ def plain_model(model: ConfigDict) -> ConfigDict:
     """Return the config of a model without what only training uses."""
     plain = copy.deepcopy(model)
     kind = MODELS.get(plain.type)
-    if kind is SemiSegmentor:
-        own = set(inspect.signature(SemiSegmentor).parameters) - {"data_preprocessor", "kwargs"}
-        for key in own & set(plain):
+    if inspect.isclass(kind) and issubclass(kind, SemiSegmentor):
+        methods = kind.__mro__[: kind.__mro__.index(EncoderDecoder)]
+        own = {name for method in methods for name in inspect.signature(method.__init__).parameters}
+        for key in (own & set(plain)) - {"data_preprocessor"}:
             del plain[key]
         plain.type = "EncoderDecoder"
     for key in ("pretrained", "auxiliary_head", "init_cfg"):

@@ -47,7 +47,7 @@ def publish_checkpoint(source: str | os.PathLike, target: str | os.PathLike, whi
         source: A checkpoint of training.
         target: File to write, ``name.pth``; it becomes ``name-<8 digits>.pth``, the first of its SHA-256, which
             torch.hub can check.
-        which: ``'ema'``, ``'model'`` or None: the averaged weights where there are any.
+        which: ``'ema'``, ``'model'`` or None: those stored as ``state_dict``, the evaluated ones.
 
     Returns:
         What was written and what was left out.

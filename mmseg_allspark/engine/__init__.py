@@ -5,6 +5,7 @@ from .autocast_optim_wrapper import AutocastOptimWrapper
 from .batch_stream import StreamBatchSampler
 from .checkpoint_fit_hook import CheckpointFitHook
 from .collapse_monitor_hook import CollapseMonitorHook
+from .mean_teacher_hook import MeanTeacherHook
 from .non_finite_hook import NonFiniteHook
 from .pseudo_label_loop import PseudoLabelLoop
 from .pseudo_label_statistics_hook import PseudoLabelStatisticsHook
@@ -22,6 +23,7 @@ __all__ = [
     "CheckpointFitHook",
     "CollapseMonitorHook",
     "CompileHook",
+    "MeanTeacherHook",
     "NonFiniteHook",
     "PseudoLabelLoop",
     "PseudoLabelStatisticsHook",

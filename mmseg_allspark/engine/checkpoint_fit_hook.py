@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmseg_allspark.engine.checkpoint_fit import CheckpointFit, fit_state_dict
 from mmseg_allspark.engine.resume_checks import check_resumable, describe_steps, move_position, warn_of_ignored_settings
+from mmseg_allspark.models import holds_average
 
 _LEAST_SHARE = 0.5  # of the backbone; a few entries of any two networks happen to have the same shape
 
@@ -113,8 +114,10 @@ def _find_weights(checkpoint: Any, name: str) -> None:
 
 
 def _take_own_weights(checkpoint: dict) -> None:
-    """Undo ``EMAHook``'s exchange of average and model."""
+    """Leave the trained weights in ``state_dict`` and nothing else."""
     average = checkpoint.pop("ema_state_dict")
+    if not holds_average(checkpoint):
+        return
     checkpoint["state_dict"].update(
         {key.removeprefix("module."): value for key, value in average.items() if key.startswith("module.")}
     )

@@ -231,7 +231,7 @@ class PseudoLabelLoop(BaseLoop):
                 return hook.ema_model.module if self._iter > 0 else model
         raise ValueError(
             "train_cfg.pseudo_labels_from='ema' needs an averaged model: add custom_hooks=[dict("
-            "type='EMAHook', momentum=0.004, update_buffers=True)]."
+            "type='MeanTeacherHook', momentum=0.01)]."
         )
 
     def _validate(self, done: int, total: int) -> None:

@@ -47,6 +47,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     _check_model(model, loaders)
     _warn_without_warm_up(model, loop.runner)
     _check_crop(loop.dataloader)
+    _check_labeler(model, loop)
     loop.find_labeler(model)  # raises if the average that is to label does not exist
     _log_roles(loop)
     sizes = check_splits(
@@ -151,7 +152,27 @@ def _log_sizes(sizes: dict[str, int], runner: Runner) -> None:
 
 def _log_roles(loop: "PseudoLabelLoop") -> None:
     """Say which model labels, is validated and is saved."""
-    labeler = "the model" if loop.pseudo_labels_from == "model" else "its EMA"
-    ema = any(isinstance(hook, EMAHook) for hook in loop.runner.hooks)
-    evaluated = "its EMA (EMAHook)" if ema else "the model"
-    loop.runner.logger.info(f"Pseudo labels come from {labeler}; validated and saved for use: {evaluated}.")
+    labeler = "the model in training" if loop.pseudo_labels_from == "model" else "its moving average, the teacher"
+    hook = next((hook for hook in loop.runner.hooks if isinstance(hook, EMAHook)), None)
+    role = getattr(hook, "evaluated", "teacher")
+    evaluated = "the model" if hook is None else f"the {role} ({type(hook).__name__})"
+    loop.runner.logger.info(
+        f"Pseudo labels come from {labeler}; validated, tested and saved as state_dict, which inference and export "
+        f"use: {evaluated}."
+    )
+
+
+def _check_labeler(model: nn.Module, loop: "PseudoLabelLoop") -> None:
+    """Raise if a method's labels come from another model than it is defined for, or its images cannot be mixed."""
+    wanted = getattr(model, "labels_from", None)
+    if wanted is not None and loop.pseudo_labels_from != wanted:
+        raise ValueError(
+            f"model.type={type(model).__name__!r} needs train_cfg.pseudo_labels_from={wanted!r}, not "
+            f"{loop.pseudo_labels_from!r}."
+        )
+    batch = loop.dataloader.batch_sampler.batch_size
+    if getattr(model, "cutmix", None) is not None and batch < 2:
+        raise ValueError(
+            f"unlabeled_dataloader.batch_size={batch}, but model.cutmix pastes parts of the batch's next image: use at "
+            "least 2 per process, or model.cutmix=None."
+        )

@@ -1,6 +1,8 @@
 """Ways to learn from unlabeled images: one file, one method."""
 
 from .cutmix import CutMix
+from .joint_pass import JointPass
+from .mean_teacher import MeanTeacherSegmentor
 from .pseudo_label import (
     ClassQuantileThreshold,
     ConfidenceThreshold,
@@ -10,15 +12,19 @@ from .pseudo_label import (
 )
 from .semi_batch import SemiBatch, SemiDataPreprocessor
 from .semi_segmentor import SemiSegmentor
+from .unimatch import UniMatchSegmentor
 
 __all__ = [
     "ClassQuantileThreshold",
     "ConfidenceThreshold",
     "CutMix",
     "DistributionAlignment",
+    "JointPass",
+    "MeanTeacherSegmentor",
     "PseudoLabel",
     "SemiBatch",
     "SemiDataPreprocessor",
     "SemiSegmentor",
+    "UniMatchSegmentor",
     "pseudo_label_statistics",
 ]

@@ -31,11 +31,13 @@ class CutMix:
             check_range(f"cutmix.{name}[1]", high, low, limit)
         self.prob, self.area, self.aspect = prob, tuple(area), tuple(aspect)
 
-    def __call__(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+    def __call__(self, tensors: Sequence[Tensor], pasted: Sequence[Tensor] | None = None) -> list[Tensor]:
         """Mix the tensors alike.
 
         Args:
             tensors: Each (B, ..., H, W) of the same B, H and W: images, labels, weights, logits.
+            pasted: Where the rectangles are taken from, one for each of ``tensors``. Default None: from
+                ``tensors`` themselves.
 
         Returns:
             New tensors; with one image nothing can be mixed and they are returned as they are.
@@ -49,7 +51,7 @@ class CutMix:
                 continue
             rows, columns = self._rectangle(height, width)
             partner = (image + 1) % batch
-            for tensor, source in zip(mixed, tensors, strict=True):
+            for tensor, source in zip(mixed, tensors if pasted is None else pasted, strict=True):
                 tensor[image, ..., rows, columns] = source[partner, ..., rows, columns]
         return mixed
 

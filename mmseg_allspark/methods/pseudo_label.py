@@ -3,15 +3,16 @@
 Legend: B images, K classes, (H, W) image size in pixels.
 """
 
+import inspect
 from dataclasses import dataclass
 
 import torch
 from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
-from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_range, check_types
+from mmseg_allspark.utils.checks import check_choice, check_has_type, check_positive_int, check_range, check_types
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,20 @@ class PseudoLabel:
         logits: (B, K, H, W) from which they come; the neck groups channels by them.
         label: (B, H, W) int64, argmax over the classes.
         weight: (B, H, W) float in [0, 1], how much each pixel counts in the loss.
+        valid: (B, H, W) bool, False where the image was padded; None: padding is not told from image.
     """
 
     logits: Tensor
     label: Tensor
     weight: Tensor
+    valid: Tensor | None = None
+
+    def mean_loss(self, pixel_loss: Tensor) -> Tensor:
+        """Mean of a (B, H, W) loss, weighted by pixel, over all pixels that are not padding."""
+        weighted = pixel_loss * self.weight
+        if self.valid is None:
+            return weighted.mean()
+        return (weighted * self.valid).sum() / self.valid.sum().clamp(min=1)
 
 
 def count_per_class(mask: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -131,6 +141,22 @@ class ClassQuantileThreshold(BaseModule):
         # Robbins-Monro on the quantile: raise where too much is kept, lower where too little.
         step = self.momentum * (kept / count.clamp(min=1) - self.keep) * (count > 0)
         self.threshold.add_(step.to(self.threshold.dtype)).clamp_(0.0, 1.0)
+
+
+def build_confidence(cfg: dict | None, num_classes: int) -> nn.Module | None:
+    """Build what ``model.confidence`` describes.
+
+    Args:
+        cfg: Its config, or None for none.
+        num_classes: Classes K, for a module that takes them and was not given them.
+    """
+    if cfg is None:
+        return None
+    check_has_type("model.confidence", cfg)
+    module = MODELS.get(cfg["type"])
+    if module is not None and "num_classes" in inspect.signature(module).parameters:
+        cfg = dict(num_classes=num_classes) | dict(cfg)
+    return MODELS.build(cfg)
 
 
 @MODELS.register_module()

@@ -1,6 +1,6 @@
 """SemiSegmentor: an EncoderDecoder that also learns from unlabeled images."""
 
-import inspect
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +12,12 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from mmseg_allspark.methods.cutmix import CutMix
-from mmseg_allspark.methods.pseudo_label import DistributionAlignment, PseudoLabel
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_valid
+from mmseg_allspark.methods.pseudo_label import DistributionAlignment, PseudoLabel, build_confidence
 from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor
 from mmseg_allspark.models import AllSparkNeck
 from mmseg_allspark.models.necks.allspark_neck import INFERENCE_KEYS
-from mmseg_allspark.utils.checks import check_choice, check_has_type, check_range, check_types
-
-SamplesByPart = dict[str, list[SegDataSample]]
+from mmseg_allspark.utils.checks import check_choice, check_range, check_types
 
 
 @MODELS.register_module()
@@ -28,7 +27,8 @@ class SemiSegmentor(EncoderDecoder):
     By itself the pseudo-label baseline; with :class:`AllSparkNeck` it is AllSpark (CVPR 2024, section 3.1).
     A zoo config becomes semi-supervised by ``model.type='SemiSegmentor'``, ``train_cfg`` of type
     ``PseudoLabelLoop`` and a neck. The training step is fixed (:meth:`loss`); a method overrides its named
-    steps: :meth:`label_unlabeled`, :meth:`make_pseudo_label`, :meth:`mix_unlabeled`, :meth:`unsup_losses`.
+    steps: :meth:`label_unlabeled`, :meth:`make_pseudo_label`, :meth:`mix_unlabeled`, :meth:`decode_joint`,
+    :meth:`sup_losses`, :meth:`unsup_losses`.
 
     Args:
         sup_weight: Weight of the loss on labeled images. Default 0.5 (L = (L_s + L_u) / 2).
@@ -39,6 +39,8 @@ class SemiSegmentor(EncoderDecoder):
             ``dict(type='ConfidenceThreshold', threshold=0.9)``. Default None, every pixel counts.
         alignment: Config of :class:`DistributionAlignment` without ``type`` and ``num_classes``. Default None.
         cutmix: Arguments of :class:`CutMix`, ``dict()`` for its defaults. Default None, off.
+        mask_padding: Leave what the pipeline padded out of the unlabeled losses; needs ``PadAndMark`` in the unlabeled
+            pipeline. Default False, as AllSpark's release.
         pseudo_label_keys: ``inference_keys`` of the neck while labelling; None: as configured in the neck.
             The paper's configs use ``'batch'``, as the release does.
         data_preprocessor: As in a zoo config; wrapped so that it also takes semi-supervised batches.
@@ -47,6 +49,8 @@ class SemiSegmentor(EncoderDecoder):
     Raises:
         ValueError: If neck and decode head do not agree on the number of classes, or the head has one output.
     """
+
+    labels_from: str | None = None  # what train_cfg.pseudo_labels_from has to be for this method; None: either
 
     @check_types
     def __init__(
@@ -58,6 +62,7 @@ class SemiSegmentor(EncoderDecoder):
         confidence: dict | None = None,
         alignment: dict | None = None,
         cutmix: dict | None = None,
+        mask_padding: bool = False,
         pseudo_label_keys: str | None = None,
         data_preprocessor: dict | nn.Module | None = None,
         **kwargs,  # noqa: ANN003
@@ -73,7 +78,8 @@ class SemiSegmentor(EncoderDecoder):
             check_choice("model.pseudo_label_keys", pseudo_label_keys, INFERENCE_KEYS)
         self.sup_weight, self.unsup_weight = sup_weight, unsup_weight
         self.unlabeled_view, self.pseudo_label_keys = unlabeled_view, pseudo_label_keys
-        self.confidence = self._build_per_class(confidence)
+        self.mask_padding = mask_padding
+        self.confidence = build_confidence(confidence, self.num_classes)
         per_class = dict(num_classes=self.num_classes)
         self.alignment = None if alignment is None else DistributionAlignment(**per_class | dict(alignment))
         self.cutmix = None if cutmix is None else CutMix(**cutmix)
@@ -89,18 +95,13 @@ class SemiSegmentor(EncoderDecoder):
             )
 
     @property
+    def trained_views(self) -> tuple[str, ...]:
+        """Views of the unlabeled images that a step needs besides the one that is labeled."""
+        return (self.unlabeled_view,)
+
+    @property
     def _has_allspark(self) -> bool:
         return self.with_neck and isinstance(self.neck, AllSparkNeck)
-
-    def _build_per_class(self, cfg: dict | None) -> nn.Module | None:
-        """Build a module, giving it the head's number of classes if it takes one and has none."""
-        if cfg is None:
-            return None
-        check_has_type("model.confidence", cfg)
-        module = MODELS.get(cfg["type"])
-        if module is not None and "num_classes" in inspect.signature(module).parameters:
-            cfg = dict(num_classes=self.num_classes) | dict(cfg)
-        return MODELS.build(cfg)
 
     def forward(
         self,
@@ -161,17 +162,19 @@ class SemiSegmentor(EncoderDecoder):
         labeled = inputs["labeled"]
         self._check_inputs(inputs)
         self._update_running(data_samples["labeled"], pseudo_logits)
-        images, pseudo = self.mix_unlabeled(inputs[self.unlabeled_view], self.make_pseudo_label(pseudo_logits))
+        pseudo = self.make_pseudo_label(pseudo_logits)
+        if self.mask_padding:
+            pseudo = replace(pseudo, valid=stack_valid(data_samples["unlabeled"]))
+        images, pseudo = self.mix_unlabeled(inputs[self.unlabeled_view], pseudo)
         feats = self.extract_feat(
             torch.cat([labeled, images]),
             num_labeled=len(labeled),
             pseudo_logits=pseudo.logits,
             use_memory=use_memory,
         )
-        logits = self._decode(feats)
-        losses = self.sup_losses(feats, logits[: len(labeled)], data_samples["labeled"])
-        losses.update(self.unsup_losses(logits[len(labeled) :], pseudo, unsup_scale))
-        return losses
+        logits, hidden = self.decode_joint(feats)
+        joint = JointPass(inputs, data_samples, len(labeled), list(feats), logits, pseudo, unsup_scale, hidden)
+        return self.sup_losses(joint) | self.unsup_losses(joint)
 
     @torch.no_grad()
     def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:
@@ -187,7 +190,7 @@ class SemiSegmentor(EncoderDecoder):
         self.eval()
         images = inputs["weak"]
         feats = self.extract_feat(images, inference_keys=self.pseudo_label_keys)
-        logits = self._upsample(self._decode(feats), images.shape[2:])
+        logits = self.upsample(self.decode(feats), images.shape[2:])
         self.train(training)
         return logits
 
@@ -207,7 +210,8 @@ class SemiSegmentor(EncoderDecoder):
         """Mix (B_u, 3, H, W) images and their pseudo labels alike; without ``cutmix`` return them as they are."""
         if self.cutmix is None:
             return images, pseudo
-        images, *mixed = self.cutmix([images, pseudo.logits, pseudo.label, pseudo.weight])
+        parts = [part for part in vars(pseudo).values() if part is not None]
+        images, *mixed = self.cutmix([images, *parts])
         return images, PseudoLabel(*mixed)
 
     def extract_feat(self, inputs: Tensor, **neck_options: object) -> list[Tensor]:
@@ -225,38 +229,46 @@ class SemiSegmentor(EncoderDecoder):
             return feats
         return self.neck(feats, **neck_options) if self._has_allspark else self.neck(feats)
 
-    def sup_losses(self, feats: list[Tensor], logits: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
-        """Losses of decode head (from its logits (B_l, K, h, w)) and auxiliary heads on the labeled images."""
-        losses = add_prefix(self.decode_head.loss_by_feat(logits, data_samples), "decode")
+    def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Logits (B_l + B_u, K, h, w), and what a method wants to keep of the way there (``JointPass.hidden``)."""
+        return self.decode(feats), None
+
+    def sup_losses(self, joint: JointPass) -> dict[str, Tensor]:
+        """Losses ``sup.*`` of decode head and auxiliary heads on the labeled images."""
+        samples = joint.data_samples["labeled"]
+        losses = add_prefix(self.decode_head.loss_by_feat(joint.labeled_logits, samples), "decode")
         if self.with_auxiliary_head:
-            labeled_feats = [level[: len(data_samples)] for level in feats]
-            losses.update(self._auxiliary_head_forward_train(labeled_feats, data_samples))
+            losses.update(self._auxiliary_head_forward_train(joint.labeled_feats, samples))
         weighted = {name: value * self.sup_weight if "loss" in name else value for name, value in losses.items()}
         return add_prefix(weighted, "sup")
 
-    def unsup_losses(self, logits: Tensor, pseudo: PseudoLabel, unsup_scale: float) -> dict[str, Tensor]:
-        """Weighted cross-entropy of (B_u, K, h, w) logits against the pseudo labels, mean over every pixel."""
-        logits = self._upsample(logits, pseudo.label.shape[1:])
-        pixel_loss = F.cross_entropy(logits, pseudo.label, reduction="none")
-        loss = (pixel_loss * pseudo.weight).mean()
-        return {"unsup.decode.loss_ce": loss * (self.unsup_weight * unsup_scale)}
+    def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
+        """Losses ``unsup.*``: here the weighted cross-entropy of the unlabeled images against their pseudo labels."""
+        loss = self.pseudo_label_loss(joint.unlabeled_logits, joint.pseudo)
+        return {"unsup.decode.loss_ce": loss * (self.unsup_weight * joint.unsup_scale)}
+
+    def pseudo_label_loss(self, logits: Tensor, pseudo: PseudoLabel) -> Tensor:
+        """Weighted cross-entropy of (B_u, K, h, w) logits against (B_u, H, W) pseudo labels, mean over the pixels."""
+        logits = self.upsample(logits, pseudo.label.shape[1:])
+        return pseudo.mean_loss(F.cross_entropy(logits, pseudo.label, reduction="none"))
 
     def _check_inputs(self, inputs: dict[str, Tensor]) -> None:
-        """Raise unless the configured view is there and has the size of the labeled crops."""
-        if self.unlabeled_view not in inputs:
+        """Raise unless the views trained on are there and have the size of the labeled crops."""
+        missing = [name for name in self.trained_views if name not in inputs]
+        if missing:
             raise KeyError(
-                f"model.unlabeled_view={self.unlabeled_view!r}, but the unlabeled data give the views "
-                f"{sorted(set(inputs) - {'labeled'})}; add the view to the pipeline's MultiView and pack with "
+                f"model.type={type(self).__name__!r} trains on the view {missing[0]!r}, but the unlabeled data give "
+                f"the views {sorted(set(inputs) - {'labeled'})}; add it to the pipeline's MultiView and pack with "
                 "PackSemiInputs."
             )
-        sizes = [tuple(inputs[name].shape[2:]) for name in ("labeled", self.unlabeled_view)]
-        if sizes[0] != sizes[1]:
+        sizes = [tuple(inputs[name].shape[2:]) for name in ("labeled", *self.trained_views)]
+        if len(set(sizes)) > 1:
             raise ValueError(
                 f"Labeled crops are {sizes[0]}, unlabeled ones {sizes[1]}: give the pipelines of train_dataloader and "
                 "unlabeled_dataloader one crop size."
             )
 
-    def _decode(self, feats: list[Tensor]) -> Tensor:
+    def decode(self, feats: list[Tensor]) -> Tensor:
         """Logits (B, K, h, w) of the decode head."""
         logits = self.decode_head(feats)
         if not isinstance(logits, Tensor):
@@ -266,7 +278,8 @@ class SemiSegmentor(EncoderDecoder):
             )
         return logits
 
-    def _upsample(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
+    def upsample(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
+        """Logits at another size, bilinear."""
         return resize(logits, size=size, mode="bilinear", align_corners=self.align_corners, warning=False)
 
     def _update_running(self, data_samples: list[SegDataSample], pseudo_logits: Tensor) -> None:

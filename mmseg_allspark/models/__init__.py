@@ -6,6 +6,7 @@ from .heads import SegformerMLPHead
 from .losses import OhemLoss
 from .necks import AllSparkNeck
 from .semantic_memory import SemanticMemory, group_channels
+from .teacher_average import TeacherAverage, holds_average
 
 __all__ = [
     "AllSparkNeck",
@@ -15,6 +16,8 @@ __all__ = [
     "ReferenceMixVisionTransformer",
     "SegformerMLPHead",
     "SemanticMemory",
+    "TeacherAverage",
     "channel_attention",
     "group_channels",
+    "holds_average",
 ]

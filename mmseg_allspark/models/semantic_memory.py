@@ -95,6 +95,7 @@ class SemanticMemory(BaseModule):
     """
 
     training_only = True  # images attend to themselves at test time
+    copied_by_teacher = True  # the mean of two queues is none
 
     def __init__(self, num_classes: int, num_slots: int, size: tuple[int, int], sync: str = "rank0") -> None:
         super().__init__()

@@ -185,8 +185,8 @@ def test_loop_takes_any_method_that_can_label(data, tmp_path):
 
     @MODELS.register_module(force=True)
     class SupervisedMethod(SemiSegmentor):
-        def unsup_losses(self, logits, pseudo, unsup_scale):
-            return {"unsup.loss_zero": 0.0 * logits.sum()}
+        def unsup_losses(self, joint):
+            return {"unsup.loss_zero": 0.0 * joint.unlabeled_logits.sum()}
 
     runner = train(data, tmp_path, loop=dict(max_iters=1), model=model_config(type="SupervisedMethod"))
     assert runner.iter == 1

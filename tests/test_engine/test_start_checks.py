@@ -121,7 +121,7 @@ def test_crop_that_does_not_fit_the_memory(data, tmp_path):
 
 def test_ema_labels_without_ema(data, tmp_path):
     loop = dict(max_iters=1, pseudo_labels_from="ema")
-    assert fails(ValueError, "pseudo_labels_from='ema' needs.*EMAHook", data, tmp_path, loop=loop) == 0
+    assert fails(ValueError, "pseudo_labels_from='ema' needs.*MeanTeacherHook", data, tmp_path, loop=loop) == 0
 
 
 def test_model_that_cannot_label(data, tmp_path):
@@ -175,7 +175,8 @@ def test_roles_and_a_missing_warm_up_are_in_the_log(data, tmp_path):
     hooks = [dict(type="EMAHook", momentum=0.1, update_buffers=True)]
     start(data, tmp_path, loop=dict(max_iters=1, pseudo_labels_from="ema"), custom_hooks=hooks)
     log = next(tmp_path.glob("*/*.log")).read_text()
-    assert "Pseudo labels come from its EMA; validated and saved for use: its EMA (EMAHook)" in log
+    assert "Pseudo labels come from its moving average, the teacher; validated, tested and saved as state_dict" in log
+    assert "use: the teacher (EMAHook)." in log
     assert "no SemanticMemoryHook: there is no warm-up" in log
 
 

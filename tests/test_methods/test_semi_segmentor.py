@@ -6,7 +6,7 @@ from mmseg.registry import MODELS
 from torch import nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from mmseg_allspark.methods import PseudoLabel, SemiSegmentor
+from mmseg_allspark.methods import JointPass, PseudoLabel, SemiSegmentor
 
 
 def gradients(model, batch):
@@ -56,14 +56,15 @@ def test_gradient_comes_from_kept_pixels_only():
     assert 0.05 < sure.float().mean() < 0.95
     assert torch.equal(pseudo.weight, sure.float())
     logits = torch.randn(2, 4, CROP, CROP, requires_grad=True)
-    model.unsup_losses(logits, pseudo, 1.0)["unsup.decode.loss_ce"].backward()
+    model.pseudo_label_loss(logits, pseudo).backward()
     assert torch.equal((logits.grad != 0).any(dim=1), sure)
 
 
 def test_kept_loss_is_the_mean_over_every_pixel():
     model = build_model(neck=None)
     logits, label, weight = torch.randn(2, 4, 6, 6), torch.randint(0, 4, (2, 6, 6)), torch.rand(2, 6, 6)
-    loss = model.unsup_losses(logits, PseudoLabel(logits, label, weight), 0.5)["unsup.decode.loss_ce"]
+    joint = JointPass({}, {}, 0, [], logits, PseudoLabel(logits, label, weight), unsup_scale=0.5)
+    loss = model.unsup_losses(joint)["unsup.decode.loss_ce"]
     expected = sum(
         -weight[b, y, x] * logits[b, :, y, x].log_softmax(dim=0)[label[b, y, x]]
         for b in range(2) for y in range(6) for x in range(6)
@@ -129,7 +130,7 @@ def test_chosen_view_is_trained_on_and_the_weak_view_labeled():
 
 def test_missing_view_is_named():
     model = build_model(unlabeled_view="stronger")
-    with pytest.raises(KeyError, match=r"unlabeled_view='stronger'.*\['strong', 'weak'\].*MultiView"):
+    with pytest.raises(KeyError, match=r"the view 'stronger'.*\['strong', 'weak'\].*MultiView"):
         model(**semi_batch(model), mode="loss")
 
 

@@ -217,7 +217,7 @@ def test_mixed_precision_keeps_a_float32_memory_and_finite_numbers():
     ("call", "text"),
     [
         (dict(num_labeled=2), "num_labeled=2 of 2 images"),
-        (dict(num_labeled=0), "num_labeled=0 of 2 images"),
+        (dict(num_labeled=-1), "num_labeled=-1 of 2 images"),
         (dict(), r"pseudo_logits must be .* \(1, 3\).*got None"),
         (dict(pseudo_logits=logits(2)), r"got \(2, 3, 9, 13\)"),
         (dict(pseudo_logits=logits(1, classes=4)), "num_classes must equal the decode head's"),

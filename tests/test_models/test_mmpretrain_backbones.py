@@ -34,7 +34,7 @@ def test_trains_and_predicts(name, img_size):
     assert pseudo_logits.shape == (2, 21, crop, crop)
     model.train()
     feats = model.extract_feat(images, num_labeled=1, pseudo_logits=pseudo_logits, use_memory=True)
-    model._decode(feats).square().mean().backward()
+    model.decode(feats).square().mean().backward()
     without = [n for n, p in model.named_parameters() if p.grad is None and not n.startswith("backbone.ln1")]
     # the class token and what only it uses have no part in feature maps
     assert without == []

@@ -15,7 +15,7 @@ from mmseg.registry import DATASETS
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from mmseg_allspark.models import AllSparkNeck, SemanticMemory
+from mmseg_allspark.models import AllSparkNeck, SemanticMemory, holds_average
 from mmseg_allspark.models.semantic_memory import group_channels
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 from mmseg_allspark.visualization import Recorder
@@ -167,7 +167,7 @@ def read_memory(checkpoint: str, neck: AllSparkNeck) -> SemanticMemory:
     average over time that no step has seen; the written one lies among ``ema_state_dict``.
     """
     content = load_checkpoint(checkpoint, map_location="cpu")
-    averaged = "ema_state_dict" in content
+    averaged = "ema_state_dict" in content and holds_average(content)
     trained = content["ema_state_dict"] if averaged else content.get("state_dict", content)
     prefix = "module." + MEMORY if averaged else MEMORY
     state = {name.removeprefix(prefix): value for name, value in trained.items() if name.startswith(prefix)}

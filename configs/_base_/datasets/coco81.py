@@ -23,7 +23,7 @@ train_prefix = dict(img_path="train2017", seg_map_path="masks/train2017")
 weak_geometry = [
     dict(type="RandomResizeLongSide", ratio_range=(0.5, 2.0)),
     dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=1.0),
-    dict(type="Pad", size=crop_size[::-1], pad_val=dict(img=0, seg=255)),
+    dict(type="PadAndMark", size=crop_size[::-1], pad_val=dict(img=0, seg=255)),
     dict(type="RandomFlip", prob=0.5),
 ]
 colour = [

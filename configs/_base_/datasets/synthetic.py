@@ -6,7 +6,7 @@ crop_size = (64, 64)  # (h, w)
 weak_geometry = [
     dict(type="RandomResizeLongSide", ratio_range=(0.75, 1.5)),
     dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=1.0),
-    dict(type="Pad", size=crop_size[::-1], pad_val=dict(img=0, seg=255)),
+    dict(type="PadAndMark", size=crop_size[::-1], pad_val=dict(img=0, seg=255)),
     dict(type="RandomFlip", prob=0.5),
 ]
 colour = [

@@ -2,7 +2,7 @@
 
 from .color import RandomColorJitter, RandomGaussianBlur, RandomGray
 from .decoding import DataFileError
-from .geometry import RandomResizeLongSide
+from .geometry import PadAndMark, RandomResizeLongSide
 from .loading import LoadImage, LoadSegMask
 from .views import MultiView, PackSemiInputs
 
@@ -12,6 +12,7 @@ __all__ = [
     "LoadSegMask",
     "MultiView",
     "PackSemiInputs",
+    "PadAndMark",
     "RandomColorJitter",
     "RandomGaussianBlur",
     "RandomGray",

@@ -1,10 +1,10 @@
-"""Geometric augmentation of the AllSpark release."""
+"""Geometric augmentation of the AllSpark release, and what of a crop is image."""
 
 from __future__ import annotations
 
 import numpy as np
 from mmcv.image.geometric import cv2_interp_codes, pillow_interp_codes
-from mmcv.transforms import Resize
+from mmcv.transforms import Pad, Resize
 from mmcv.transforms.utils import cache_randomness
 from mmseg.registry import TRANSFORMS
 
@@ -76,3 +76,33 @@ class RandomResizeLongSide(Resize):
 
     def __repr__(self) -> str:
         return f"{self.__class__.__name__}(ratio_range={self.ratio_range}, backend={self.backend})"
+
+
+@TRANSFORMS.register_module()
+class PadAndMark(Pad):
+    """mmcv's ``Pad`` that writes down what is image and what is padding, with or without a mask.
+
+    A method with ``mask_padding=True`` needs it. Use it after the crop; a flip may follow.
+
+    Args:
+        **kwargs: Those of mmcv's ``Pad``.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Pads.
+
+        Args:
+            results: The sample so far, with ``img`` (H, W, 3) and perhaps ``gt_seg_map`` (H, W).
+
+        Returns:
+            The padded sample, with ``valid``, a uint8 map of the new size: 1 on the image. It is one of its
+            ``seg_fields``, so that transforms that follow treat it as a mask.
+        """
+        height, width = results["img"].shape[:2]
+        results = super().transform(results)
+        results["valid"] = np.zeros(results["img"].shape[:2], dtype=np.uint8)
+        results["valid"][:height, :width] = 1  # mmcv pads to the right and below
+        fields = results.setdefault("seg_fields", [])
+        if "valid" not in fields:
+            fields.append("valid")
+        return results

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
+from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 
@@ -77,7 +79,8 @@ class PackSemiInputs(PackSegInputs):
     Without ``MultiView`` the sample is exactly that of ``PackSegInputs``: ``inputs`` is a uint8 tensor (3, H,
     W). After ``MultiView``, ``inputs`` is a dict of view name to such a tensor. ``data_samples`` has
     ``gt_sem_seg`` only where a mask was loaded, and ``img_path``, ``seg_map_path`` (where known),
-    ``ori_shape``, ``img_shape``, ``pad_shape``, ``scale_factor``, ``flip`` in its metainfo.
+    ``ori_shape``, ``img_shape``, ``pad_shape``, ``scale_factor``, ``flip`` in its metainfo. After ``PadAndMark`` it
+    also has ``valid``, a bool map (1, H, W), True where the image was not padded.
 
     Args:
         meta_keys: As in ``PackSegInputs``.
@@ -93,6 +96,9 @@ class PackSemiInputs(PackSegInputs):
             dict(inputs=Tensor or dict of view name to Tensor, data_samples=SegDataSample).
         """
         packed = super().transform(results)
+        if "valid" in results:
+            valid = torch.from_numpy(np.ascontiguousarray(results["valid"])).bool()
+            packed["data_samples"].valid = PixelData(data=valid[None])
         if "views" in results:
             packed["inputs"] = {
                 name: super(PackSemiInputs, self).transform(dict(img=image))["inputs"]

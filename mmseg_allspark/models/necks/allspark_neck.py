@@ -113,7 +113,8 @@ class AllSparkNeck(BaseModule):
 
         Args:
             feats: Backbone maps; the level changed is (B_l + B_u, C, H, W), labeled images first.
-            num_labeled: B_l, at least 1; the rest, at least 1, is unlabeled. None: inference form.
+            num_labeled: B_l; the rest, at least 1, is unlabeled. 0: a further pass of unlabeled images, which leaves
+                the memory alone. None: inference form.
             pseudo_logits: (B_u, K, H', W') logits of the unlabeled images, any resolution. Needed when
                 ``num_labeled`` is given and the neck has a memory with grouping.
             use_memory: False during warm-up: the memory is written but labeled images attend to the
@@ -125,7 +126,7 @@ class AllSparkNeck(BaseModule):
 
         Raises:
             ValueError: On wrong channels, a feature size that does not fit the memory, a split that leaves
-                no labeled or no unlabeled image, or missing or mismatched ``pseudo_logits``.
+                no unlabeled image, or missing or mismatched ``pseudo_logits``.
         """
         feats = list(feats)
         level = self._find_level(feats)
@@ -135,6 +136,8 @@ class AllSparkNeck(BaseModule):
             keys = inference_keys or self.inference_keys
             check_choice("inference_keys", keys, INFERENCE_KEYS)
             reborn = self.labeled_attention(tokens, tokens, shared=keys == "batch")
+        elif num_labeled == 0:
+            reborn = self.unlabeled_attention(tokens)
         else:
             self._check_training(level, num_labeled, pseudo_logits)
             labeled, unlabeled = tokens[:num_labeled], tokens[num_labeled:]

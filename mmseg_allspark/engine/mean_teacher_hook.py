@@ -1,0 +1,69 @@
+"""MeanTeacherHook: keeps the teacher, and says which of teacher and student is evaluated and saved for use."""
+
+from mmengine.hooks import EMAHook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from mmseg_allspark.models import TeacherAverage, holds_average
+from mmseg_allspark.utils.checks import check_choice, check_range, check_types
+
+ROLES = ("teacher", "student")
+_KINDS = dict(teacher="ema", student="model")  # what tools/export.py and tools/publish.py call them
+
+
+@HOOKS.register_module()
+class MeanTeacherHook(EMAHook):
+    """mmengine's ``EMAHook`` with a teacher that has its student's buffers, and an evaluated role that is declared.
+
+    The teacher (:class:`TeacherAverage`) labels with ``train_cfg.pseudo_labels_from='ema'``. A checkpoint holds the
+    evaluated one as ``state_dict``, which tests, inference and export use, and the other as ``ema_state_dict``;
+    ``meta.weights`` says which the first is, ``'ema'`` or ``'model'``. ``tools/export.py --weights`` takes either.
+
+    Args:
+        momentum: Share of the student in each update, 1 - alpha. Default 0.01.
+        warmup: As in :class:`TeacherAverage`. Default False.
+        evaluated: ``'teacher'`` or ``'student'``: validated, tested and saved as ``state_dict``. Default ``'teacher'``.
+        **kwargs: Further ones of ``EMAHook``: ``begin_iter``, ``begin_epoch``, ``strict_load``, ``interval``.
+    """
+
+    @check_types
+    def __init__(
+        self, momentum: float = 0.01, warmup: bool = False, evaluated: str = "teacher", **kwargs: object
+    ) -> None:
+        check_range("MeanTeacherHook.momentum", momentum, 0.0, 1.0)
+        check_choice("MeanTeacherHook.evaluated", evaluated, ROLES)
+        super().__init__(ema_type=TeacherAverage, momentum=momentum, warmup=warmup, **kwargs)
+        self.evaluated = evaluated
+
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Put the evaluated weights into the model."""
+        self._exchange()
+
+    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Put the student's weights back."""
+        self._exchange()
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Put the evaluated weights into the model."""
+        self._exchange()
+
+    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
+        """Put the student's weights back."""
+        self._exchange()
+
+    def _exchange(self) -> None:
+        if self.evaluated == "teacher":
+            self._swap_ema_parameters()
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Save both, the evaluated one as ``state_dict``."""
+        super().before_save_checkpoint(runner, checkpoint)
+        if self.evaluated == "student":
+            self._swap_ema_state_dict(checkpoint)
+        checkpoint["meta"]["weights"] = _KINDS[self.evaluated]
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Give a resumed run both back, whichever of them the checkpoint holds as ``state_dict``."""
+        if runner._resume and "ema_state_dict" in checkpoint and not holds_average(checkpoint):
+            self._swap_ema_state_dict(checkpoint)
+        super().after_load_checkpoint(runner, checkpoint)

@@ -1,0 +1,76 @@
+"""What one forward of labeled and unlabeled images together gives: the argument of a method's losses."""
+
+from dataclasses import dataclass
+
+import torch
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from mmseg_allspark.methods.pseudo_label import PseudoLabel
+
+SamplesByPart = dict[str, list[SegDataSample]]
+
+
+@dataclass(frozen=True)
+class JointPass:
+    """The joint forward of one training step, and what it was made of.
+
+    Attributes:
+        inputs: ``'labeled'`` (B_l, 3, H, W) and every view of the unlabeled images (B_u, 3, H, W) by name, not mixed.
+        data_samples: ``'labeled'`` with ground truth; ``'unlabeled'``.
+        num_labeled: B_l; in ``feats``, ``logits`` and ``hidden`` the labeled images come first.
+        feats: Multi-level features of backbone and neck, each (B_l + B_u, C_i, H_i, W_i).
+        logits: (B_l + B_u, K, h, w) of the decode head.
+        pseudo: Pseudo labels of the unlabeled images as they went into the pass.
+        unsup_scale: Factor of the unlabeled losses: 0 during burn-in, rising during ramp-up.
+        hidden: What :meth:`SemiSegmentor.decode_joint` keeps besides logits; None where a method needs nothing.
+    """
+
+    inputs: dict[str, Tensor]
+    data_samples: SamplesByPart
+    num_labeled: int
+    feats: list[Tensor]
+    logits: Tensor
+    pseudo: PseudoLabel
+    unsup_scale: float
+    hidden: Tensor | None = None
+
+    @property
+    def labeled_logits(self) -> Tensor:
+        """(B_l, K, h, w)."""
+        return self.logits[: self.num_labeled]
+
+    @property
+    def unlabeled_logits(self) -> Tensor:
+        """(B_u, K, h, w)."""
+        return self.logits[self.num_labeled :]
+
+    @property
+    def labeled_feats(self) -> list[Tensor]:
+        """Features of the labeled images."""
+        return [level[: self.num_labeled] for level in self.feats]
+
+    @property
+    def unlabeled_feats(self) -> list[Tensor]:
+        """Features of the unlabeled images."""
+        return [level[self.num_labeled :] for level in self.feats]
+
+
+def stack_valid(data_samples: list[SegDataSample]) -> Tensor:
+    """Which pixels are image and not padding, as ``PadAndMark`` wrote it down.
+
+    Args:
+        data_samples: Of a batch.
+
+    Returns:
+        (B, H, W) bool.
+
+    Raises:
+        KeyError: If the pipeline has not marked them.
+    """
+    if not all("valid" in sample for sample in data_samples):
+        raise KeyError(
+            "model.mask_padding=True, but the unlabeled samples do not say what is padding: use PadAndMark instead of "
+            "Pad in unlabeled_dataloader.dataset.pipeline, and PackSemiInputs at its end."
+        )
+    return torch.cat([sample.valid.data for sample in data_samples])

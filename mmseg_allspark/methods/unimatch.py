@@ -1,0 +1,119 @@
+"""UniMatch (CVPR 2023, arXiv 2208.09910): strong views and perturbed features, held to the weak view's labels."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from mmseg_allspark.methods.joint_pass import JointPass
+from mmseg_allspark.methods.pseudo_label import PseudoLabel
+from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
+from mmseg_allspark.utils.checks import check_choice, check_range, check_types
+
+OWN_LABELS = ("train", "eval")
+
+
+@MODELS.register_module()
+class UniMatchSegmentor(SemiSegmentor):
+    """Unified dual-stream perturbations (sections 3.2 and 3.3).
+
+    L = sup_weight * L_s + unsup_weight * (strong_weight * mean over strong views + feature_weight * L_fp). The
+    defaults are the release's (L_s + 0.25 L_s1 + 0.25 L_s2 + 0.5 L_fp) / 2.
+
+    A rectangle of the *next image of the batch* is pasted into each strong view, with that image's labels. The release
+    draws its two streams of unlabeled images with one seed, so that it pastes an image into itself (its issues
+    34 and 51). With an :class:`AllSparkNeck` the memory learns from the weak view; the strong views pass the branch for
+    unlabeled images.
+
+    Args:
+        strong_views: Names of the strong views in the unlabeled pipeline's ``MultiView``. Default
+            ``('strong1', 'strong2')``.
+        strong_weight: Weight of the strong views together. Default 0.5.
+        feature_weight: Weight of the perturbed features; 0 leaves them out. Default 0.5.
+        feature_drop: Probability that a channel of the weak view's features is dropped. Default 0.5.
+        own_labels: Where an image's own labels come from. ``'train'``, as in the release: the weak view's logits
+            of the step itself, in train mode. ``'eval'``: those of ``PseudoLabelLoop`` in eval mode, from which pasted
+            labels come in both cases. Default ``'train'``.
+        confidence: Default ``dict(type='ConfidenceThreshold', threshold=0.95)``.
+        cutmix: Default ``dict()``: probability 0.5, area 2 to 40 %, aspect 0.3 to 3.3, as in the release.
+        mask_padding: Default True, as in the release.
+        **kwargs: Those of :class:`SemiSegmentor`; ``unlabeled_view`` has to be ``'weak'``.
+
+    Raises:
+        ValueError: On a weight or probability out of range, or no strong view.
+    """
+
+    @check_types
+    def __init__(
+        self,
+        *,
+        strong_views: Sequence[str] = ("strong1", "strong2"),
+        strong_weight: float = 0.5,
+        feature_weight: float = 0.5,
+        feature_drop: float = 0.5,
+        own_labels: str = "train",
+        confidence: dict | None = dict(type="ConfidenceThreshold", threshold=0.95),  # noqa: B006 (never changed)
+        cutmix: dict | None = dict(),  # noqa: B006, C408
+        mask_padding: bool = True,
+        **kwargs,  # noqa: ANN003
+    ) -> None:
+        super().__init__(confidence=confidence, cutmix=cutmix, mask_padding=mask_padding, **kwargs)
+        check_range("model.strong_weight", strong_weight, 0.0, float("inf"))
+        check_range("model.feature_weight", feature_weight, 0.0, float("inf"))
+        check_range("model.feature_drop", feature_drop, 0.0, 1.0)
+        check_choice("model.own_labels", own_labels, OWN_LABELS)
+        if not strong_views or self.unlabeled_view != "weak":
+            raise ValueError(
+                f"model.strong_views={tuple(strong_views)}, model.unlabeled_view={self.unlabeled_view!r}: UniMatch "
+                "needs at least one strong view, and 'weak' as unlabeled_view."
+            )
+        self.strong_views, self.own_labels = tuple(strong_views), own_labels
+        self.strong_weight, self.feature_weight, self.feature_drop = strong_weight, feature_weight, feature_drop
+
+    @property
+    def trained_views(self) -> tuple[str, ...]:
+        """The weak view is decoded for its labels, the strong ones are trained on."""
+        return ("weak", *self.strong_views)
+
+    def mix_unlabeled(self, images: Tensor, pseudo: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
+        """Leave the weak view as it is; the strong ones are mixed by :meth:`unsup_losses`."""
+        return images, pseudo
+
+    def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
+        """Losses of the strong views and of the perturbed features."""
+        own = self._own_labels(joint)
+        pairs = [self._paste(joint.inputs[name], own, joint.pseudo) for name in self.strong_views]
+        images, targets = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        # a second pass with its own statistics of batch norm, as in the release
+        feats = self.extract_feat(torch.cat(images), num_labeled=0)
+        logits = self.decode(feats).chunk(len(images))
+        strong = sum(map(self.pseudo_label_loss, logits, targets)) / len(images)
+        scale = self.unsup_weight * joint.unsup_scale
+        losses = {"unsup.decode.loss_strong": strong * (self.strong_weight * scale)}
+        if self.feature_weight > 0:
+            perturbed = [F.dropout2d(level, self.feature_drop) for level in joint.unlabeled_feats]
+            loss = self.pseudo_label_loss(self.decode(perturbed), own)
+            losses["unsup.decode.loss_feature"] = loss * (self.feature_weight * scale)
+        return losses
+
+    @torch.no_grad()
+    def _own_labels(self, joint: JointPass) -> PseudoLabel:
+        if self.own_labels == "eval":
+            return joint.pseudo
+        logits = self.upsample(joint.unlabeled_logits.detach(), joint.pseudo.label.shape[1:])
+        label = self.make_pseudo_label(logits)
+        return PseudoLabel(label.logits, label.label, label.weight, joint.pseudo.valid)
+
+    @torch.no_grad()
+    def _paste(self, images: Tensor, own: PseudoLabel, pasted: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
+        """A strong view with rectangles of other images in it, and what it is to be."""
+        if self.cutmix is None:
+            return images, own
+        parts = ["logits", "label", "weight"] + ["valid"] * (own.valid is not None)
+        images, *mixed = self.cutmix(
+            [images, *(getattr(own, part) for part in parts)],
+            pasted=[images, *(getattr(pasted, part) for part in parts)],
+        )
+        return images, PseudoLabel(*mixed)

@@ -1,0 +1,69 @@
+"""The weights of a teacher: the exponential moving average of a student, with its buffers."""
+
+import torch
+from mmengine.model import ExponentialMovingAverage
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from mmseg_allspark.utils.checks import check_range, check_types
+
+
+@MODELS.register_module()
+class TeacherAverage(ExponentialMovingAverage):
+    """Moving average of parameters and floating-point buffers, such as the statistics of batch norm.
+
+    teacher <- (1 - momentum) * teacher + momentum * student after every step (Mean Teacher, arXiv 1703.01780,
+    equation 2). What has no mean is copied: integer buffers, and the buffers of modules that say
+    ``copied_by_teacher = True``, such as a queue of features. mmengine's average leaves the first as they were and
+    averages the second.
+
+    Args:
+        model: The student.
+        momentum: Share of the student, 1 - alpha of the paper. Default 0.01.
+        warmup: Use max(momentum, 1 / (step + 1)), so that the random start is forgotten sooner (the paper's public
+            implementation). Default False.
+        **kwargs: ``interval`` and ``device`` of :class:`mmengine.model.ExponentialMovingAverage`.
+    """
+
+    @check_types
+    def __init__(self, model: nn.Module, momentum: float = 0.01, warmup: bool = False, **kwargs: object) -> None:
+        check_range("MeanTeacherHook.momentum", momentum, 0.0, 1.0)
+        kwargs["update_buffers"] = True
+        super().__init__(model, momentum=momentum, **kwargs)
+        self.warmup = warmup
+        integers = {name for name, value in self.module.state_dict().items() if not value.is_floating_point()}
+        self._copied = sorted(integers | _copied_buffers(self.module))
+
+    def avg_func(self, averaged_param: Tensor, source_param: Tensor, steps: int | Tensor) -> None:
+        """Move one tensor in place; ``steps`` counts the updates before."""
+        momentum = max(self.momentum, 1.0 / (int(steps) + 1)) if self.warmup else self.momentum
+        averaged_param.lerp_(source_param, momentum)
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Move the teacher after a step of the student ``model``."""
+        super().update_parameters(model)
+        own, source = self.module.state_dict(), model.state_dict()
+        for name in self._copied:
+            own[name].copy_(source[name])
+
+
+def _copied_buffers(model: nn.Module) -> set[str]:
+    """Names in the state dict of the buffers of modules that want theirs copied."""
+    names = model.state_dict().keys()
+    return {
+        name
+        for prefix, module in model.named_modules()
+        if getattr(module, "copied_by_teacher", False)
+        for name in names
+        if name.startswith(f"{prefix}.")
+    }
+
+
+def holds_average(checkpoint: dict) -> bool:
+    """Whether ``state_dict`` of a checkpoint with two sets of weights is the average: ``EMAHook`` saves it so.
+
+    Args:
+        checkpoint: Its content, with an ``ema_state_dict``.
+    """
+    return (checkpoint.get("meta") or {}).get("weights", "ema") == "ema"
