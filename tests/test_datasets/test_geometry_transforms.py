@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
@@ -92,3 +93,23 @@ def test_crop_and_pad_without_mask(height):
     for step in _crop_then_pad(32):
         results = step(results)
     assert results["img"].shape == (32, 32, 3) and "gt_seg_map" not in results
+
+
+@pytest.mark.parametrize("flip", [0.0, 1.0])
+@pytest.mark.parametrize("mask", [False, True])
+def test_padding_is_marked_with_and_without_a_mask(flip, mask):
+    results = dict(img=picture(20, 30), seg_fields=[], img_path="a.png")
+    if mask:
+        results.update(gt_seg_map=_labels(20, 30), seg_fields=["gt_seg_map"])
+    steps = [
+        dict(type="PadAndMark", size=(36, 24), pad_val=dict(img=0, seg=255)),
+        dict(type="RandomFlip", prob=flip),
+        dict(type="PackSemiInputs"),
+    ]
+    for step in steps:
+        results = TRANSFORMS.build(step)(results)
+    valid = results["data_samples"].valid.data
+    expected = torch.zeros(1, 24, 36, dtype=torch.bool)
+    expected[:, :20, :30] = True
+    assert torch.equal(valid, expected.flip(2) if flip else expected)
+    assert ("gt_sem_seg" in results["data_samples"]) == mask

@@ -42,7 +42,7 @@ def random_options(data, num_workers=0, **loop):
         loop=dict(loop, unlabeled_dataloader=loaders["unlabeled"]),
         custom_hooks=[
             dict(type="SemanticMemoryHook", warmup_iters=4),
-            dict(type="EMAHook", momentum=0.2, update_buffers=True),
+            dict(type="MeanTeacherHook", momentum=0.2),
         ],
         optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=0.01)),
         param_scheduler=[
