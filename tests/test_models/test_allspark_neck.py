@@ -252,3 +252,14 @@ def test_bad_input_names_the_key(call, text):
 def test_bad_options_are_named(option, error, text):
     with pytest.raises(error, match=text):
         make_neck(**option)
+
+
+def test_a_further_pass_of_unlabeled_images_leaves_the_memory_alone():
+    """Each attends to itself through the branch for unlabeled images, as in the joint pass."""
+    neck, level = make_neck(), feats(3)
+    pseudo = logits(2)
+    before = {name: buffer.clone() for name, buffer in neck.memory.named_buffers()}
+    (further,) = neck([level[1:]], num_labeled=0)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in neck.memory.named_buffers())
+    (joint,) = neck([level], num_labeled=1, pseudo_logits=pseudo)
+    torch.testing.assert_close(further, joint[1:])

@@ -1,0 +1,74 @@
+"""Mean Teacher with CutMix against a plain computation."""
+
+import pytest
+import torch
+from builders import CROP, build_model, loader_config, model_config, semi_batch, train
+from mmengine.structures import PixelData
+from torch.nn.functional import cross_entropy, interpolate
+
+from mmseg_allspark.methods import CutMix
+
+OPTIONS = dict(type="MeanTeacherSegmentor", neck=None)
+
+
+def mean_teacher(**changes):
+    return build_model(**OPTIONS | changes)
+
+
+def batch_of(model, **step):
+    batch = semi_batch(model, **step)
+    for index, sample in enumerate(batch["data_samples"]["unlabeled"]):
+        valid = torch.ones(1, CROP, CROP, dtype=torch.bool)
+        valid[..., 40 + index :] = False
+        sample.valid = PixelData(data=valid)
+    return batch
+
+
+@pytest.mark.parametrize("consistency", ["mse", "ce"])
+def test_loss_is_that_of_the_release(consistency):
+    """Teacher logits mixed as the images are; the weight of a pixel is the share of sure pixels of its image."""
+    confidence = dict(type="ConfidenceThreshold", threshold=0.35, per="image")
+    model = mean_teacher(consistency=consistency, confidence=confidence).eval()
+    batch = batch_of(model)
+    teacher = torch.randn(2, 4, CROP, CROP)
+    share = (teacher.softmax(1).amax(1) >= 0.35).float().mean(dim=(1, 2))
+    assert share.min() < share.max() < 1
+    valid = torch.cat([sample.valid.data for sample in batch["data_samples"]["unlabeled"]])
+    mix = CutMix(prob=1.0, area=(0.5, 0.5), aspect=(0.5, 2.0))
+    weight = share[:, None, None].expand(2, CROP, CROP)
+    torch.manual_seed(3)
+    images, target, weight, valid = mix([batch["inputs"]["weak"], teacher, weight, valid])
+    logits = model.decode_head(model.backbone(torch.cat([batch["inputs"]["labeled"], images])))[2:]
+    logits = interpolate(logits, size=(CROP, CROP), mode="bilinear", align_corners=False)
+    if consistency == "mse":
+        loss = (logits.softmax(1) - target.softmax(1)).square().sum(1)
+    else:
+        loss = cross_entropy(logits, target.argmax(1), reduction="none")
+    torch.manual_seed(3)
+    losses = model(**batch | dict(pseudo_logits=teacher, unsup_scale=0.5), mode="loss")
+    (unsup,) = (value for name, value in losses.items() if name.startswith("unsup"))
+    torch.testing.assert_close(unsup, 0.5 * (loss * weight * valid).sum() / valid.sum())
+
+
+def test_half_of_every_image_is_pasted():
+    model = mean_teacher()
+    tags = torch.arange(2.0)[:, None, None, None].expand(2, 1, CROP, CROP)
+    for _ in range(5):
+        (mixed,) = model.cutmix([tags])
+        assert (mixed != tags).float().mean(dim=(1, 2, 3)).tolist() == pytest.approx([0.5, 0.5], abs=0.02)
+
+
+def test_a_teacher_has_to_label(data, tmp_path):
+    hooks = [dict(type="MeanTeacherHook")]
+    options = dict(model=model_config(**OPTIONS, mask_padding=False), custom_hooks=hooks)
+    with pytest.raises(ValueError, match="needs train_cfg.pseudo_labels_from='ema', not 'model'"):
+        train(data, tmp_path / "a", loop=dict(max_iters=1), **options)
+    runner = train(data, tmp_path / "b", loop=dict(max_iters=2, pseudo_labels_from="ema"), **options)
+    assert runner.iter == 2
+
+
+def test_cutmix_needs_two_images(data, tmp_path):
+    loop = dict(max_iters=1, pseudo_labels_from="ema")
+    loop["unlabeled_dataloader"] = loader_config(data, "unlabeled", batch_size=1)
+    with pytest.raises(ValueError, match=r"unlabeled_dataloader.batch_size=1.*cutmix"):
+        train(data, tmp_path, loop=loop, model=model_config(**OPTIONS), custom_hooks=[dict(type="MeanTeacherHook")])

@@ -1,0 +1,154 @@
+"""UniMatch's losses against a plain computation in the order of the release, and which image is pasted into which."""
+
+import pytest
+import torch
+from builders import CROP, build_model, neck_config, semi_batch
+from mmengine.structures import PixelData
+from torch.nn.functional import cross_entropy, interpolate
+
+from mmseg_allspark.methods import CutMix, PseudoLabel
+
+THRESHOLD = 0.3
+
+
+def unimatch(**changes):
+    """Without dropout and, in eval mode, without statistics that couple images."""
+    confidence = dict(type="ConfidenceThreshold", threshold=THRESHOLD)
+    return build_model(**dict(type="UniMatchSegmentor", neck=None, confidence=confidence) | changes)
+
+
+def batch_of(model, seed=0, **step):
+    """Random images with three views of two unlabeled ones, of which the lower part is padding."""
+    batch = semi_batch(model, seed=seed, **step)
+    generator = torch.Generator().manual_seed(seed + 100)
+    for name in ("strong1", "strong2"):
+        batch["inputs"][name] = torch.randn(2, 3, CROP, CROP, generator=generator)
+    del batch["inputs"]["strong"]
+    for sample in batch["data_samples"]["unlabeled"]:
+        valid = torch.ones(1, CROP, CROP, dtype=torch.bool)
+        valid[:, 50:] = False
+        sample.valid = PixelData(data=valid)
+    return batch
+
+
+def logits_of(model, images):
+    logits = model.decode_head(model.backbone(images))
+    return interpolate(logits, size=(CROP, CROP), mode="bilinear", align_corners=False)
+
+
+def masked_mean(logits, label, confidence, valid):
+    """The release's loss: sum over confident valid pixels, divided by the number of valid ones."""
+    loss = cross_entropy(logits, label, reduction="none")
+    return (loss * ((confidence >= THRESHOLD) & valid)).sum() / valid.sum()
+
+
+def test_losses_are_those_of_the_release():
+    model = unimatch(feature_drop=0.0, cutmix=dict(prob=1.0)).eval()  # eval: train-mode labels are then eval-mode ones
+    batch = batch_of(model)
+    views, valid = batch["inputs"], torch.ones(2, CROP, CROP, dtype=torch.bool)
+    valid[:, 50:] = False
+    with torch.no_grad():
+        confidence, label = logits_of(model, views["weak"]).softmax(1).max(1)
+    expected = []
+    torch.manual_seed(5)
+    for name in ("strong1", "strong2"):
+        image, *target = CutMix(prob=1.0)([views[name], label, confidence, valid])
+        expected.append(masked_mean(logits_of(model, image), *target))
+    feature = masked_mean(logits_of(model, views["weak"]), label, confidence, valid)
+    torch.manual_seed(5)
+    losses = model(**batch, mode="loss")
+    torch.testing.assert_close(losses["unsup.decode.loss_strong"], 0.5 * 0.5 * sum(expected) / 2)
+    torch.testing.assert_close(losses["unsup.decode.loss_feature"], 0.5 * 0.5 * feature)
+    assert 0.1 < (confidence >= THRESHOLD).float().mean() < 1.0
+    masks = torch.cat([sample.gt_sem_seg.data for sample in batch["data_samples"]["labeled"]])
+    supervised = cross_entropy(logits_of(model, views["labeled"]), masks, ignore_index=255)
+    torch.testing.assert_close(losses["sup.decode.loss_ce"], 0.5 * supervised)
+
+
+def test_own_labels_are_of_train_mode_and_pasted_ones_of_eval_mode():
+    """In train mode batch norm gives other logits; the rectangle has the labels of ``pseudo_logits``."""
+    model = unimatch(cutmix=dict(prob=1.0)).train()
+    seen = {}
+    model.pseudo_label_loss = lambda logits, pseudo: seen.setdefault(len(seen), pseudo) and logits.sum() * 0
+    batch = batch_of(model)
+    marked = torch.zeros_like(batch["pseudo_logits"])
+    marked[:, 3] = 100.0  # class 3 everywhere, surely
+    model(**batch | dict(pseudo_logits=marked), mode="loss")
+    strong = seen[0]
+    pasted = strong.logits[:, 3] == 100.0
+    assert 0.01 < pasted.float().mean() < 0.5
+    assert (strong.label[pasted] == 3).all() and (strong.label[~pasted] != 3).any()
+    own = seen[2]  # of the features: no rectangle
+    assert not (own.logits == 100.0).any()
+    assert torch.equal(strong.label[~pasted], own.label[~pasted])
+
+
+def test_own_labels_of_eval_mode():
+    model = unimatch(own_labels="eval", cutmix=None).train()
+    seen = []
+    model.pseudo_label_loss = lambda logits, pseudo: seen.append(pseudo) or logits.sum() * 0
+    batch = batch_of(model)
+    model(**batch, mode="loss")
+    assert all(torch.equal(pseudo.logits, batch["pseudo_logits"]) for pseudo in seen)
+
+
+def test_a_rectangle_comes_from_another_image():
+    model = unimatch(cutmix=dict(prob=1.0))
+    images = torch.arange(3.0)[:, None, None, None].expand(3, 3, CROP, CROP)
+    tags = images[:, 0].long()
+    pseudo = PseudoLabel(images, tags, images[:, 0])
+    mixed, target = model._paste(images, pseudo, pseudo)
+    assert torch.equal(mixed[:, 0].long(), target.label)
+    for image in range(3):
+        assert set(mixed[image].unique().tolist()) == {float(image), float((image + 1) % 3)}
+
+
+def test_features_are_dropped_by_channel():
+    model = unimatch(feature_drop=0.5)
+    seen = []
+    decode = model.decode
+    model.decode = lambda feats: seen.append(feats) or decode(feats)
+    model(**batch_of(model), mode="loss")
+    perturbed = seen[-1]
+    zero = torch.cat([(level == 0).flatten(2).all(dim=2).flatten() for level in perturbed])
+    assert 0.2 < zero.float().mean() < 0.8
+    assert len(perturbed[0]) == 2  # the unlabeled images only
+
+
+@pytest.mark.parametrize("weights", [dict(unsup_weight=0.0), dict(strong_weight=0.0, feature_weight=0.0)])
+def test_weight_zero_gives_loss_zero(weights):
+    model = unimatch(**weights)
+    losses = model(**batch_of(model), mode="loss")
+    assert all(value == 0 for name, value in losses.items() if name.startswith("unsup"))
+
+
+def test_with_allspark_the_memory_learns_from_the_weak_view_once():
+    model = unimatch(neck=neck_config())
+    losses = model(**batch_of(model), mode="loss")
+    sum(value for name, value in losses.items() if "loss" in name).backward()
+    assert model.neck.memory.enqueued.sum() == 2 * model.neck.in_channels  # of two weak images
+    assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        (dict(strong_views=()), "at least one strong view"),
+        (dict(unlabeled_view="strong1"), "'weak' as unlabeled_view"),
+        (dict(own_labels="ema"), "model.own_labels"),
+        (dict(feature_drop=1.5), "model.feature_drop"),
+    ],
+)
+def test_bad_arguments_are_named(changes, text):
+    with pytest.raises(ValueError, match=text):
+        unimatch(**changes)
+
+
+def test_missing_view_and_missing_marks_are_named():
+    model = unimatch()
+    batch = batch_of(model)
+    del batch["inputs"]["strong2"]
+    with pytest.raises(KeyError, match=r"'strong2'.*MultiView"):
+        model(**batch, mode="loss")
+    with pytest.raises(KeyError, match="PadAndMark"):
+        model(**semi_batch(model) | dict(inputs=batch_of(model)["inputs"]), mode="loss")
