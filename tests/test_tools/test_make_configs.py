@@ -70,8 +70,8 @@ def test_a_cell_agrees_with_its_config_its_split_and_its_table(cell):
     assert f"{cell.num_labeled} labeled" in header or f"original {cell.num_labeled}" in header
     if cell.paper is None:
         return
-    assert re.search(rf"paper mIoU {cell.paper:g}0? \(table {cell.table}\)", header)
-    assert f"{cell.paper:.2f} (table {cell.table})" in (ROOT / "configs" / cell.method / "README.md").read_text()
+    assert re.search(rf"paper mIoU {cell.paper:g}0? \({cell.source}\)", header)
+    assert f"{cell.paper:.2f} ({cell.source})" in (ROOT / "configs" / cell.method / "README.md").read_text()
 
 
 def test_mim_sees_every_method():

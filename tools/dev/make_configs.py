@@ -35,14 +35,14 @@ class Cell:
     crop: int
     split_list: str
     num_labeled: int
-    table: int | None
+    source: str
     paper: float | None
     measured: float | None
 
     @property
     def paper_text(self) -> str:
-        """The paper's figure with its table."""
-        return "not in the paper" if self.paper is None else f"paper mIoU {self.paper:g} (table {self.table})"
+        """The paper's figure and where it is printed."""
+        return "not in the paper" if self.paper is None else f"paper mIoU {self.paper:g} ({self.source})"
 
 
 def read_cells(source: Path) -> Iterator[Cell]:
@@ -68,7 +68,7 @@ def read_cells(source: Path) -> Iterator[Cell]:
                 crop=data["crop"],
                 split_list=split_list,
                 num_labeled=num_labeled,
-                table=family["table"],
+                source=f"table {family['table']}" if isinstance(family["table"], int) else family["table"],
                 paper=paper,
                 measured=family.get("measured", {}).get(split),
             )
@@ -93,7 +93,7 @@ def table_text(cells: list[Cell]) -> str:
     """The README's table of one method."""
     lines = ["| | data | labeled | config | mIoU, paper | mIoU, measured |", "|---|---|---|---|---|---|"]
     for cell in cells:
-        paper = "–" if cell.paper is None else f"{cell.paper:.2f} (table {cell.table})"
+        paper = "–" if cell.paper is None else f"{cell.paper:.2f} ({cell.source})"
         measured = "not run" if cell.measured is None else f"{cell.measured:.2f}"
         link = f"[`{cell.name}`]({cell.name}.py)"
         lines.append(f"| {cell.what} | {cell.title} | {cell.num_labeled} | {link} | {paper} | {measured} |")

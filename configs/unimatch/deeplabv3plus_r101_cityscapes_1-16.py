@@ -1,0 +1,32 @@
+# UniMatch, Cityscapes 1/16, 186 labeled images, R101-DeepLabV3+, crop 801, 240 epochs.
+# tools/dist_train.sh configs/unimatch/deeplabv3plus_r101_cityscapes_1-16.py 4
+# paper mIoU 76.6 (UniMatch's README)
+_base_ = [
+    "../_base_/models/deeplabv3plus_r101.py",
+    "../_base_/datasets/cityscapes.py",
+    "../_base_/schedules/sgd_poly_cityscapes_240e.py",
+    "../_base_/default_runtime.py",
+]
+labeled_pipeline = [
+    dict(type="LoadImage"),
+    dict(type="LoadSegMask", num_classes=19),
+    *_base_.weak_geometry,
+    dict(type="PackSemiInputs"),
+]
+unlabeled_pipeline = [
+    dict(type="LoadImage"),
+    dict(type="LoadSegMask", num_classes=19, optional=True),
+    *_base_.weak_geometry,
+    dict(type="MultiView", views=dict(weak=[], strong1=_base_.colour, strong2=_base_.colour)),
+    dict(type="PackSemiInputs"),
+]
+train_dataloader = dict(dataset=dict(pipeline=labeled_pipeline))
+unlabeled_dataloader = dict(dataset=dict(pipeline=unlabeled_pipeline))
+model = dict(
+    type="UniMatchSegmentor",
+    decode_head=dict(loss_decode=dict(_delete_=True, type="OhemLoss", thresh=0.7, min_kept=200_000)),
+    test_cfg=dict(mode="slide", crop_size=(801, 801), stride=(534, 534)),
+    confidence=None,  # the release's threshold is 0 on Cityscapes
+)
+train_cfg = dict(type="PseudoLabelLoop", max_epochs=_base_.max_epochs)
+custom_hooks = [dict(type="PseudoLabelStatisticsHook")]

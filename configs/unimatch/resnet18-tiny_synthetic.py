@@ -1,0 +1,25 @@
+# UniMatch, embedded data set, from scratch, 8 + 4 images.
+# Because it starts from random weights: burn-in and ramp-up as the other synthetic configs, and the loss on
+# unlabeled images counts as much as the labeled one's. The moving average is evaluated, as there; the labels come from
+# the model itself.
+# python tools/prepare/synthetic.py && python tools/train.py configs/unimatch/resnet18-tiny_synthetic.py
+_base_ = "../supervised/resnet18-tiny_synthetic.py"
+unlabeled_pipeline = [
+    *_base_.unlabeled_pipeline[:-1],
+    dict(type="MultiView", views=dict(weak=[], strong1=_base_.colour, strong2=_base_.colour)),
+    dict(type="PackSemiInputs"),
+]
+unlabeled_dataloader = dict(dataset=dict(pipeline=unlabeled_pipeline))
+model = dict(type="UniMatchSegmentor", sup_weight=1.0, unsup_weight=1.0)
+train_cfg = dict(
+    _delete_=True,
+    type="PseudoLabelLoop",
+    max_iters=_base_.max_iters,
+    val_interval=200,
+    burn_in_iters=400,
+    ramp_up_iters=200,
+)
+custom_hooks = [
+    dict(type="PseudoLabelStatisticsHook"),
+    dict(type="MeanTeacherHook", momentum=0.01),
+]
