@@ -92,7 +92,10 @@ class StreamBatchSampler(BatchSampler):
         infinite = iter(self.sampler) if isinstance(self.sampler, InfiniteSampler) else None
         for epoch in count():
             if infinite is not None:
-                yield list(islice(infinite, self._pass_length()))
+                indices = list(islice(infinite, self._pass_length()))
+                if not indices:
+                    raise RuntimeError("mmengine's InfiniteSampler can be iterated once: build another loader.")
+                yield indices
                 continue
             if hasattr(self.sampler, "set_epoch"):
                 self.sampler.set_epoch(epoch)

@@ -102,3 +102,13 @@ def test_two_ranks_share_a_pass(kind, monkeypatch):
 def test_no_batch_at_all_is_an_error(size, text):
     with pytest.raises(ValueError, match=text):
         stream(size, 4, drop_last=True)
+
+
+def test_an_infinite_sampler_is_iterated_once():
+    """A second time it has nothing, for ever; that would hang."""
+    sampler = StreamBatchSampler(InfiniteSampler(range(4), shuffle=True, seed=0), batch_size=2, cycle=True)
+    first = iter(sampler)
+    next(first)
+    first.close()
+    with pytest.raises(RuntimeError, match="can be iterated once"):
+        next(iter(sampler))

@@ -1,0 +1,79 @@
+"""Every method as a small whole config: the list that the contract of methods is tested on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builders import CLASSES, CROP, dataset_config, loader_config, model_config, neck_config, run_config
+from mmengine.config import Config
+from mmseg.registry import MODELS
+from test_engine.recording import RecordHook  # noqa: F401 (registers itself)
+
+from mmseg_allspark.methods import SemiSegmentor
+
+PAD = dict(type="PadAndMark", size=(CROP, CROP), pad_val=dict(img=0, seg=255))
+GEOMETRY = [
+    dict(type="RandomResizeLongSide", ratio_range=(0.6, 1.5)),
+    dict(type="RandomCrop", crop_size=(CROP, CROP)),
+    PAD,
+    dict(type="RandomFlip", prob=0.5),
+]
+COLOUR = [dict(type="RandomColorJitter"), dict(type="RandomGaussianBlur")]
+VIEWS = dict(weak=[], strong=COLOUR, strong1=COLOUR, strong2=COLOUR)
+SURE = dict(type="ConfidenceThreshold", threshold=0.1)  # so that small untrained models keep some pixels
+# A method: the options of its model, and those of its loop. A new one is added here; a test asks for it.
+METHODS = {
+    "SemiSegmentor": (dict(unlabeled_view="strong", confidence=SURE, cutmix=dict(prob=1.0), alignment=dict()), {}),
+    "UniMatchSegmentor": (dict(confidence=SURE, cutmix=dict(prob=1.0)), {}),
+    "MeanTeacherSegmentor": (dict(confidence=dict(SURE, per="image")), dict(pseudo_labels_from="ema")),
+}
+NECKS = dict(plain=None, allspark=neck_config(attn_drop=0.1, proj_drop=0.1))
+CASES = [(method, neck) for method in METHODS for neck in NECKS]
+
+
+def registered_methods() -> set[str]:
+    """Names of all segmentors that are SemiSegmentor or derived from it."""
+    return {
+        name
+        for name, kind in MODELS.module_dict.items()
+        if isinstance(kind, type) and issubclass(kind, SemiSegmentor) and kind.__module__.startswith("mmseg_allspark.")
+    }
+
+
+def method_model(method: str, neck: str) -> dict:
+    """Config of a method's model."""
+    return model_config(type=method, neck=NECKS[neck], **METHODS[method][0])
+
+
+def method_config(data: Path, work_dir: Path, method: str, neck: str, steps: int = 2, **changes) -> Config:
+    """A run without masks of unlabeled images, with everything random, and a checkpoint after each step."""
+    unlabeled = dataset_config(data, "unlabeled")
+    unlabeled["data_prefix"] = dict(img_path=str(data / "img"))
+    unlabeled["pipeline"] = [
+        dict(type="LoadImage"),
+        *GEOMETRY,
+        dict(type="MultiView", views=VIEWS),
+        dict(type="PackSemiInputs"),
+    ]
+    labeled = [
+        dict(type="LoadImage"),
+        dict(type="LoadSegMask", num_classes=len(CLASSES)),
+        *GEOMETRY,
+        dict(type="PackSemiInputs"),
+    ]
+    hooks = [dict(type="MeanTeacherHook", momentum=0.3), dict(type="RecordHook")]
+    if NECKS[neck]:
+        hooks.append(dict(type="SemanticMemoryHook", warmup_iters=1))
+    loop = dict(
+        max_iters=steps,
+        unlabeled_dataloader=loader_config(data, "unlabeled", dataset=unlabeled),
+        **METHODS[method][1],
+    )
+    options = dict(
+        model=method_model(method, neck),
+        train_dataloader=loader_config(data, "labeled", dataset=dataset_config(data, "labeled", pipeline=labeled)),
+        custom_hooks=hooks,
+        custom_imports=dict(imports=["mmseg_allspark"], allow_failed_imports=False),
+        default_hooks=dict(checkpoint=dict(type="AtomicCheckpointHook", by_epoch=False, interval=1)),
+    )
+    return run_config(data, work_dir, loop=loop, **options | changes)

@@ -1,0 +1,181 @@
+"""What every registered method keeps, with and without AllSpark's neck. A new one stands in small_methods.METHODS."""
+
+import copy
+
+import pytest
+import torch
+from builders import CROP, assert_same_state, write_data
+from mmengine.runner import Runner
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from small_methods import CASES, METHODS, method_config, method_model, registered_methods
+from test_engine.random_runs import assert_same_run
+from test_engine.recording import RecordHook
+from two_ranks import run_ranks
+
+from mmseg_allspark.deploy import make_plain
+from mmseg_allspark.utils.distributed import prepare_cpu_distributed
+from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
+
+STEPS, STOP = 4, 2
+cases = pytest.mark.parametrize("case", CASES, ids="-".join, scope="module")
+
+
+@pytest.fixture(scope="module")
+def small_data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("data"), labeled=4, unlabeled=6)
+
+
+def run(cfg):
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    return runner
+
+
+@pytest.fixture(scope="module")
+def finished(small_data, tmp_path_factory):
+    """Folder and runner of a run of four steps, by case; the model is as training left it."""
+    runs = {}
+
+    def get(case):
+        if case not in runs:
+            folder = tmp_path_factory.mktemp("-".join(case))
+            runner = run(method_config(small_data, folder, *case, steps=STEPS))
+            runs[case] = folder, runner, copy.deepcopy(runner.model.state_dict())
+        folder, runner, state = runs[case]
+        runner.model.load_state_dict(state)
+        return folder, runner
+
+    return get
+
+
+def a_step(runner):
+    """The preprocessed batch of a step, with the loop's pseudo logits."""
+    return next(hook for hook in runner.hooks if isinstance(hook, RecordHook)).batches[-1]
+
+
+def losses_of(model, batch, seed=0):
+    torch.manual_seed(seed)
+    losses = model(**batch, mode="loss")
+    return {name: value for name, value in losses.items() if "loss" in name}
+
+
+def test_every_method_is_here():
+    assert registered_methods() == set(METHODS)
+
+
+@cases
+def test_trains_without_masks_of_unlabeled_images(finished, case):
+    folder, runner = finished(case)
+    assert runner.iter == STEPS
+    start = MODELS.build(method_model(*case))
+    assert any(not torch.equal(value, start.state_dict()[name]) for name, value in runner.model.state_dict().items())
+    log = next(folder.glob("*/*.log")).read_text()
+    assert "nan" not in log.lower().split("iter(train)", 1)[1].replace("nanmean", "")
+
+
+@cases
+def test_every_loss_gives_the_student_a_gradient_and_no_parameter_is_left_out(finished, case):
+    """The teacher gets none."""
+    _, runner = finished(case)
+    model = runner.model.train()
+    losses = losses_of(model, a_step(runner))
+    assert {name.split(".")[0] for name in losses} == {"sup", "unsup"}
+    parameters = list(model.parameters())
+    for name, loss in losses.items():
+        assert torch.isfinite(loss) and loss != 0, name
+        gradients = torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
+        assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients), name
+    model.zero_grad()
+    sum(losses.values()).backward()
+    assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+    teacher = next(hook for hook in runner.hooks if hasattr(hook, "ema_model")).ema_model
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+@cases
+def test_unlabeled_scale_zero_leaves_the_supervised_loss(finished, case):
+    _, runner = finished(case)
+    losses = losses_of(runner.model.train(), a_step(runner) | dict(unsup_scale=0.0))
+    assert all((value == 0) == name.startswith("unsup") for name, value in losses.items())
+
+
+@cases
+def test_evaluation_is_deterministic_and_changes_nothing(finished, case):
+    _, runner = finished(case)
+    model, images = runner.model.eval(), torch.randn(2, 3, CROP, CROP)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.no_grad():
+        first, second = (model(images, mode="tensor") for _ in range(2))
+    assert torch.equal(first, second)
+    assert_same_state(dict(model.state_dict()), before)
+
+
+@cases
+def test_checkpoint_round_trip(finished, case):
+    folder, runner = finished(case)
+    checkpoint = load_checkpoint(folder / f"iter_{STEPS}.pth")
+    model = MODELS.build(method_model(*case))
+    trained = {name[7:]: value for name, value in checkpoint["ema_state_dict"].items() if name.startswith("module.")}
+    model.load_state_dict(trained)
+    batch = a_step(runner)
+    expected, got = losses_of(runner.model.train(), batch), losses_of(model.train(), batch)
+    assert {name: value.item() for name, value in got.items()} == {k: v.item() for k, v in expected.items()}
+
+
+@cases
+def test_resumed_run_is_the_undisturbed_one(finished, small_data, tmp_path, case):
+    folder, _ = finished(case)
+    resume = dict(resume=True, load_from=str(folder / f"iter_{STOP}.pth"))
+    run(method_config(small_data, tmp_path, *case, steps=STEPS, **resume))
+    got, expected = (torch.load(at / f"iter_{STEPS}.pth", weights_only=False) for at in (tmp_path, folder))
+    assert_same_run(got, expected)
+
+
+@cases
+def test_exports_to_a_plain_model(finished, case):
+    folder, runner = finished(case)
+    checkpoint = load_checkpoint(folder / f"iter_{STEPS}.pth")
+    plain, _ = make_plain(runner.cfg, checkpoint, "iter.pth", "model")
+    assert type(plain.model) is EncoderDecoder
+    images = torch.randn(2, 3, CROP, CROP)
+    with torch.no_grad():
+        assert torch.equal(plain.model(images, mode="tensor"), runner.model.eval()(images, mode="tensor"))
+
+
+def two_ranks(rank, data, folder):
+    for case in CASES:
+        options = dict(launcher="pytorch", model_wrapper_cfg=dict(type="MMDistributedDataParallel"))
+        cfg = method_config(data, folder / "-".join(case), *case, **options)
+        prepare_cpu_distributed(cfg, "pytorch")
+        runner = run(cfg)
+        assert runner.model.find_unused_parameters is False
+        state = {name: value for name, value in runner.model.module.state_dict().items() if "running" not in name}
+        torch.save(state, folder / f"{'-'.join(case)}.{rank}.pth")
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ranks")
+    run_ranks(two_ranks, write_data(folder / "data", labeled=4, unlabeled=8), folder)
+    return folder
+
+
+@cases
+def test_two_ranks_train_without_unused_parameters_and_stay_equal(ranks, case):
+    first, second = (torch.load(ranks / f"{'-'.join(case)}.{rank}.pth") for rank in (0, 1))
+    assert first.keys() == second.keys()
+    parameters = dict(MODELS.build(method_model(*case)).named_parameters())
+    assert_same_state({name: first[name] for name in parameters}, {name: second[name] for name in parameters})
+
+
+@cases
+def test_images_that_are_mixed_are_of_different_files(finished, case):
+    """CutMix pastes the next image of the batch: over passes and their ends never an image into itself."""
+    _, runner = finished(case)
+    batches = [
+        [sample.img_path for sample in batch["data_samples"]["unlabeled"]]
+        for batch in next(hook for hook in runner.hooks if isinstance(hook, RecordHook)).batches
+    ]
+    assert len(batches) == STEPS  # a pass has three
+    assert all(len(set(paths)) == len(paths) == 2 for paths in batches)
