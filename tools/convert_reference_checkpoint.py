@@ -8,7 +8,6 @@ model.backbone.init_cfg.checkpoint, without the prefix ``backbone.``.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor
 
 from mmseg_allspark.convert import convert_reference_checkpoint
+from mmseg_allspark.utils.files import replacing
 from mmseg_allspark.utils.safe_checkpoints import UnsafeCheckpointError, load_checkpoint
 
 CONTAINERS = ("model", "state_dict", "model_state")
@@ -61,10 +61,8 @@ def main() -> None:
         converted = {name.removeprefix(prefix): v for name, v in converted.items() if name.startswith(prefix)}
         if not converted:
             parser.error(f"{args.source} has no encoder weights")
-    args.target.parent.mkdir(parents=True, exist_ok=True)
-    partial = args.target.with_suffix(args.target.suffix + ".part")
-    torch.save(dict(state_dict=converted, meta=dict(converted_from=args.source.name)), partial)
-    os.replace(partial, args.target)
+    with replacing(args.target) as partial:
+        torch.save(dict(state_dict=converted, meta=dict(converted_from=args.source.name)), partial)
     parts = sorted({name.split(".")[0] for name in converted})
     print(f"{args.target}: {len(converted)} tensors ({', '.join(parts)})")
 

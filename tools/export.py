@@ -6,7 +6,7 @@ onnx          OUT.onnx; batch, height and width are free
 torch-export  OUT.pt2 for torch.export.load; height and width are free, the batch size is --batch-size
 
 Every export is compared with the model it was made from: plain models bit by bit, graphs to --tolerance at all
---sizes, with a table of differences and times. Exit code 1 if they differ; the file is then removed. Graphs take
+--sizes, with a table of differences and times. Exit code 1 if they differ; nothing is written then. Graphs take
 (B, 3, H, W) uint8 images as cv2.imread gives them (BGR), unless --input normalized, and give logits at the size of the
 images, unless --output labels; their metadata say so, and hold classes and colours. CONFIG may be '-': the config
 inside the checkpoint.
@@ -17,9 +17,12 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import mmseg_allspark  # noqa: F401
@@ -27,19 +30,22 @@ import mmseg_allspark  # noqa: F401
 # isort: split
 import torch
 from _common import require_file
+from _errors import Parser, errors_in_one_line
+from _export_notes import INPUT_ONLY, describe, notes
 from mmengine.config import Config, DictAction
 from mmengine.model import revert_sync_batchnorm
-from mmseg.registry import MODELS
+from torch import nn
 
-from mmseg_allspark import __version__
-from mmseg_allspark.apis import load_config
+from mmseg_allspark.apis import load_config, load_model
+from mmseg_allspark.apis.weights import MEANING, WEIGHTS
 from mmseg_allspark.deploy import LogitsNet, Plain, compare_outputs, export_onnx, export_torch, make_plain
-from mmseg_allspark.deploy.graphs import INPUTS, OUTPUTS, Comparison, load_graph
-from mmseg_allspark.deploy.plain import WEIGHTS, choose_weights
-from mmseg_allspark.deploy.publish import to_bytes, write_whole
+from mmseg_allspark.deploy.graphs import INPUTS, OUTPUTS, Comparison, load_graph, require_graphs
+from mmseg_allspark.deploy.publish import scrub, to_bytes
+from mmseg_allspark.utils.files import replacing, write_whole
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
 SUFFIXES = {"plain": ".pth", "onnx": ".onnx", "torch-export": ".pt2"}
+MARK = "# Written by tools/export.py, which may overwrite it."
 SIZES = ((256, 256), (192, 320), (385, 513))  # a square, a landscape, and one that no stride divides
 
 
@@ -58,46 +64,25 @@ def size(text: str) -> tuple[int, int]:
 def export_plain(plain: Plain, out: Path, which: str, checkpoint: dict) -> None:
     """Write the plain checkpoint and its config."""
     kept = {key: checkpoint["meta"][key] for key in ("epoch", "iter") if key in (checkpoint.get("meta") or {})}
-    meta = kept | dict(weights=which, dataset_meta=plain.dataset_meta, cfg=plain.cfg.pretty_text)
+    values = plain.cfg.to_dict()
+    for key, what in scrub(values).items():
+        say(f"config: {key} {'' if what == 'removed' else '-> '}{what}")
+    text = Config(values).pretty_text
+    meta = kept | dict(weights=which, dataset_meta=plain.dataset_meta, cfg=text)
     write_whole(to_bytes(dict(meta=meta, state_dict=plain.state_dict)), out)
-    plain.cfg.dump(str(out.with_suffix(".py")))
+    write_whole(f"{MARK}\n{text}", out.with_suffix(".py"))
     say(f"{out.with_suffix('.py')}: its config; " + ("needs mmseg_allspark" if plain.needs else "mmseg alone runs it"))
 
 
 @torch.no_grad()
-def is_same(cfg: Config, weights: dict, plain: Plain, sizes: Sequence[tuple[int, int]]) -> bool:
+def is_same(trained: nn.Module, plain: Plain, sizes: Sequence[tuple[int, int]]) -> bool:
     """Whether the trained and the plain model give the same logits, bit by bit."""
-    model_cfg = cfg.model.copy()
-    model_cfg.train_cfg = model_cfg.get("train_cfg") or {}
-    trained = MODELS.build(model_cfg)
-    trained.load_state_dict(weights, strict=False)
     pair = [revert_sync_batchnorm(model).eval() for model in (trained, plain.model)]
     same = []
     for number, (height, width) in enumerate(sizes):
         images = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(number))
         same.append(torch.equal(*(model(images, mode="tensor") for model in pair)))
     return all(same)
-
-
-def describe(net: LogitsNet, plain: Plain, which: str) -> dict:
-    """Return what a user of the graph has to know."""
-    preprocessor = plain.cfg.model.data_preprocessor
-    normalized = (net.mean.flatten().tolist(), net.std.flatten().tolist(), bool(preprocessor.get("bgr_to_rgb")))
-    layout = "uint8 (B, 3, H, W), BGR, 0 to 255"
-    if net.input_kind == "normalized":
-        layout = f"float32 (B, 3, H, W), {'RGB' if net.swap else 'BGR'}, (value - mean) / std"
-    outputs = dict(logits="float32 (B, classes, H, W)", labels="int64 (B, H, W)")
-    return dict(
-        producer=f"mmseg-allspark {__version__}",
-        input=layout,
-        output=outputs[net.output_kind],
-        mean=normalized[0],
-        std=normalized[1],
-        bgr_to_rgb=normalized[2],
-        classes=plain.dataset_meta["classes"],
-        palette=plain.dataset_meta["palette"],
-        weights=which,
-    )
 
 
 def report(rows: Sequence[Comparison], tolerance: float) -> bool:
@@ -112,30 +97,70 @@ def report(rows: Sequence[Comparison], tolerance: float) -> bool:
     return good
 
 
-def export_graph(args: argparse.Namespace, plain: Plain, which: str) -> bool:
-    """Write a graph and compare it with torch; whether they agree."""
+class GraphDiffersError(Exception):
+    """A graph does not compute what torch computes."""
+
+
+def export_graph(args: argparse.Namespace, plain: Plain, which: str) -> None:
+    """Write a graph that agrees with torch, or none.
+
+    Raises:
+        GraphDiffersError: If it does not agree; a file of an earlier export stays as it is.
+    """
     preprocessor = plain.cfg.model.data_preprocessor
-    if plain.cfg.model.test_cfg.get("mode") == "slide":
-        window = plain.cfg.model.test_cfg.crop_size
-        say(f"note: test_cfg.mode='slide': the graph is one window, which the config cuts out at {window}.")
-    if preprocessor.get("test_cfg"):
-        say(f"note: the preprocessor pads images ({dict(preprocessor.test_cfg)}); the graph does not.")
+    outside = notes(plain.cfg)
+    for note in outside:
+        say(f"note: not in the graph: {note}")
     net = LogitsNet(plain.model, preprocessor, input_kind=args.input, output_kind=args.output)
     metadata, batch = describe(net, plain, which), args.batch_size
-    say(f"input: {metadata['input']}; output: {metadata['output']}; tracing takes a minute or more ...")
-    if args.format == "onnx":
-        export_onnx(net, args.out, metadata)
-    else:
-        export_torch(net, args.out, metadata, batch_size=batch)
+    say(f"input: {metadata['input']}; output: {metadata['output']}; tracing takes minutes, more on a busy machine ...")
     inputs = [net.example((batch, 3, *shape), seed) for seed, shape in enumerate(args.sizes)]
     if args.format == "onnx":  # another batch size as well
         inputs.append(net.example((batch + 1, 3, *args.sizes[0]), len(inputs)))
-    return report(compare_outputs(net, load_graph(args.out, torch.get_num_threads()), inputs), args.tolerance)
+    with replacing(args.out) as partial, heartbeat():
+        if args.format == "onnx":
+            export_onnx(net, partial, metadata)
+        else:
+            export_torch(net, partial, metadata, batch_size=batch)
+        rows = compare_outputs(net, load_graph(partial, torch.get_num_threads()), inputs)
+        if not report(rows, args.tolerance):
+            raise GraphDiffersError(f"The graph differs by more than {args.tolerance:g}.")
+    if outside:
+        say(INPUT_ONLY)
+
+
+@contextmanager
+def heartbeat(seconds: float = 30) -> Iterator[None]:
+    """Say every so often that something is happening."""
+    done, start = threading.Event(), monotonic()
+
+    def beat() -> None:
+        while not done.wait(seconds):
+            say(f"... {monotonic() - start:.0f} s")
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def refuse_overwriting(parser: argparse.ArgumentParser, out: Path, config: str) -> None:
+    """Stop with a usage error if a plain model would take the place of what this tool has not written."""
+    beside = out.with_suffix(".py")
+    if config != "-" and beside.resolve() == Path(config).resolve():
+        parser.error(f"OUT {out}: its config {beside} would overwrite CONFIG; give another name")
+    if beside.exists() and not beside.read_text(errors="replace").startswith(MARK):
+        parser.error(f"OUT {out}: {beside} exists and is no export; give another name")
+    if out.exists() and not beside.exists():
+        parser.error(f"OUT {out} exists and is no export (it has no {beside.name}); give another name")
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", metavar="CONFIG", help="config of training, or - for the one inside the checkpoint")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint of training")
     parser.add_argument("out", metavar="OUT", type=Path, help="file to write: .pth, .onnx or .pt2")
@@ -166,9 +191,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         parser.error(f"OUT {args.out}: {', '.join(f'{suffix} for {name}' for name, suffix in SUFFIXES.items())}")
     if args.out.resolve() == Path(args.checkpoint).resolve():
         parser.error(f"OUT {args.out} is the checkpoint itself")
+    if args.format == "plain":
+        refuse_overwriting(parser, args.out, args.config)
     return args
 
 
+@errors_in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Export what the command line asks for.
 
@@ -176,28 +204,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0, or 1 if the export does not compute what the model computes.
     """
     args = parse_args(argv)
+    if args.format != "plain":
+        require_graphs(args.format == "onnx")  # before minutes of work
     warnings.filterwarnings("ignore", category=FutureWarning, module="copyreg")  # of torch's own exporter
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):  # what they skip, line after line
         logging.getLogger(name).setLevel(logging.ERROR)
     checkpoint = load_checkpoint(args.checkpoint, map_location="cpu")
     cfg = load_config(None if args.config == "-" else args.config, checkpoint, args.checkpoint, args.cfg_options)
     plain, which = make_plain(cfg, checkpoint, args.checkpoint, args.weights)
-    weights = "averaged (ema)" if which == "ema" else "as trained (model)"
-    say(f"weights: {weights}; {len(plain.state_dict)} tensors kept, {len(plain.dropped)} left out")
+    say(f"weights: {MEANING.get(which, which)}; {len(plain.state_dict)} tensors kept, {len(plain.dropped)} left out")
     say("left out: " + (", ".join(sorted({name.rpartition(".")[0] for name in plain.dropped})) or "nothing"))
-    if not is_same(cfg, choose_weights(checkpoint, which, args.checkpoint)[0], plain, args.sizes):
+    if not is_same(load_model(cfg, checkpoint, args.checkpoint, which)[0], plain, args.sizes):
         say("The plain model does not give the trained model's logits: nothing was written.")
         return 1
     say(f"plain model: the same logits bit by bit at {len(args.sizes)} sizes")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    good = True
-    if args.format == "plain":
-        export_plain(plain, args.out, which, checkpoint)
-    else:
-        good = export_graph(args, plain, which)
-    if not good:
-        args.out.unlink()
-        say(f"The graph differs by more than {args.tolerance:g}: {args.out} was removed.")
+    try:
+        if args.format == "plain":
+            export_plain(plain, args.out, which, checkpoint)
+        else:
+            export_graph(args, plain, which)
+    except GraphDiffersError as error:
+        say(f"{error} {args.out} was not written.")
         return 1
     say(f"{args.out}: {args.out.stat().st_size / 2**20:.1f} MiB")
     return 0

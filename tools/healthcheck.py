@@ -1,9 +1,9 @@
-"""Train a few steps on the embedded data set, to see that this installation can train.
+"""Train a few steps on the embedded data set and label an image, to see that this installation can do both.
 
     python tools/healthcheck.py
 
 Works in a checkout, from an installed package (``mmseg_allspark/.mim/tools``) and in a container; leaves nothing
-behind. Exit code 0 if the training ended and wrote its checkpoint, else 1, after the end of its output.
+behind. Exit code 0 if the training ended and infer.py could use its checkpoint, else 1, after the end of its output.
 """
 
 from __future__ import annotations
@@ -29,22 +29,31 @@ def say(text: str) -> None:
 
 
 def commands(steps: int) -> list[list[str]]:
-    """The two commands of the check: make twenty images, train on them.
+    """The commands of the check: make twenty images, train on them, label one with the checkpoint.
 
     Args:
         steps: Training steps.
 
     Returns:
-        Arguments for this Python. They name ``data`` and ``run`` in the working directory.
+        Arguments for this Python. They name ``data``, ``run`` and ``labeled`` in the working directory.
     """
     counts = ["--num-labeled", "8", "--num-unlabeled", "8", "--num-val", "4"]
     options = [f"{loader}.dataset.data_root=data" for loader in LOADERS]
     # pseudo labels count from the first step and the memory is read at the last
     options += [f"train_cfg.max_iters={steps}", f"train_cfg.val_interval={steps}"]
     options += ["train_cfg.burn_in_iters=0", "train_cfg.ramp_up_iters=0", "custom_hooks.0.warmup_iters=1"]
+    infer = [
+        str(TOOLS / "infer.py"),
+        str(CONFIG),
+        f"run/iter_{steps}.pth",
+        "data/images/val_0000.png",
+        "--out",
+        "labeled",
+    ]
     return [
         [str(TOOLS / "prepare/synthetic.py"), "--out", "data", *counts],
         [str(TOOLS / "train.py"), str(CONFIG), "--work-dir", "run", "--cfg-options", *options],
+        infer,
     ]
 
 
@@ -90,11 +99,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     start = time.monotonic()
     problem = check(args.steps, environment)
     if problem:
-        sys.stderr.write(f"error: this installation cannot train; python tools/doctor.py may say why.\n{problem}\n")
+        sys.stderr.write(
+            f"error: this installation cannot train and label images; python tools/doctor.py may say why.\n{problem}\n"
+        )
         return 1
     if args.stamp:
         args.stamp.touch()
-    say(f"ok: {args.steps} training steps and a validation in {time.monotonic() - start:.0f} s")
+    say(f"ok: {args.steps} training steps, a validation and an image labeled in {time.monotonic() - start:.0f} s")
     return 0
 
 

@@ -1,11 +1,11 @@
 """Label images, folders, globs and videos with a trained model.
 
-    python tools/infer.py CONFIG CHECKPOINT INPUT [INPUT ...] --out DIR [--labels] [--opacity 0.5] [--batch-size N]
+    python tools/infer.py CONFIG CHECKPOINT INPUT [INPUT ...] --out DIR [--labels] [--weights ema|model]
 
 Writes DIR/painted/<name>.png (a video: .mp4) and, with --labels, DIR/labels/<name>.png: one channel whose values are
-the class numbers. Two inputs of one name get different results, and no input is ever overwritten. Exit code 1 if an
-image or video could not be read (the others are done), 2 on a wrong command line. CONFIG may be '-': the config inside
-the checkpoint.
+the class numbers; of a video's frames DIR/labels/<name>.mp4/000000.png and so on. Two inputs of one name get different
+results, and no input is ever overwritten. Exit code 1 if an image or video could not be read or a folder is empty (the
+others are done), 2 if nothing can be done. CONFIG may be '-': the config inside the checkpoint.
 """
 
 from __future__ import annotations
@@ -27,11 +27,13 @@ import cv2
 import mmcv
 import numpy as np
 from _common import require_file
+from _errors import Parser, errors_in_one_line
 from mmengine.config import DictAction
 from rich.progress import track
 
 from mmseg_allspark.apis import Prediction, SegInferencer, find_images, name_outputs
 from mmseg_allspark.apis.image_files import is_video
+from mmseg_allspark.apis.weights import MEANING, WEIGHTS
 from mmseg_allspark.visualization import colour_labels
 
 DEFAULT_FPS = 25.0  # of a video that does not say
@@ -48,20 +50,24 @@ class Results:
 
     Args:
         out: Folder for the results.
-        palette: (R, G, B) of each class.
         opacity: Of the colours over the image, 0 to 1.
         with_labels: Whether class numbers are written, too.
+
+    Attributes:
+        palette: (R, G, B) of each class; to be set before anything is painted.
     """
 
-    def __init__(self, out: Path, palette: Sequence[Sequence[int]], opacity: float, with_labels: bool) -> None:
-        self.out, self.palette, self.opacity, self.with_labels = out, palette, opacity, with_labels
+    def __init__(self, out: Path, opacity: float, with_labels: bool) -> None:
+        self.out, self.opacity, self.with_labels = out, opacity, with_labels
+        self.palette: Sequence[Sequence[int]] = ()
         self.seconds: list[float] = []
         self.unreadable: list[str] = []
 
     def targets(self, path: str, name: str) -> list[Path]:
         """Files (for the labels of a video: the folder) that are written for an input."""
         painted = self.out / "painted" / f"{name}{'.mp4' if is_video(path) else '.png'}"
-        labels = self.out / "labels" / (name if is_video(path) else f"{name}.png")
+        suffix = Path(path).suffix if is_video(path) else ".png"  # no image's labels are in a folder of frames
+        labels = self.out / "labels" / (name if is_video(path) and name.endswith(suffix) else name + suffix)
         return [painted, labels] if self.with_labels else [painted]
 
     def add_unreadable(self, error: Exception) -> None:
@@ -71,7 +77,7 @@ class Results:
 
     def paint(self, prediction: Prediction) -> np.ndarray:
         """Lay the colours of the classes over the image; (H, W, 3) uint8 BGR."""
-        colours = colour_labels(prediction.labels, self.palette, ignore_index=255)[..., ::-1]
+        colours = colour_labels(prediction.labels, self.palette, ignore_index=None)[..., ::-1]
         return cv2.addWeighted(np.ascontiguousarray(colours), self.opacity, prediction.image, 1 - self.opacity, 0)
 
     def write(self, prediction: Prediction, painted: Path | None, labels: Path | None) -> None:
@@ -132,42 +138,67 @@ def read_frames(reader: mmcv.VideoReader) -> Iterator[np.ndarray]:
         yield frame
 
 
-def collect(inputs: Sequence[str], out: Path, recursive: bool) -> dict[str, str]:
+def collect(inputs: Sequence[str], results: Results, recursive: bool) -> dict[str, str]:
     """List the inputs' files with a name for each one's results; results of an earlier run are left out."""
-    files = []
+    files, out = [], results.out
     for source in inputs:
-        for path, name in find_images(source, recursive=recursive).items():
+        try:
+            found_images = find_images(source, recursive=recursive)
+        except FileNotFoundError as error:
+            if len(inputs) == 1 or not Path(source).is_dir():
+                raise  # a misspelled name; nothing has been done yet
+            results.add_unreadable(error)
+            continue
+        for path, name in found_images.items():
             found = Path(path).resolve()
             if path == source or not any(
                 found.is_relative_to((out / part).resolve()) for part in ("painted", "labels")
             ):
                 files.append((path, name))
+    if not files:
+        raise FileNotFoundError(f"There is no image or video in {', '.join(inputs)}.")
     return name_outputs(files)
 
 
 def refuse_overwriting(names: dict[str, str], results: Results) -> None:
-    """Raise if a result would take the place of an input.
+    """Raise if a result would take the place of an input or of another result.
 
     Raises:
-        ValueError: Naming the input.
+        ValueError: Naming both.
     """
     inputs = {Path(path).resolve(): path for path in names}
-    for path, name in names.items():
-        for target in results.targets(path, name):
-            if target.resolve() in inputs:
+    targets = {target.resolve(): path for path, name in names.items() for target in results.targets(path, name)}
+    for target, path in targets.items():
+        if target in inputs:
+            raise ValueError(f"The result {target} would overwrite the input {inputs[target]}: give another --out.")
+        for folder in target.parents:  # the frames of a video, numbered
+            if folder in targets:
                 raise ValueError(
-                    f"The result {target} would overwrite the input {inputs[target.resolve()]}: give another --out."
+                    f"The result {target} of {path} would be among the frames of {targets[folder]}: give the video "
+                    "another name, or label one of them with another --out."
+                )
+    for source, path in inputs.items():
+        for folder in source.parents:
+            if folder in targets:
+                raise ValueError(
+                    f"Frames of {targets[folder]} might overwrite the input {path}, which is in {folder}: give another "
+                    "--out."
                 )
 
 
-def read_palette(text: str | None) -> str | list | None:
+def read_palette(text: str) -> str | list:
     """Read ``--palette``: the name of a data set, or a list of colours."""
-    return ast.literal_eval(text) if text and text.lstrip().startswith(("[", "(")) else text
+    if not text.lstrip().startswith(("[", "(")):
+        return text
+    try:
+        return [tuple(int(value) for value in colour) for colour in ast.literal_eval(text)]
+    except (SyntaxError, TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f'{text!r} is no list of colours: "[[r,g,b],[r,g,b],...]"') from error
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", metavar="CONFIG", help="config file, or - for the one inside the checkpoint")
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint file")
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help="image, video, folder, or glob in quotes")
@@ -175,7 +206,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--labels", action="store_true", help="also write class numbers, as one-channel PNGs")
     parser.add_argument("--opacity", type=float, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
     parser.add_argument(
-        "--palette", help='a data set of mmseg (cityscapes, voc ...) or "[[r,g,b],...]" (default: the checkpoint\'s)'
+        "--palette",
+        type=read_palette,
+        help='a data set of mmseg (cityscapes, voc ...) or "[[r,g,b],...]" (default: the checkpoint\'s)',
+    )
+    parser.add_argument(
+        "--weights", choices=WEIGHTS, help="averaged (ema) or trained weights (default: those that the run evaluated)"
     )
     parser.add_argument("--batch-size", type=int, default=1, help="images of one size at once (default: 1)")
     parser.add_argument("--recursive", action="store_true", help="search folders with their subfolders")
@@ -202,6 +238,7 @@ def summarise(results: Results, out: Path) -> None:
         say(f"{len(results.unreadable)} inputs could not be read, see above")
 
 
+@errors_in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Label what the command line asks for.
 
@@ -209,17 +246,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0, or 1 if some input could not be read.
     """
     args = parse_args(argv)
-    names = collect(args.inputs, args.out, args.recursive)
-    config = None if args.config == "-" else args.config
-    options = dict(palette=read_palette(args.palette), device=args.device, cfg_options=args.cfg_options)
-    inferencer = SegInferencer(config, args.checkpoint, **options)
-    results = Results(args.out, inferencer.model.dataset_meta["palette"], args.opacity, args.labels)
+    results = Results(args.out, args.opacity, args.labels)
+    names = collect(args.inputs, results, args.recursive)
     refuse_overwriting(names, results)
+    config = None if args.config == "-" else args.config
+    options = dict(palette=args.palette, device=args.device, cfg_options=args.cfg_options, which=args.weights)
+    inferencer = SegInferencer(config, args.checkpoint, **options)
+    say(f"weights: {MEANING.get(inferencer.which, inferencer.which)}")
+    results.palette = inferencer.model.dataset_meta["palette"]
     images = {path: name for path, name in names.items() if not is_video(path)}
     if images:
         label_images(inferencer, images, results, args.batch_size)
-    for path in names.keys() - images.keys():
-        label_video(inferencer, path, names[path], results, args.batch_size)
+    for path, name in names.items():
+        if path not in images:
+            label_video(inferencer, path, name, results, args.batch_size)
     summarise(results, args.out)
     return 1 if results.unreadable else 0
 

@@ -17,14 +17,16 @@ import mmseg_allspark  # noqa: F401
 
 # isort: split
 from _common import require_file
+from _errors import Parser, errors_in_one_line
 
+from mmseg_allspark.apis.weights import WEIGHTS
 from mmseg_allspark.deploy import publish_checkpoint
-from mmseg_allspark.deploy.plain import WEIGHTS
 
 
+@errors_in_one_line
 def main(argv: Sequence[str] | None = None) -> None:
     """Publish the checkpoint of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint of training")
     parser.add_argument("out", metavar="OUT.pth", type=Path, help="file to write; its hash is added to the name")
     parser.add_argument(

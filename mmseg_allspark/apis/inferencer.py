@@ -1,7 +1,6 @@
 """SegInferencer: mmseg's inferencer for our configs, for files of any size and number."""
 
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,6 @@ from time import perf_counter
 import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import init_default_scope
 from mmseg.apis import MMSegInferencer
 from mmseg.datasets.transforms import LoadImageFromNDArray
 from mmseg.structures import SegDataSample
@@ -19,8 +17,10 @@ from mmseg.visualization import SegLocalVisualizer
 from torch import nn
 
 from mmseg_allspark.apis.image_files import find_images
-from mmseg_allspark.apis.models import check_fit, load_config, read_dataset_meta
+from mmseg_allspark.apis.models import load_config, read_dataset_meta
+from mmseg_allspark.apis.weights import load_model
 from mmseg_allspark.datasets.transforms import DataFileError, LoadImage
+from mmseg_allspark.utils.checks import check_choice, check_positive_int
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint, load_safely_from_now_on
 
 Image = str | os.PathLike | np.ndarray
@@ -56,11 +56,13 @@ class SegInferencer(MMSegInferencer):
 
     Args:
         model: Config file, ``Config``, or None: the config inside the checkpoint.
-        weights: The checkpoint. mmengine's ``EMAHook`` stores the averaged weights where this looks.
+        weights: The checkpoint.
         palette: (R, G, B) of each class, or the name of a data set of mmseg. Default None: the checkpoint's.
         device: E.g. ``'cpu'``, ``'cuda:0'``. Default None: a GPU if there is one.
         cfg_options: Changes of the config, nested keys with dots. Default None.
         show_progress: Whether a call shows a progress bar. Default False.
+        which: ``'ema'``, ``'model'`` (as trained), or None: those stored as ``state_dict``, which the run evaluated.
+            :attr:`which` says what it is. Default None.
 
     Raises:
         FileNotFoundError: If config or checkpoint do not exist.
@@ -78,27 +80,26 @@ class SegInferencer(MMSegInferencer):
         device: str | None = None,
         cfg_options: dict | None = None,
         show_progress: bool = False,
+        which: str | None = None,
     ) -> None:
         load_safely_from_now_on()
         checkpoint = load_checkpoint(weights, map_location="cpu")
-        if "state_dict" not in checkpoint:
-            raise ValueError(f"{weights} has no state_dict: give a checkpoint that mmengine or tools/publish.py wrote.")
+        if not isinstance(checkpoint, dict):
+            raise ValueError(f"{weights} is no checkpoint of mmengine: it holds a {type(checkpoint).__name__}.")
         cfg = load_config(model, checkpoint, str(weights), cfg_options)
         self._meta = read_dataset_meta(cfg, checkpoint.get("meta") or {})
         if palette is not None:
             self._meta["palette"] = _as_palette(palette, len(self._meta["classes"]))
-        self._source = str(weights)
-        del checkpoint
-        init_default_scope(cfg.get("default_scope", "mmseg"))
-        with warnings.catch_warnings():  # mmseg's says that it uses Cityscapes' classes, and here it does not
-            warnings.filterwarnings("ignore", message="dataset_meta or class names are not saved")
-            super().__init__(cfg, str(weights), device=device, scope=cfg.get("default_scope", "mmseg"))
+        loaded, self.which = load_model(cfg, checkpoint, str(weights), which)
+        self._loaded: list[nn.Module] = [loaded]
+        del checkpoint, loaded
+        super().__init__(cfg, None, device=device, scope=cfg.get("default_scope", "mmseg"))
         self.show_progress = show_progress
 
-    def _load_weights_to_model(self, model: nn.Module, checkpoint: dict | None, cfg: Config | None) -> None:
-        check_fit(model, {k.removeprefix("module."): v for k, v in checkpoint["state_dict"].items()}, self._source)
-        super()._load_weights_to_model(model, checkpoint, cfg)
-        model.dataset_meta = self._meta
+    def _init_model(self, cfg: Config, weights: str | None, device: str = "cpu") -> nn.Module:
+        model = self._loaded.pop()  # mmseg's would read the file a second time
+        model.cfg, model.dataset_meta = cfg, self._meta
+        return model.to(device)
 
     def _init_visualizer(self, cfg: Config) -> SegLocalVisualizer:
         return SegLocalVisualizer(name=f"{type(self).__name__}{id(self)}")  # a config's writes files of its own
@@ -167,17 +168,25 @@ class SegInferencer(MMSegInferencer):
         """Predict images one batch after the other, without keeping logits.
 
         Args:
-            sources: Image files or (H, W, 3) uint8 BGR arrays, any number of them.
+            sources: Image files or (H, W, 3) uint8 BGR arrays, any number of them; one alone is a list of one.
             batch_size: Images in one batch. Default 1.
             unreadable: ``'stop'``: an image that cannot be loaded raises. ``'skip'``: its prediction has an ``error``
                 and no labels. Default ``'stop'``.
 
-        Yields:
-            A prediction for each source, in their order.
+        Returns:
+            An iterator: a prediction for each source, in their order.
 
         Raises:
             DataFileError: With ``unreadable='stop'``; names the file.
+            ValueError: On another ``batch_size`` or ``unreadable``, or an array that is no image.
         """
+        check_positive_int("batch_size", batch_size)
+        check_choice("unreadable", unreadable, ("stop", "skip"))
+        if isinstance(sources, (str, os.PathLike, np.ndarray)):
+            sources = [sources]
+        return self._stream(sources, batch_size, unreadable)
+
+    def _stream(self, sources: Iterable[Image], batch_size: int, unreadable: str) -> Iterator[Prediction]:
         waiting: list[Prediction] = []
         for number, source in enumerate(sources):
             prediction = Prediction(number if isinstance(source, np.ndarray) else str(source))
@@ -213,10 +222,19 @@ def _loader(step: ConfigDict) -> Callable[[Image], dict]:
 
     def load(source: Image) -> dict:
         if isinstance(source, np.ndarray):
-            return from_array(dict(img=source))
+            return from_array(dict(img=_as_image(source)))
         return from_file(dict(img_path=str(Path(source)) if "://" not in str(source) else source))
 
     return load
+
+
+def _as_image(array: np.ndarray) -> np.ndarray:
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
+        raise ValueError(
+            f"An array of shape {array.shape} and dtype {array.dtype} is no image: (H, W, 3) uint8 in BGR order is "
+            "needed, as cv2.imread gives it (grey: cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))."
+        )
+    return array
 
 
 def _as_palette(palette: str | Sequence[Sequence[int]], num_classes: int) -> tuple[tuple[int, ...], ...]:

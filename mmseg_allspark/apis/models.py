@@ -7,12 +7,8 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmseg.registry import DATASETS
-from torch import Tensor, nn
 
 from mmseg_allspark.utils.embedded_config import read_embedded_config
-
-# what inference does not use, by prefix
-TRAINING_ONLY = ("alignment.", "auxiliary_head.", "confidence.", "neck.memory.")
 
 
 def load_config(
@@ -66,34 +62,6 @@ def read_dataset_meta(cfg: Config, checkpoint_meta: dict) -> dict[str, tuple]:
     if len(palette) != len(classes):  # mmseg's own choice where a data set has no colours
         palette = np.random.RandomState(42).randint(0, 255, size=(len(classes), 3)).tolist()
     return dict(classes=classes, palette=tuple(tuple(int(value) for value in colour) for colour in palette))
-
-
-def check_fit(model: nn.Module, state_dict: dict[str, Tensor], name: str) -> None:
-    """Raise unless a checkpoint has every weight of a model, and no other that inference would need.
-
-    mmengine only warns, and what is missing stays random.
-
-    Args:
-        model: The model.
-        state_dict: Of the checkpoint, without ``module.``.
-        name: The checkpoint's file, for messages.
-
-    Raises:
-        ValueError: Naming some of the weights that do not fit.
-    """
-    wanted = {key: value.shape for key, value in model.state_dict().items()}
-    faults = [f"no {key}" for key in wanted if key not in state_dict]
-    faults += [
-        f"{key} is {tuple(value.shape)} and not {tuple(wanted[key])}"
-        for key, value in state_dict.items()
-        if key in wanted and value.shape != wanted[key]
-    ]
-    faults += [f"{key} is left over" for key in state_dict if key not in wanted and not key.startswith(TRAINING_ONLY)]
-    if faults:
-        raise ValueError(
-            f"The checkpoint {name} does not fit the config ({len(faults)} of {len(wanted)} weights: "
-            f"{', '.join(faults[:3])}{' ...' if len(faults) > 3 else ''}): give the config it was trained with."
-        )
 
 
 def _config_meta(cfg: Config) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """Trained models for places without training: plain checkpoints, ONNX, torch.export."""
 
 from .graphs import LogitsNet, compare_outputs, export_onnx, export_torch
-from .plain import Plain, choose_weights, make_plain
+from .plain import Plain, make_plain
 from .publish import publish_checkpoint
 
 __all__ = [
     "LogitsNet",
     "Plain",
-    "choose_weights",
     "compare_outputs",
     "export_onnx",
     "export_torch",

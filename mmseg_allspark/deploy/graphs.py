@@ -94,12 +94,10 @@ def export_onnx(net: LogitsNet, path: Path, metadata: dict[str, Any]) -> None:
         metadata: Written into the file; values that are no text as JSON.
 
     Raises:
-        ImportError: If onnx or onnxscript are not installed.
+        ImportError: If onnx, onnxscript or onnxruntime are not installed.
         RuntimeError: If torch is older than 2.7.
     """
-    _require("onnx", "onnxscript")
-    if digit_version(torch.__version__) < digit_version("2.7.0"):
-        raise RuntimeError(f"ONNX export needs torch 2.7 or newer, this is {torch.__version__}.")
+    require_graphs(True)
     program = torch.onnx.export(
         net,
         (net.example(),),
@@ -125,8 +123,7 @@ def export_torch(net: LogitsNet, path: Path, metadata: dict[str, Any], *, batch_
     Raises:
         RuntimeError: If torch is older than 2.7.
     """
-    if digit_version(torch.__version__) < digit_version("2.7.0"):
-        raise RuntimeError(f"torch.export needs torch 2.7 or newer, this is {torch.__version__}.")
+    require_graphs(False)
     dynamic = torch.export.Dim.DYNAMIC
     with torch.no_grad():
         program = torch.export.export(
@@ -225,6 +222,22 @@ def _timed(function: Callable[[Tensor], Tensor], images: Tensor, repeat: int) ->
 def as_text(metadata: dict[str, Any]) -> dict[str, str]:
     """Return metadata as ONNX stores it: text by name."""
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
+
+
+def require_graphs(onnx: bool) -> None:
+    """Raise if this installation cannot write and check a graph.
+
+    Args:
+        onnx: Whether it is one of ONNX.
+
+    Raises:
+        ImportError: If a package is not installed.
+        RuntimeError: If torch is older than 2.7.
+    """
+    if digit_version(torch.__version__) < digit_version("2.7.0"):
+        raise RuntimeError(f"Graphs need torch 2.7 or newer, this is {torch.__version__}: pip install -U 'torch>=2.7'.")
+    if onnx:
+        _require("onnx", "onnxscript", "onnxruntime")
 
 
 def _require(*modules: str) -> None:

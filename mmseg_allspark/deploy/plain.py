@@ -13,12 +13,11 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import DATASETS, METRICS, MODELS, TRANSFORMS
 from torch import Tensor
 
-from mmseg_allspark.apis.models import check_fit, read_dataset_meta
+from mmseg_allspark.apis.models import read_dataset_meta
+from mmseg_allspark.apis.weights import check_fit, choose_weights
 from mmseg_allspark.methods import SemiSegmentor
-from mmseg_allspark.models import holds_average
 
 PLUGIN = "mmseg_allspark"
-WEIGHTS = ("ema", "model")
 # what testing and inference read of a config
 _KEPT = (
     "default_scope", "env_cfg", "log_level", "visualizer", "test_pipeline", "tta_pipeline", "tta_model",
@@ -55,48 +54,6 @@ class Plain:
     dataset_meta: dict[str, tuple]
 
 
-def choose_weights(checkpoint: dict, which: str | None, name: str) -> tuple[dict[str, Tensor], str]:
-    """Return the averaged or the trained weights of a checkpoint.
-
-    mmengine's ``EMAHook`` stores the average as ``state_dict`` and the trained weights as ``ema_state_dict``, our
-    ``MeanTeacherHook`` the evaluated ones as ``state_dict``.
-
-    Args:
-        checkpoint: Its content.
-        which: ``'ema'``, ``'model'``, or None: those stored as ``state_dict``.
-        name: Of the file, for messages.
-
-    Returns:
-        The weights, and which they are.
-
-    Raises:
-        ValueError: If the checkpoint does not have them.
-    """
-    if "state_dict" not in checkpoint:
-        raise ValueError(f"{name} has no state_dict: give a checkpoint that mmengine or tools/publish.py wrote.")
-    stored = {key.removeprefix("module."): value for key, value in checkpoint["state_dict"].items()}
-    other = checkpoint.get("ema_state_dict") or {}
-    trained = {key.removeprefix("module."): value for key, value in other.items() if key.startswith("module.")}
-    if not trained:
-        kinds = {_published_kind(checkpoint): stored}
-    elif holds_average(checkpoint):
-        kinds = {"ema": stored, "model": trained}
-    else:
-        kinds = {"model": stored, "ema": trained}
-    which = which or next(iter(kinds))
-    if which not in kinds:
-        raise ValueError(
-            f"{name} holds no {which!r} weights, only {next(iter(kinds))!r}: leave --weights out, or give the "
-            "checkpoint that training with an EMAHook wrote."
-        )
-    return kinds[which], which
-
-
-def _published_kind(checkpoint: dict) -> str:
-    """Which weights a checkpoint without a second set holds; publish.py and export.py write it down."""
-    return (checkpoint.get("meta") or {}).get("weights", "model")
-
-
 def make_plain(cfg: Config, checkpoint: dict, name: str, which: str | None = None) -> tuple[Plain, str]:
     """Turn a trained model into a plain one.
 
@@ -122,7 +79,7 @@ def make_plain(cfg: Config, checkpoint: dict, name: str, which: str | None = Non
             f"model.type={plain_cfg.model.type!r}: only EncoderDecoder, SemiSegmentor and methods derived from it "
             "become a plain model."
         )
-    check_fit(model, weights, name)
+    check_fit(model, weights, name, checkpoint)
     state_dict = {key: weights[key].detach().cpu().clone() for key in model.state_dict()}
     model.load_state_dict(state_dict)
     dropped = tuple(key for key in weights if key not in state_dict)

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from mmseg_allspark.deploy.plain import choose_weights
+from mmseg_allspark.apis.weights import choose_weights
 from mmseg_allspark.utils.embedded_config import parse_plain_config
+from mmseg_allspark.utils.files import write_whole
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
 KEPT_META = ("epoch", "iter", "seed", "mmengine_version", "dataset_meta", "CLASSES", "PALETTE")
@@ -20,6 +21,7 @@ KEPT_META = ("epoch", "iter", "seed", "mmengine_version", "dataset_meta", "CLASS
 _PERSONAL = ("work_dir", "load_from", "resume", "experiment_name", "out_dir", "save_dir", "init_kwargs")
 # absolute, of a home folder, going up, of a Windows drive, with a password
 _PRIVATE_PATH = re.compile(r"(^|[\s'\":=,;])(/\w|~|\.\.[/\\]|[A-Za-z]:[\\/]|\\\\\w)|//[^/@\s]+@")
+_QUERY = re.compile(r"(://[^\s?#]*)[?#]\S*")  # an address may carry a token
 _HOME = re.compile(r"~[^/\\]*|/root|(/home|/Users|[A-Za-z]:[\\/]Users)[\\/][^/\\]+")
 
 
@@ -82,8 +84,9 @@ def scrub(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Remove from the values of a config what tells about people and machines.
 
     Args:
-        values: Changed in place: keys about folders and accounts are removed; of a path that is absolute, leads to a
-            home folder or goes up only the last part is kept ('.' for a home folder itself).
+        values: Changed in place, keys as well as values: keys about folders and accounts are removed; of a path that is
+            absolute, leads to a home folder or goes up only the last part is kept ('.' for a home folder itself); of an
+            address what follows '?' is left out, which may be a token.
         prefix: Of the keys, for the result.
 
     Returns:
@@ -93,8 +96,12 @@ def scrub(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
     for key in [key for key in values if key in _PERSONAL]:
         if values.pop(key) not in (None, False):
             changed[f"{prefix}{key}"] = "removed"
-    for key, value in values.items():
-        values[key] = _scrubbed(value, f"{prefix}{key}", changed)
+    for key in list(values):  # in their order, as a key may get another name
+        value, name = values.pop(key), _without_place(key) if isinstance(key, str) else key
+        if name != key:
+            name = f"{name}_{len(values)}" if name in values else name
+            changed[f"{prefix}{name}"] = "renamed"
+        values[name] = _scrubbed(value, f"{prefix}{name}", changed)
     return changed
 
 
@@ -103,10 +110,17 @@ def _scrubbed(value: Any, key: str, changed: dict[str, str]) -> Any:
         changed.update(scrub(value, f"{key}."))
     elif isinstance(value, (list, tuple)):
         return type(value)(_scrubbed(item, f"{key}.{index}", changed) for index, item in enumerate(value))
-    elif isinstance(value, str) and _PRIVATE_PATH.search(value):
-        value = "." if _HOME.fullmatch(value.rstrip("/\\")) else PureWindowsPath(PurePosixPath(value).name).name
+    elif isinstance(value, str) and _without_place(value) != value:
+        value = _without_place(value)
         changed[key] = repr(value)
     return value
+
+
+def _without_place(text: str) -> str:
+    text = _QUERY.sub(r"\1", text)
+    if not _PRIVATE_PATH.search(text):
+        return text
+    return "." if _HOME.fullmatch(text.rstrip("/\\")) else PureWindowsPath(PurePosixPath(text).name).name
 
 
 def write_hashed(checkpoint: dict, target: Path) -> Path:
@@ -130,11 +144,3 @@ def to_bytes(checkpoint: dict) -> bytes:
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
     return buffer.getvalue()
-
-
-def write_whole(content: bytes, path: Path) -> None:
-    """Write a file whole or not at all, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(content)
-    os.replace(partial, path)

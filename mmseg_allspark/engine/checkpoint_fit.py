@@ -8,6 +8,8 @@ from itertools import accumulate, chain
 import torch
 from torch import Tensor, nn
 
+from mmseg_allspark.utils.training_only import training_only_names
+
 Shape = tuple[int, ...]
 SHOWN = 6  # modules named in a message; a wrong backbone has hundreds
 
@@ -67,11 +69,11 @@ def fit_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]) -> Checkp
     Returns:
         What fits and what does not.
     """
-    fit = CheckpointFit(parameters={name for name, _ in model.named_parameters()})
+    parameters = {name for name, _ in model.named_parameters()}
+    fit = CheckpointFit(parameters=parameters, training_only=training_only_names(model))
     metadata = getattr(state_dict, "_metadata", {})
 
-    def visit(module: nn.Module, state: dict, prefix: str, training_only: bool) -> None:
-        training_only = training_only or getattr(module, "training_only", False)
+    def visit(module: nn.Module, state: dict, prefix: str) -> None:
         tensors = chain(module.named_parameters(recurse=False), module.named_buffers(recurse=False))
         own = {prefix + name: tensor for name, tensor in tensors if prefix + name in known}
         before = {key: tensor.clone() for key, tensor in own.items()}
@@ -81,16 +83,13 @@ def fit_state_dict(model: nn.Module, state_dict: Mapping[str, Tensor]) -> Checkp
             tensor.copy_(before[key])
         buffers = {prefix + name for name, _ in module.named_buffers(recurse=False)}
         _sort_entries(fit, before, state, state_dict, buffers)
-        if training_only:
-            fit.training_only.update(own)
         for name, child in module.named_children():
             below = f"{prefix}{name}."
-            visit(child, {key: value for key, value in state.items() if key.startswith(below)}, below, training_only)
+            visit(child, {key: value for key, value in state.items() if key.startswith(below)}, below)
 
     known = model.state_dict()
-    visit(model, dict(state_dict), "", False)
+    visit(model, dict(state_dict), "")
     fit.state._metadata = metadata
-    fit.training_only.update(key for key in known if key.startswith("auxiliary_head."))
     return fit
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mmseg_allspark.methods import SemiBatch
 from mmseg_allspark.utils.checks import check_positive_int, check_types
 from mmseg_allspark.utils.wrappers import bare_model
-from mmseg_allspark.visualization import class_palette, colour_confidence, colour_labels, fit, join_panels
+from mmseg_allspark.visualization import class_palette, colour_confidence, colour_labels, fit, join_panels, to_picture
 
 PICTURE = "pseudo_labels"  # LocalVisBackend makes a file name of it, so no "/"
 
@@ -81,10 +81,8 @@ class PseudoLabelVisualizationHook(Hook):
         images = images.float()
         if getattr(preprocessor, "_enable_normalize", False):
             images = images * preprocessor.std + preprocessor.mean
-        if not getattr(preprocessor, "_channel_conversion", False):
-            images = images.flip(1)  # files are read as BGR
-        pictures = images.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        return [fit(picture, self.side, True) for picture in pictures]
+        bgr = not getattr(preprocessor, "_channel_conversion", False)  # files are read as BGR
+        return [fit(to_picture(image, bgr), self.side, True) for image in images]
 
 
 def _mask(sample: object) -> Tensor | None:

@@ -14,7 +14,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_allspark.utils.checks import check_positive_int, check_types
-from mmseg_allspark.visualization import class_palette, colour_labels, fit
+from mmseg_allspark.visualization import class_palette, colour_labels, fit, to_picture
 
 RECORD = "validations.json"  # in the run's time-stamped folder: one JSON object a line, as mmengine's scalars.json
 
@@ -106,13 +106,13 @@ class ValidationRecordHook(Hook):
         palette = class_palette(runner.val_dataloader.dataset.metainfo, len(self._classes))
         pictures = {}
         if name not in self._shown:
-            colours = image.flip(0).permute(1, 2, 0).clamp(0, 255).to(torch.uint8).cpu().numpy()  # BGR as loaded
-            pictures["image"] = fit(colours, self.side, True)
+            pictures["image"] = fit(to_picture(image), self.side, True)
             self._shown.add(name)
         for part, kind in (("truth", "gt_sem_seg"), ("prediction", "pred_sem_seg")):
             if kind in sample and (part == "prediction" or "image" in pictures):
                 labels = sample.get(kind).data.squeeze(0).cpu().numpy()
-                pictures[part] = fit(colour_labels(labels, palette, self.ignore_index), self.side, False)
+                ignored = self.ignore_index if part == "truth" else None
+                pictures[part] = fit(colour_labels(labels, palette, ignored), self.side, False)
         for part, picture in pictures.items():
             runner.visualizer.add_image(f"{name}_{part}", picture, step=runner.iter)
 

@@ -19,7 +19,6 @@ from mmengine.runner.checkpoint import (
     get_mmcls_models,
     get_torchvision_models,
 )
-from mmengine.utils import digit_version
 
 from mmseg_allspark.compat import allow_checkpoint_types
 
@@ -40,9 +39,8 @@ class UnsafeCheckpointError(RuntimeError):
 def _allow_types() -> None:
     """Before every load: the fork's mmengine takes types off torch's list again whenever it has loaded a file."""
     allow_checkpoint_types()
-    if digit_version(torch.__version__) >= digit_version("2.6.0"):
-        kinds = [type(np.dtype(kind)) for kind in (np.int32, np.uint8, np.uint32)]
-        torch.serialization.add_safe_globals([slice, *kinds])
+    kinds = [type(np.dtype(kind)) for kind in (np.int32, np.uint8, np.uint32)]
+    torch.serialization.add_safe_globals([slice, *kinds])
 
 
 def _trusted() -> bool:
@@ -135,11 +133,8 @@ def load_safely_from_now_on() -> None:
 
     mmengine's own loaders fall back to ``weights_only=False`` where the safe way fails, and use it for addresses
     at once. Replaces them through mmengine's registration, for this process; those of storage services (``s3://``,
-    ``petrel://``, ``pavi://``) stay mmengine's. Nothing is changed for torch older than 2.6, which cannot be told what
-    mmengine stores in its checkpoints.
+    ``petrel://``, ``pavi://``) stay mmengine's.
     """
-    if digit_version(torch.__version__) < digit_version("2.6.0"):
-        return
     CheckpointLoader.register_scheme("", _load_from_local, force=True)
     CheckpointLoader.register_scheme(["http://", "https://"], _load_from_http, force=True)
     CheckpointLoader.register_scheme([f"{scheme}://" for scheme in _ZOOS], _load_from_zoo, force=True)

@@ -4,7 +4,7 @@ from .bar_figures import draw_class_shares, draw_rates
 from .class_match import class_shares, match_classes
 from .map_figures import ChannelBlock, MemoryEntry, draw_channels, draw_memory
 from .panels import class_palette, colour_labels, save_panels
-from .pictures import colour_confidence, fit, join_panels
+from .pictures import colour_confidence, fit, join_panels, to_picture
 from .recorder import Recorder
 from .report import write_report
 from .style import save_figure
@@ -26,5 +26,6 @@ __all__ = [
     "match_classes",
     "save_figure",
     "save_panels",
+    "to_picture",
     "write_report",
 ]

@@ -12,20 +12,22 @@ BACKGROUND = "#ffffff"
 INCHES_PER_PANEL = 1.9
 
 
-def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]], ignore_index: int = 255) -> np.ndarray:
+def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]], ignore_index: int | None = 255) -> np.ndarray:
     """Colour a label map.
 
     Args:
         labels: (H, W) integers.
         palette: RGB of each class, 0 to 255.
-        ignore_index: Label drawn white. Default 255.
+        ignore_index: Label drawn white, also where a class has that number; None: no label, as in predictions. Labels
+            without a colour are white, too. Default 255.
 
     Returns:
         (H, W, 3) uint8.
     """
-    colours = np.full((256, 3), 255, np.uint8)
+    colours = np.full((max(256, len(palette), (ignore_index or 0) + 1), 3), 255, np.uint8)
     colours[: len(palette)] = np.asarray(palette, np.uint8)
-    colours[ignore_index] = 255
+    if ignore_index is not None:
+        colours[ignore_index] = 255
     return colours[labels]
 
 

@@ -7,12 +7,28 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor, uint8
 
 GAP = 6
 TITLE_HEIGHT = 22
 LEGEND_LINE = 20
 INK, FRAME, PAPER = (40, 40, 40), (200, 200, 200), (255, 255, 255)
 _CIVIDIS = (np.asarray(colormaps["cividis"](np.arange(256)))[:, :3] * 255).round().astype(np.uint8)
+
+
+def to_picture(image: Tensor, bgr: bool = True) -> np.ndarray:
+    """Turn an image of a batch into a picture.
+
+    Args:
+        image: (3, H, W) with values from 0 to 255, rounded and clipped to them.
+        bgr: Whether its channels are BGR, as files are loaded. Default True.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    image = image.round() if image.is_floating_point() else image
+    image = (image.flip(0) if bgr else image).permute(1, 2, 0)
+    return image.clamp(0, 255).to(uint8).cpu().numpy()
 
 
 def fit(picture: np.ndarray, side: int, smooth: bool) -> np.ndarray:

@@ -1,10 +1,10 @@
 """One HTML page per run: what it was, how it went, what it sees."""
 
-import os
 from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path
 
+from mmseg_allspark.utils.files import write_whole
 from mmseg_allspark.visualization import report_sections as sections
 from mmseg_allspark.visualization.page import page, paragraph, section, table_of_facts
 from mmseg_allspark.visualization.report_sections import METRIC
@@ -32,10 +32,7 @@ def write_report(work_dir: Path, out: Path | None = None) -> Path:
         FileNotFoundError: If no run has written there.
     """
     out = work_dir / "report.html" if out is None else out
-    out.parent.mkdir(parents=True, exist_ok=True)
-    fresh = out.with_name(f".{out.name}.{os.getpid()}")
-    fresh.write_text(make_report(read_run(work_dir)), encoding="utf-8")
-    os.replace(fresh, out)
+    write_whole(make_report(read_run(work_dir)), out)
     return out
 
 

@@ -6,10 +6,13 @@ import torch
 from builders import CLASSES, CROP
 from mmengine.config import Config
 from mmseg.apis import inference_model, init_model
+from mmseg.registry import MODELS
 from PIL import Image
+from torch import nn
 
-from mmseg_allspark.apis import SegInferencer
+from mmseg_allspark.apis import SegInferencer, load_model
 from mmseg_allspark.datasets.transforms import DataFileError
+from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
 
@@ -106,7 +109,7 @@ def test_classes_without_a_word_in_the_checkpoint(trained, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda cfg: cfg.model.update(neck=None), r"neck.* is left over"),
+        (lambda cfg: cfg.model.update(neck=None), r"16 in the checkpoint are unknown.*neck.* is left over"),
         (lambda cfg: cfg.model.decode_head.update(channels=32), r"is \(.*\) and not \(.*\)"),
         (lambda cfg: cfg.model.backbone.update(num_layers=[2, 1, 1, 1]), r"no backbone"),
     ],
@@ -114,7 +117,9 @@ def test_classes_without_a_word_in_the_checkpoint(trained, tmp_path):
 def test_a_checkpoint_of_another_model_is_refused(trained, change, message):
     cfg = Config.fromfile(trained / "config.py")
     change(cfg)
-    with pytest.raises(ValueError, match=rf"iter_2\.pth does not fit the config .*{message}.*trained with"):
+    with pytest.raises(
+        ValueError, match=rf"iter_2\.pth does not fit the config: the model has .*{message}.*trained with, or '-'"
+    ):
         SegInferencer(cfg, trained / "iter_2.pth", device="cpu")
 
 
@@ -139,3 +144,53 @@ def test_a_malicious_checkpoint_is_not_run(trained, tmp_path):
     with pytest.raises(RuntimeError, match=r"evil\.pth was not loaded"):
         SegInferencer(trained / "config.py", tmp_path / "evil.pth")
     assert not (tmp_path / "touched").exists()
+
+
+def test_the_trained_weights_can_be_chosen_and_the_file_is_read_once(trained, monkeypatch):
+    loads = []
+    monkeypatch.setattr(torch, "load", lambda *args, load=torch.load, **kw: loads.append(args[0]) or load(*args, **kw))
+    model = SegInferencer(trained / "config.py", trained / "iter_2.pth", device="cpu", which="model")
+    assert len(loads) == 1 and model.which == "model"
+    stored = load_checkpoint(trained / "iter_2.pth")["ema_state_dict"]
+    assert all(torch.equal(value, stored[f"module.{name}"]) for name, value in model.model.state_dict().items())
+
+
+def test_what_only_training_uses_is_what_its_modules_say(trained):
+    """A checkpoint with a training-only part of any name, and a config without it."""
+    cfg = Config.fromfile(trained / "config.py")
+    cfg.model.alignment = None
+    SegInferencer(cfg, trained / "iter_2.pth", device="cpu")
+
+    @MODELS.register_module(force=True)
+    class WithMixHead(SemiSegmentor):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.mix_head = nn.Conv2d(1, 1, 1)
+            self.mix_head.training_only = True
+
+    cfg.model.type = "WithMixHead"
+    checkpoint = load_checkpoint(trained / "iter_2.pth")
+    model, _ = load_model(cfg, checkpoint, "x.pth")  # the part is missing in the checkpoint
+    checkpoint["state_dict"] = model.state_dict()
+    cfg.model.alignment = dict()
+    checkpoint["meta"]["cfg"] = cfg.pretty_text
+    del checkpoint["message_hub"]  # has the config as well
+    cfg.model.type = "SemiSegmentor"
+    load_model(cfg, checkpoint, "x.pth", "ema")  # the config has no such part
+    checkpoint["state_dict"]["other_head.weight"] = torch.zeros(1)
+    with pytest.raises(ValueError, match=r"1 in the checkpoint are unknown.*other_head\.weight is left over"):
+        load_model(cfg, checkpoint, "x.pth", "ema")
+
+
+def test_stream_checks_its_arguments(inferencer, images):
+    for options, message in (
+        (dict(batch_size=0), "batch_size"),
+        (dict(batch_size=1.5), "batch_size"),
+        (dict(unreadable="ignore"), "unreadable"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            inferencer.stream(images, **options)
+    assert [each.source for each in inferencer.stream(images[0])] == images[:1]
+    for array in (np.zeros((9, 9), np.uint8), np.zeros((9, 9, 3)), np.zeros((3, 9, 9), np.uint8)):
+        with pytest.raises(ValueError, match=rf"shape \({array.shape[0]}, .*dtype {array.dtype} is no image.*uint8"):
+            list(inferencer.stream([array]))

@@ -7,9 +7,10 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from mmseg_allspark.apis import SegInferencer
-from mmseg_allspark.deploy import choose_weights, make_plain
-from mmseg_allspark.deploy.publish import to_bytes, write_whole
+from mmseg_allspark.apis import SegInferencer, choose_weights
+from mmseg_allspark.deploy import make_plain
+from mmseg_allspark.deploy.publish import to_bytes
+from mmseg_allspark.utils.files import write_whole
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
 

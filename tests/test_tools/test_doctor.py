@@ -67,7 +67,7 @@ def test_both_families(fake):
 
 @pytest.mark.parametrize(
     ("name", "version", "fatal"),
-    [("onedl-mmcv", "2.4.0", True), ("onedl-mmengine", "0.9", True), ("torch", "2.1.2", True), ("torch", "3.0", False)],
+    [("onedl-mmcv", "2.4.0", True), ("onedl-mmengine", "0.9", True), ("torch", "2.5.1", True), ("torch", "3.0", False)],
 )
 def test_versions_out_of_range(fake, name, version, fatal):
     fake("onedl-mmsegmentation", "1.4.2")
@@ -98,7 +98,7 @@ def test_two_builds_of_opencv(fake):
 
 
 def test_what_upstream_needs_besides(monkeypatch):
-    versions = {"mmengine": "0.10.7", "mmcv": "2.2.0", "mmsegmentation": "1.2.2", "torch": "2.1", "setuptools": "82.0"}
+    versions = {"mmengine": "0.10.7", "mmcv": "2.2.0", "mmsegmentation": "1.2.2", "torch": "2.6", "setuptools": "82.0"}
     monkeypatch.setattr(environment, "version_of", versions.get)
     found = {problem.remedy: problem.fatal for problem in environment.metadata_problems()}
     assert found["pip install 'mmcv>=2.0.0,<2.2'"] and found["pip install ftfy regex"]
@@ -114,8 +114,7 @@ def test_nothing_installed(monkeypatch):
 def test_ranges_are_those_of_the_requirements():
     for file in ("requirements.txt", "requirements/upstream.txt"):
         for name, lowest, highest in re.findall(r"^([\w-]+)>=([\d.]+),<([\d.]+)$", (ROOT / file).read_text(), re.M):
-            family = "upstream" if "upstream" in file else "fork"
-            expected = environment.TORCH[family] if name == "torch" else environment.RANGES[name]
+            expected = environment.TORCH if name == "torch" else environment.RANGES[name]
             assert expected == (lowest, highest), name
 
 

@@ -1,5 +1,6 @@
 """tools/infer.py: files in, painted images, label PNGs and videos out."""
 
+import re
 import shutil
 
 import cv2
@@ -67,7 +68,7 @@ def test_a_video(infer, video, tmp_path):
     reader = mmcv.VideoReader(str(tmp_path / "out/painted/clip.mp4"))
     assert (reader.frame_cnt, reader.width, reader.height) == (5, 96, 64)
     assert reader.fps == pytest.approx(12.5)
-    frames = sorted((tmp_path / "out/labels/clip").iterdir())
+    frames = sorted((tmp_path / "out/labels/clip.mp4").iterdir())
     assert [path.name for path in frames] == [f"{number:06d}.png" for number in range(5)]
     assert Image.open(frames[0]).size == (96, 64)
 
@@ -100,21 +101,82 @@ def test_results_of_an_earlier_run_are_no_inputs(infer, images, capsys):
         assert "2 images labeled" in capsys.readouterr().out
 
 
-def test_an_input_is_never_overwritten(infer, images, tmp_path):
+def test_an_input_is_never_overwritten(infer, images, tmp_path, capsys):
     (tmp_path / "out").mkdir()
     images.rename(tmp_path / "out/painted")
     image = tmp_path / "out/painted/val0.png"
     before = image.read_bytes()
-    with pytest.raises(ValueError, match=r"val0\.png would overwrite the input .*val0\.png: give another --out"):
+    with pytest.raises(SystemExit) as stop:
         infer(image, "--out", tmp_path / "out")
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and len(said.splitlines()) == 1 and said.startswith("infer.py: error: The result ")
+    assert re.search(r"val0\.png would overwrite the input .*val0\.png: give another --out", said)
     assert image.read_bytes() == before
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [(["--opacity", "2"], "--opacity 2.0: 0 to 1"), (["--batch-size", "0"], "--batch-size 0: at least 1")],
+    [
+        (["--opacity", "2"], "--opacity 2.0: 0 to 1"),
+        (["--batch-size", "0"], "--batch-size 0: at least 1"),
+        (["--palette", "[[1,2,3"], "argument --palette: '[[1,2,3' is no list of colours"),
+    ],
 )
 def test_wrong_options(infer, images, tmp_path, capsys, options, message):
     with pytest.raises(SystemExit):
         infer(images, "--out", tmp_path / "out", *options)
     assert message in capsys.readouterr().err
+
+
+def fails_in_one_line(infer, capsys, *arguments):
+    with pytest.raises(SystemExit) as stop:
+        infer(*arguments)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and len(said.splitlines()) == 1
+    assert said.startswith("infer.py: error: ")
+    return said
+
+
+def test_expected_errors_are_one_line(infer, load_tool, trained_cnn, images, tmp_path, capsys):
+    assert "no.jpg does not exist" in fails_in_one_line(infer, capsys, tmp_path / "no.jpg", "--out", tmp_path / "out")
+    (tmp_path / "empty").mkdir()
+    assert "holds no image" in fails_in_one_line(infer, capsys, tmp_path / "empty", "--out", tmp_path / "out")
+    said = fails_in_one_line(
+        infer, capsys, images, "--out", tmp_path / "out", "--cfg-options", "model.decode_head.channels=32"
+    )
+    assert "weights; 0 are missing, 0 in the checkpoint are unknown, " in said and "or '-'" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_folder_among_others_is_counted(infer, images, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert infer(tmp_path / "empty", images, "--out", tmp_path / "out") == 1
+    said = capsys.readouterr().out
+    assert "2 images labeled" in said and "1 inputs could not be read" in said and "empty holds no image" in said
+
+
+def test_frames_never_meet_other_results_or_inputs(infer, images, video, tmp_path, capsys):
+    (images / "clip").mkdir()
+    shutil.copy(images / "val0.png", images / "clip/000000.png")
+    shutil.copy(video, images / "clip.mp4")
+    assert infer(images, "--recursive", "--out", tmp_path / "out", "--labels") == 0
+    found = written(tmp_path / "out/labels")
+    assert "clip/000000.png" in found and "clip.mp4/000000.png" in found
+    assert Image.open(tmp_path / "out/labels/clip/000000.png").size == (CROP, CROP)  # the image's, not a frame's
+    frames = tmp_path / "out/labels/clip.mp4"
+    said = fails_in_one_line(infer, capsys, frames / "000003.png", video, "--out", tmp_path / "out", "--labels")
+    assert "might overwrite the input" in said
+
+
+def test_videos_come_in_the_order_given(infer, video, tmp_path, capsys):
+    names = [f"clip{number}.mp4" for number in (3, 1, 4, 0, 2)]
+    for name in names:
+        (tmp_path / name).write_bytes(video.read_bytes()[:60])  # skipped at once
+    infer(*(tmp_path / name for name in names), "--out", tmp_path / "out")
+    assert re.findall(r"(clip\d\.mp4) cannot", capsys.readouterr().out.replace("\n", " ")) == names
+
+
+def test_the_weights_are_chosen_and_said(infer, images, tmp_path, capsys):
+    for options, said in (([], "averaged (ema)"), (["--weights", "model"], "as trained (model)")):
+        infer(images / "val0.png", "--out", tmp_path / "out", *options)
+        assert capsys.readouterr().out.count(f"weights: {said}") == 1

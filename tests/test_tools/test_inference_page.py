@@ -55,7 +55,7 @@ def test_all_tools_are_on_the_page():
     assert [is_graph(command) for command in COMMANDS].count(True) == 2
 
     others = [command for command in COMMANDS if command[0] != "python"]
-    assert others == [["pip", "install", "onnx", "onnxscript", "onnxruntime"]]
+    assert others == [["pip", "install", "torch>=2.7", "onnx", "onnxscript", "onnxruntime"]]
 
 
 def test_the_commands(project, load_tool):

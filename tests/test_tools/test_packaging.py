@@ -105,6 +105,6 @@ def test_wheel_requires_neither_family(wheel):
     description = Parser().parsestr(wheel.read(name).decode())
     assert description["Name"] == "mmseg-allspark"
     required = [line for line in description.get_all("Requires-Dist") if "extra ==" not in line]
-    assert required == ["torch>=2.1", "numpy", "pillow"]
+    assert required == ["torch>=2.6", "numpy", "pillow"]
     extras = {line for line in description.get_all("Requires-Dist") if 'extra == "fork"' in line}
     assert sum(line.startswith("onedl-mm") for line in extras) == 3

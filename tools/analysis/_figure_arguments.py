@@ -10,6 +10,8 @@ import numpy as np
 from _figure_inputs import LOADERS
 from mmengine.config import DictAction
 
+from mmseg_allspark.apis.weights import WEIGHTS
+
 
 def add_arguments(parser: argparse.ArgumentParser, figure: str, images: int | None) -> None:
     """Add the arguments of one figure."""
@@ -18,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser, figure: str, images: int | No
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="picture to write")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of images (default: 0)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda:0, ... (default: cpu)")
+    parser.add_argument("--weights", choices=WEIGHTS, help="averaged (ema) or trained (default: those of evaluation)")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change CONFIG: nested.key=value ...")
     if images is not None:
         per = " of each set" if figure == "dominance" else ""

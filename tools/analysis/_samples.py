@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.runner import load_checkpoint, set_random_seed
-from mmseg.registry import MODELS
+from mmengine.runner import CheckpointLoader, set_random_seed
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from mmseg_allspark import apis
+from mmseg_allspark.apis.weights import MEANING
 from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
 
 Picture = np.ndarray
@@ -59,20 +59,16 @@ def draw_samples(dataset: Dataset, num: int, seed: int) -> list[Sample]:
     return samples
 
 
-def to_picture(image: Tensor) -> Picture:
-    """(3, H, W) BGR with values from 0 to 255 -> (H, W, 3) uint8 RGB."""
-    return image.flip(0).permute(1, 2, 0).clamp(0, 255).to(torch.uint8).numpy()
-
-
-def load_model(cfg: Config, checkpoint: str, device: str = "cpu") -> nn.Module:
-    """Build the model of a config and load a checkpoint of it.
+def load_model(cfg: Config, checkpoint: str, device: str = "cpu", which: str | None = None) -> nn.Module:
+    """Build the model of a config, load a checkpoint of it, and say which weights it has.
 
     Args:
         cfg: The config.
-        checkpoint: File; where training kept a moving average, its weights are those of the average.
+        checkpoint: File or address.
         device: Where to put it. Default 'cpu'.
+        which: 'ema', 'model', or None: those that the run evaluated.
     """
     load_safely_from_now_on()
-    model = MODELS.build(cfg.model)
-    load_checkpoint(model, checkpoint, map_location="cpu", strict=True)
-    return model.to(device).eval()
+    model, which = apis.load_model(cfg, CheckpointLoader.load_checkpoint(checkpoint, "cpu"), checkpoint, which)
+    say(f"{checkpoint}: weights: {MEANING.get(which, which)}")
+    return model.to(device)

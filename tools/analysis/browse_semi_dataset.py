@@ -23,7 +23,7 @@ import mmseg_allspark  # noqa: F401
 # isort: split
 import numpy as np
 import torch
-from _samples import Picture, Sample, draw_samples, load_model, say, to_picture
+from _samples import Picture, Sample, draw_samples, load_model, say
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.methods.cutmix import CutMix
-from mmseg_allspark.visualization import colour_labels, save_panels
+from mmseg_allspark.visualization import colour_labels, save_panels, to_picture
 
 IGNORE = 255
 Column = tuple[str, list[Picture]]

@@ -37,7 +37,7 @@ from _figure_inputs import (
     require_allspark,
     spread_rows,
 )
-from _samples import Sample, draw_samples, load_model, say, to_picture
+from _samples import Sample, draw_samples, load_model, say
 from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -54,6 +54,7 @@ from mmseg_allspark.visualization import (
     draw_rates,
     match_classes,
     save_figure,
+    to_picture,
 )
 
 
@@ -63,7 +64,7 @@ def figure_channels(args: argparse.Namespace, cfg: Config) -> Figure:
     Both are normalised inputs: what the attention gets, and what leaves it after the residual sum, at inference. Under
     each map stands the class whose ground truth it correlates with most, where masks exist.
     """
-    model = load_model(cfg, args.checkpoint, args.device)
+    model = load_model(cfg, args.checkpoint, args.device, args.weights)
     require_allspark(model)
     dataset = build_dataset(cfg, args.split)
     samples = draw_samples(dataset, args.images, args.seed)
@@ -76,8 +77,8 @@ def figure_backbones(args: argparse.Namespace, cfg: Config) -> Figure:
 
     Both models see the images of CONFIG; they may have learned other classes.
     """
-    models = [load_model(cfg, args.checkpoint, args.device)]
-    models += [load_model(read_config(path), checkpoint, args.device) for path, checkpoint in args.other]
+    models = [load_model(cfg, args.checkpoint, args.device, args.weights)]
+    models += [load_model(read_config(path), checkpoint, args.device, args.weights) for path, checkpoint in args.other]
     dataset = build_dataset(cfg, args.split)
     samples = draw_samples(dataset, args.images, args.seed)
     maps = [[backbone_channels(model, sample.views["weak"], args.level) for model in models] for sample in samples]
@@ -134,7 +135,7 @@ def figure_grouping(args: argparse.Namespace, cfg: Config) -> Figure:
 
     Unlabeled images with their training pipeline (weak view), labeled by the model in eval mode.
     """
-    model = load_model(cfg, args.checkpoint, args.device)
+    model = load_model(cfg, args.checkpoint, args.device, args.weights)
     neck = require_allspark(model, memory=True, grouping=True)
     samples = draw_samples(build_dataset(cfg, "unlabeled", augmented=True), args.images, args.seed)
     channels, pixels = np.zeros((2, neck.num_classes))
@@ -155,7 +156,7 @@ def figure_memory(args: argparse.Namespace, cfg: Config) -> Figure:
     A checkpoint's memory does not know its images. --refill N writes an empty memory with the channels of N unlabeled
     images instead, and shows the image under each map.
     """
-    model = load_model(cfg, args.checkpoint, args.device)
+    model = load_model(cfg, args.checkpoint, args.device, args.weights)
     neck = require_allspark(model, memory=True, grouping=bool(args.refill))
     if args.refill:
         samples = draw_samples(build_dataset(cfg, "unlabeled", augmented=True), args.refill, args.seed)
@@ -193,7 +194,7 @@ def figure_dominance(args: argparse.Namespace, cfg: Config) -> Figure:
     datasets = {split: build_dataset(cfg, split) for split in LOADERS}
     rates = {}
     for name, (config, checkpoint) in zip(model_names(args), [(None, args.checkpoint), *args.other], strict=True):
-        model = load_model(cfg if config is None else read_config(config), checkpoint, args.device)
+        model = load_model(cfg if config is None else read_config(config), checkpoint, args.device, args.weights)
         classes = len(datasets["labeled"].metainfo["classes"])
         if model.decode_head.num_classes != classes:
             raise ValueError(

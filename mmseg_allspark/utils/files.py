@@ -1,0 +1,37 @@
+"""Files that are written whole or not at all."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Write beside a file and take its place at the end; after an exception the file is what it was before.
+
+    Args:
+        path: The file; its folder is made.
+
+    Yields:
+        Where to write: the same folder and suffix, another name.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_whole(content: bytes | str, path: str | os.PathLike) -> None:
+    """Write a file whole or not at all, making its folder; a reader sees the old one or the new one.
+
+    Args:
+        content: Bytes, or text, which is written as UTF-8.
+        path: The file.
+    """
+    with replacing(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
