@@ -28,7 +28,7 @@ VALUES = [
     ("a", "b"), dict(type="Nope"), dict(a=1),
 ]  # fmt: skip
 # Not to be built from a config: what the loop or the model builds itself, and needs objects for.
-BUILT_BY_US = {"StreamBatchSampler"}
+BUILT_BY_US = {"StreamBatchSampler", "TeacherAverage"}
 TYPELESS = {("model", "alignment"): "DistributionAlignment", ("model", "cutmix"): "CutMix"}
 REQUIRED = inspect.Parameter.empty
 
@@ -37,7 +37,7 @@ def geometry() -> list[dict]:
     return [
         dict(type="RandomResizeLongSide", ratio_range=(0.5, 2.0)),
         dict(type="RandomCrop", crop_size=SIZE, cat_max_ratio=1.0),
-        dict(type="Pad", size=SIZE, pad_val=dict(img=0, seg=255)),
+        dict(type="PadAndMark", size=SIZE, pad_val=dict(img=0, seg=255)),
         dict(type="RandomFlip", prob=0.5),
     ]
 
@@ -62,7 +62,7 @@ def unlabeled_loader(data: Path) -> dict:
         pipeline=[
             dict(type="LoadImage"),
             *geometry(),
-            dict(type="MultiView", views=dict(weak=[], strong=colours)),
+            dict(type="MultiView", views=dict(weak=[], strong=colours, strong1=colours, strong2=colours)),
             dict(type="PackSemiInputs"),
         ],
     )
@@ -111,6 +111,10 @@ def all_configs(data: Path, work_dir: Path) -> Iterator[Config]:
         ),
         custom_hooks=[dict(type="CompileHook", modules=["neck"], backend="eager")],
     )
+    views = dict(unlabeled_view="weak", alignment=None)
+    for name, hook in (("UniMatchSegmentor", "MeanTeacherHook"), ("MeanTeacherSegmentor", "MeanTeacherHook")):
+        ema = dict(train_cfg=dict(type="PseudoLabelLoop", max_iters=1, pseudo_labels_from="ema"))
+        yield whole_config(data, work_dir, model=dict(type=name, **views), custom_hooks=[dict(type=hook)], **ema)
     for name in ("CamVidDataset", "COCO81Dataset", "SyntheticDataset"):
         metainfo = dict(classes=DATASETS.get(name).METAINFO["classes"][: len(CLASSES)])
         loader = labeled_loader(data, type=name, img_suffix=".png", metainfo=metainfo)

@@ -54,3 +54,17 @@ def test_quickstart_runs_to_its_table_and_picture(tmp_path):
     assert picture.suffix == ".png" and picture.stat().st_size > 20_000
     reports = [Path(line.strip()) for line in lines if line.endswith("report.html")]
     assert len(reports) == 2 and all(report.stat().st_size > 20_000 for report in reports)
+
+
+def test_only_the_readme_has_the_quickstarts_figures():
+    """One place to update after a new measurement."""
+    rows = re.findall(r"^\| (?:supervised only|AllSpark), .*?images \|(.*)\|$", README, re.MULTILINE)
+    figures = {cell.strip() for row in rows for cell in row.split("|")}
+    assert len(rows) == 2 and len(figures) == 6
+    shown = figures | {f"{float(figure):.1f}" for figure in figures}
+    for page in ROOT.glob("docs/*.md"):
+        if page.name == "figures.md":  # of the checkpoints that it draws
+            continue
+        for line in page.read_text().splitlines():
+            if re.search("quickstart|seeds|种子|시드|README", line):
+                assert not shown & set(re.findall(r"\d+\.\d+", line)), f"{page.name}: {line}"

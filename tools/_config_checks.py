@@ -103,6 +103,23 @@ def check_data_paths(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
                 )
 
 
+def check_palettes(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
+    """Raise if a data set has not as many colours as classes; mmseg's own error names neither.
+
+    Raises:
+        ValueError: Naming both numbers and where to edit.
+    """
+    for loader in loaders:
+        for _, part in walk((cfg.get(loader) or {}).get("dataset") or {}):
+            meta = part.get("metainfo") or {}
+            classes, palette = meta.get("classes"), meta.get("palette")
+            if classes and palette and len(classes) != len(palette):
+                raise ValueError(
+                    f"palette has {len(palette)} colours, classes has {len(classes)} names: edit `palette` at the top "
+                    "of the config."
+                )
+
+
 def pretrained_addresses(cfg: Config) -> dict[str, str]:
     """Key and address of every weights file that the model would download."""
     found = {}

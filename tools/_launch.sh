@@ -23,7 +23,7 @@ usage_and_exit() {
 
 require_count() {
     case "$1" in
-        '' | *[!0-9]* | 0) echo "GPUS must be a positive number of processes, got '$1'" >&2; usage_and_exit ;;
+        '' | *[!0-9]* | 0) echo "${2:-GPUS} must be a positive number of processes, got '$1'" >&2; usage_and_exit ;;
     esac
 }
 
@@ -70,8 +70,9 @@ launch_slurm() {
     local partition="$1" job="$2" script="$3"
     shift 3
     local gpus="${GPUS:-4}"
+    require_count "$gpus"  # before bash reckons with it
     local per_node="${GPUS_PER_NODE:-$((gpus < 4 ? gpus : 4))}"
-    require_count "$gpus"
+    require_count "$per_node" GPUS_PER_NODE
     export PYTHONPATH="$TOOLS_DIR/..${PYTHONPATH:+:$PYTHONPATH}"
     # the same for all tasks, another for another job: jobs may share a node
     export MASTER_PORT="${PORT:-${MASTER_PORT:-$((20000 + RANDOM % 10000))}}"

@@ -186,11 +186,19 @@ def main() -> None:
     work_dir = args.work_dir.resolve() / f"{stamp}_seed{args.seed}"
     runs = [Run(name, ROOT / config, work_dir / Path(config).parts[1], args.steps) for name, config in CONFIGS.items()]
     threads = max(1, (os.cpu_count() or 2) // len(runs))
-    print(f"Training {' and '.join(run.name for run in runs)} at the same time, {threads} thread(s) each ...")
+    print(f"Training {' and '.join(run.name for run in runs)} at the same time, {threads} thread(s) each.")
+    print("The time left depends on what else the machine does; --steps N makes it shorter. Open at any time:")
+    for run in runs:
+        print(f"  {run.work_dir / 'report.html'}   (after its first validation)")
     try:
         for run in runs:
             run.start(seed=args.seed, data_root=args.data_root.resolve(), threads=threads)
         watch(runs)
+    except KeyboardInterrupt:
+        again = f"bash tools/quickstart.sh --seed {args.seed}"
+        raise SystemExit(
+            f"\nstopped; finished runs are in {args.work_dir}; go on with {again} (it starts anew)"
+        ) from None
     finally:
         for run in runs:
             if run.process.poll() is None:

@@ -25,7 +25,7 @@ from _common import (
     require_gpu_for_amp,
     start_processes,
 )
-from _config_checks import check_data_paths, drop_pretrained, pretrained_addresses
+from _config_checks import check_data_paths, check_palettes, drop_pretrained, pretrained_addresses
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list
@@ -155,6 +155,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     if cfg.get("resume"):
         drop_pretrained(cfg)  # the checkpoint replaces them: nothing to download
     unlabeled = ["unlabeled_dataloader"] if is_semi_supervised(cfg) else []
+    check_palettes(cfg)
     check_data_paths(cfg, ("train_dataloader", *unlabeled, "val_dataloader"))
     addresses = pretrained_addresses(cfg)
     runner = build_runner(cfg)

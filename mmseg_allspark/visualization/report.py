@@ -10,6 +10,7 @@ from mmseg_allspark.visualization.page import page, paragraph, section, table_of
 from mmseg_allspark.visualization.report_sections import METRIC
 from mmseg_allspark.visualization.work_dir import Run, read_run
 
+_MOST_DAMAGED = 10  # that are named
 NO_HOOK = "Not recorded: default_hooks needs validation_record=dict(type='ValidationRecordHook')."
 NO_VALIDATION = "There has been no validation yet."
 NO_PSEUDO_LABELS = (
@@ -80,6 +81,8 @@ def warnings(run: Run) -> str:
     body = body or paragraph("None since the first iteration.")
     if run.damaged:
         body += paragraph(f"{run.damaged} line(s) of scalars.json or validations.json could not be read; left out.")
+        listed = ", ".join(run.damaged_lines[:_MOST_DAMAGED])
+        body += paragraph(listed + (", ..." if run.damaged > _MOST_DAMAGED else ""))
     if before:
         items = "".join(f"<li>{escape(entry.text)}</li>" for entry in before)
         body += f"<details><summary>{len(before)} at the start</summary><ul>{items}</ul></details>"
@@ -97,6 +100,7 @@ def details(run: Run) -> str:
         "validation data": _dataset(config.get("val_dataloader")),
         "seed": str(facts.get("seed") or (config.get("randomness") or {}).get("seed", "")),
         "parts": "; resumed: ".join(parts),
+        "left out": run.left_out and f"an earlier run in this folder is left out ({', '.join(run.left_out)})",
         "time": "; ".join(f"{first} to {last}" for first, last in run.times),
         "versions": facts.get("versions"),
         "commit": facts.get("commit"),

@@ -6,7 +6,7 @@ more. Files may be cut off, damaged or not there yet.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -53,6 +53,8 @@ class Run:
         pictures: Files of ``add_image`` by name and iteration.
         warnings: In the order of the log.
         damaged: Number of lines that could not be read.
+        damaged_lines: File and line number of each.
+        left_out: Folders of earlier trainings that the last one does not go on from.
     """
 
     work_dir: Path
@@ -67,6 +69,8 @@ class Run:
     pictures: dict[str, dict[int, Path]] = field(default_factory=dict)
     warnings: list[Warned] = field(default_factory=list)
     damaged: int = 0
+    damaged_lines: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     @property
     def last_iter(self) -> int:
@@ -85,8 +89,10 @@ def read_run(work_dir: Path) -> Run:
     """
     folders = sorted(path for path in work_dir.glob("*") if (path / "vis_data").is_dir())
     if not folders:
+        below = {path.parents[1] for depth in ("*/*", "*/*/*") for path in work_dir.glob(f"{depth}/vis_data")}
+        listed = f" Runs below it: {', '.join(map(str, sorted(below)))}." if below else ""
         raise FileNotFoundError(
-            f"{work_dir} holds no run: there is no {work_dir}/<time>/vis_data. Give the work directory of "
+            f"{work_dir} holds no run: there is no {work_dir}/<time>/vis_data.{listed} Give the work directory of "
             "tools/train.py, with LocalVisBackend among visualizer.vis_backends."
         )
     trained = [folder for folder in folders if _has_trained(folder)]  # the others: tests, and starts that failed
@@ -107,13 +113,16 @@ def _add_part(run: Run, folder: Path) -> None:
     text = "".join(body for _, _, body in entries)
     resumed = _RESUMED.search(text)
     start = int(resumed[1]) if resumed else 0
+    if resumed is None and run.starts:  # a new training in an old folder: nothing of the old one is its own
+        left_out = [*run.left_out, *(name for name, _ in run.starts)]
+        vars(run).update(vars(Run(run.work_dir, left_out=left_out)))
     run.starts.append((folder.name, start))
     for curves in (run.scalars, run.metrics, run.pictures):
         for curve in curves.values():
             _cut(curve, start)
     _cut(run.validations, start)
     _read_scalars(run, folder / "vis_data" / "scalars.json", start)
-    for entry in _json_lines(run, folder / "validations.json", ("classes", "palette", "iou", "confusion", "samples")):
+    for entry in _json_lines(run, folder / "validations.json", _check_validation):
         run.validations[int(entry["step"])] = entry
     for path in sorted((folder / "vis_data" / "vis_image").glob("*.png")):
         if found := _PICTURE.fullmatch(path.name):
@@ -145,15 +154,30 @@ def _log_entries(folder: Path) -> Iterator[tuple[str, str, str]]:
             yield mark["time"], mark["level"], text[mark.end() : end]
 
 
-def _json_lines(run: Run, path: Path, needed: Sequence[str] = ()) -> Iterator[dict]:
-    """The objects of a file with one a line; what is no object with a step and ``needed`` is counted as damaged."""
+def _check_validation(entry: dict) -> None:
+    """Raise ValueError, TypeError or KeyError unless a line has all that the report's sections read."""
+    count = len(entry["classes"])
+    sizes = [len(entry["iou"]), *map(len, entry["confusion"])] if entry["iou"] else []
+    sum(sum(row) for row in entry["confusion"])
+    sum(value for value in entry["iou"] if value is not None)
+    sum(sum(colour) for colour in entry["palette"])
+    [(sample["name"], sample["image"]) for sample in entry["samples"]]
+    if any(size != count for size in sizes) or len(entry["confusion"]) not in (0, count):
+        raise ValueError(f"lists of {sizes} entries for {count} classes")
+
+
+def _json_lines(run: Run, path: Path, check: Callable[[dict], None] = lambda entry: None) -> Iterator[dict]:
+    """The objects of a file with one a line; what has no step or does not pass ``check`` is counted as damaged."""
     lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
-    for line in lines:
+    for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
-            int(entry["step"]), [entry[name] for name in needed]
-        except (ValueError, TypeError, KeyError):
-            run.damaged += bool(line.strip())
+            int(entry["step"])
+            check(entry)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            if line.strip():
+                run.damaged += 1
+                run.damaged_lines.append(f"{path.parent.name}/{path.name} line {number}")
             continue
         yield entry
 

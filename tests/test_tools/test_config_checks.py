@@ -24,6 +24,14 @@ CONFIG = Config(
 )
 
 
+def test_a_palette_that_does_not_fit_the_classes_is_named_once(checks):
+    meta = dict(classes=tuple("abcdefgh"), palette=[(0, 0, 0)] * 3)
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(type="BaseSegDataset", metainfo=meta))))
+    with pytest.raises(ValueError, match="palette has 3 colours, classes has 8 names: edit `palette`"):
+        checks.check_palettes(cfg)
+    checks.check_palettes(CONFIG)
+
+
 def test_an_option_that_only_the_file_reads_is_refused(checks):
     with pytest.raises(ValueError, match=r"max_iters=... has no effect.*Set train_cfg.max_iters\."):
         checks.check_options(CONFIG, {"max_iters": 2})

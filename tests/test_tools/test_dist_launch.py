@@ -82,6 +82,18 @@ def test_wrong_arguments_print_the_usage(script, arguments, tiny_project, cpu_en
     assert f"tools/{script} " in process.stderr
 
 
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        (dict(GPUS="abc"), "GPUS must be a positive number of processes, got 'abc'"),
+        (dict(GPUS_PER_NODE="0"), "GPUS_PER_NODE must be a positive number of processes, got '0'"),
+    ],
+)
+def test_slurm_counts_are_checked_before_srun(variables, message, tiny_project, cpu_environment):
+    process = launch("slurm_train.sh", "gpu", "job", "a.py", cwd=tiny_project, env={**cpu_environment, **variables})
+    assert process.returncode == 2 and message in process.stderr
+
+
 def test_slurm_script_hands_everything_to_srun(tiny_project, cpu_environment, tmp_path):
     srun = tmp_path / "srun"
     srun.write_text('#!/usr/bin/env bash\nprintf "%s\\n" "$@"\n')

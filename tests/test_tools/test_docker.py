@@ -79,6 +79,16 @@ def test_compose_starts_what_exists():
     assert {service["build"]["target"] for service in services.values()} <= stages
 
 
+def test_containers_stop_when_asked_and_run_as_the_user(stages):
+    for service in yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"].values():
+        assert service["init"] is True and service["stop_grace_period"]
+        assert service["build"]["args"] == {"USER_ID": "${USER_ID:-1000}"}
+    for steps in stages.values():
+        assert texts(steps, "ENTRYPOINT") == ['["tini", "-g", "--"]']
+        assert any("install" in text and "tini" in text for text in texts(steps, "RUN"))
+    assert "site" in (ROOT / ".dockerignore").read_text().split()
+
+
 def test_context_leaves_out_data_and_caches(steps_tool, tmp_path):
     context, target = tmp_path / "context", tmp_path / "target"
     kept = ["tools/train.py", "mmseg_allspark/datasets/camvid.py", "configs/a/b.yaml"]

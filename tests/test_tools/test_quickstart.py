@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,30 @@ def test_remaining_time_is_that_of_the_slowest_run_at_its_own_speed(quickstart, 
     first = {"AllSpark": (100.0, 10), "supervised only": (100.0, 10)}
     text = quickstart.remaining([run, other], {"AllSpark": 40, "supervised only": 70}, first, now=130.0)
     assert text == "about 1.0 min left"  # 30 steps took 30 s, 60 are left
+
+
+def test_help_installs_nothing_and_names_what_one_can_set(tmp_path):
+    environment = dict(PATH="/usr/bin:/bin", MMSEG_ALLSPARK_PYTHON=str(tmp_path / "none"))
+    command = ["bash", str(ROOT / "tools/quickstart.sh"), "--seed", "1", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=20)
+    assert done.returncode == 0, done.stderr
+    for word in ("MMSEG_ALLSPARK_PYTHON", "TORCH_INDEX_URL", "--steps", "GB", "minutes"):
+        assert word in done.stdout
+
+
+def test_ctrl_c_ends_in_one_line(quickstart, monkeypatch, tmp_path):
+    class Started:
+        poll = staticmethod(lambda: 0)
+
+    def interrupt(runs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(quickstart.subprocess, "run", lambda *a, **k: None)
+    monkeypatch.setattr(quickstart.Run, "start", lambda self, **k: setattr(self, "process", Started))
+    monkeypatch.setattr(quickstart, "watch", interrupt)
+    monkeypatch.setattr(sys, "argv", ["quickstart.py", "--work-dir", str(tmp_path)])
+    with pytest.raises(SystemExit, match=f"stopped; finished runs are in {tmp_path}; go on with"):
+        quickstart.main()
 
 
 def test_no_estimate_before_there_is_a_speed(quickstart, run):

@@ -149,9 +149,32 @@ def test_parts_of_a_resumed_run_are_joined_and_what_was_done_again_counts_once(t
 
 
 def test_a_new_training_in_an_old_folder_replaces_the_old_one(tmp_path):
-    write_part(tmp_path, "20260101_000000", scalars=[train_entry(500, loss=9.0)])
+    write_part(tmp_path, "20260101_000000", scalars=[train_entry(500, loss=9.0)], log=log_entry("old", "WARNING"))
     write_part(tmp_path, "20260102_000000", scalars=[train_entry(10, loss=1.0)])
-    assert read_run(tmp_path).scalars["loss"] == {10: 1.0}
+    run = read_run(tmp_path)
+    assert run.scalars == {"iter": {10: 10.0}, "loss": {10: 1.0}}
+    assert run.starts == [("20260102_000000", 0)] and len(run.times) == 1 and not run.warnings
+    text = report(tmp_path).text
+    assert "an earlier run in this folder is left out (20260101_000000)" in text and "resumed" not in text
+
+
+@pytest.mark.parametrize(
+    "change", [dict(iou=[1.0]), dict(confusion=[[1], [2, 3], []]), dict(classes=None), dict(samples=[dict(image="a")])]
+)
+def test_an_odd_line_costs_the_line_and_not_the_report(tmp_path, change):
+    good = validation(20, [1.0, 2.0, None], [[1, 0, 0]] * 3)
+    folder = write_part(
+        tmp_path, scalars=[train_entry(10, loss=1.0)], validations=[good, dict(good, step=30, **change)]
+    )
+    assert list(read_run(tmp_path).validations) == [20]
+    assert f"{folder.name}/validations.json line 2" in report(tmp_path).text
+
+
+def test_run_folders_below_a_folder_of_runs_are_listed(tmp_path):
+    write_part(tmp_path / "seed0" / "allspark")
+    write_part(tmp_path / "single")
+    with pytest.raises(FileNotFoundError, match="Runs below it: .*seed0/allspark, .*single"):
+        read_run(tmp_path)
 
 
 def test_validations_counted_in_epochs_stand_at_their_iteration(tmp_path):

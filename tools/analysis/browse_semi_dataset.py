@@ -17,12 +17,14 @@ from pathlib import Path
 
 # a checkout needs no installation of the plugin
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # _config_checks
 
 import mmseg_allspark  # noqa: F401
 
 # isort: split
 import numpy as np
 import torch
+from _config_checks import check_palettes
 from _samples import Picture, Sample, draw_samples, load_model, say
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
@@ -187,6 +189,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespa
             parser.error(f"--{name} {getattr(args, name)}: at least 1")
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
+    try:
+        check_palettes(cfg)
+    except ValueError as error:
+        parser.error(str(error))
     args.out = args.out or Path("work_dirs") / Path(args.config).stem / "browse"
     return args, cfg
 

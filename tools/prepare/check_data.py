@@ -18,10 +18,12 @@ from pathlib import Path
 
 # a checkout needs no installation of the plugin
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # _config_checks
 
 import mmseg_allspark  # noqa: F401
 
 # isort: split
+from _config_checks import check_palettes
 from _splits import say, write_atomically
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
@@ -67,6 +69,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespa
         cfg.merge_from_dict(options.cfg_options or {})
     except Exception as error:  # a config is code: anything can happen in it
         parser.error(f"{options.config} cannot be read with these --cfg-options: {type(error).__name__}: {error}")
+    try:
+        check_palettes(cfg)
+    except ValueError as error:
+        parser.error(str(error))
     if not (cfg.get("train_dataloader") or {}).get("dataset"):
         parser.error(f"{options.config} has no train_dataloader.dataset: give a config that trains.")
     return options, cfg

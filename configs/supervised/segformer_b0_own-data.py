@@ -1,0 +1,20 @@
+# Supervised only on your own data, to compare with: step by step in docs/own_data.md.
+# Inherits data, classes, schedule and the averaged evaluation from the AllSpark config; name your copy of it below.
+# python tools/train.py configs/supervised/segformer_b0_own-data.py
+_base_ = "../allspark/segformer_b0_own-data.py"
+model = dict(
+    _delete_=True,
+    type="EncoderDecoder",
+    data_preprocessor=_base_.data_preprocessor,
+    backbone=_base_.model.backbone,
+    decode_head=_base_.model.decode_head,
+    train_cfg=dict(),
+    test_cfg=dict(mode="whole"),
+)
+train_cfg = dict(
+    _delete_=True, type="IterBasedTrainLoop", max_iters=_base_.max_iters, val_interval=_base_.max_iters // 10
+)
+custom_hooks = [dict(type="EMAHook", momentum=0.01, update_buffers=True)]  # evaluated as the AllSpark run is
+default_hooks = dict(
+    _delete_=True, **{key: hook for key, hook in _base_.default_hooks.items() if key != "pseudo_label_pictures"}
+)
