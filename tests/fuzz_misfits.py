@@ -26,7 +26,7 @@ MISFITS = [
     ({"train_cfg.max_epochs": 1}, "max_epochs"),
     ({"train_cfg.max_iters": REQUIRED}, "max_iters"),
     ({"train_cfg": REQUIRED}, "train_cfg"),
-    ({"train_cfg.pseudo_labels_from": "ema"}, "EMAHook"),
+    ({"train_cfg.pseudo_labels_from": "ema"}, "MeanTeacherHook"),
     ({"train_cfg.unlabeled_dataloader": {}}, "unlabeled_dataloader"),
     ({"optim_wrapper": REQUIRED}, "optim"),
     ({"optim_wrapper.type": "OptimWraper"}, "OptimWraper"),
