@@ -79,13 +79,12 @@ def test_compose_starts_what_exists():
     assert {service["build"]["target"] for service in services.values()} <= stages
 
 
-def test_containers_stop_when_asked_and_run_as_the_user(stages):
+def test_containers_stop_when_asked_and_run_as_the_user():
     for service in yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"].values():
         assert service["init"] is True and service["stop_grace_period"]
         assert service["build"]["args"] == {"USER_ID": "${USER_ID:-1000}"}
-    for steps in stages.values():
-        assert texts(steps, "ENTRYPOINT") == ['["tini", "-g", "--"]']
-        assert any("install" in text and "tini" in text for text in texts(steps, "RUN"))
+    readme = (ROOT / "docker/README.md").read_text()
+    assert readme.count("docker run ") == readme.count("docker run --init ")  # Python alone ignores SIGTERM as process 1
     assert "site" in (ROOT / ".dockerignore").read_text().split()
 
 
