@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -75,7 +76,15 @@ def test_translations_have_the_same_commands(language):
     assert blocks(f"get_started.{language}.md", "bash") == blocks("get_started.md", "bash")
 
 
-def test_the_method_of_the_page_trains(checkout, load_tool, monkeypatch):
+def git(*arguments):
+    author = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    return subprocess.run(["git", *author, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def test_the_method_of_the_page_trains_and_is_one_python_file_and_one_config(checkout, load_tool, monkeypatch):
+    """The package, its tools and its configs are the checkout's and stay as they are."""
+    (checkout / ".gitignore").write_text((ROOT / ".gitignore").read_text())
+    git("init", "--quiet"), git("add", "--all"), git("commit", "--quiet", "--message", "before")
     names = re.findall(r"^`(my_method/\w+\.py)`:$", (ROOT / "docs/add_a_method.md").read_text(), re.MULTILINE)
     files = blocks("add_a_method.md", "python")
     assert len(names) == len(files) == 2
@@ -88,6 +97,10 @@ def test_the_method_of_the_page_trains(checkout, load_tool, monkeypatch):
     log = next((checkout / "work_dirs/soft_label_synthetic").glob("*/vis_data/scalars.json")).read_text()
     assert "unsup.decode.loss_soft" in log and '"mIoU"' in log
     assert list((checkout / "work_dirs/soft_label_synthetic").glob("*.pth"))
+    changed = git("status", "--porcelain", "--untracked-files=all").split("\n")[:-1]
+    assert changed == ["?? my_method/soft_label.py", "?? my_method/soft_label_synthetic.py"]
+    model = Config.fromfile(checkout / "my_method/soft_label_synthetic.py").model
+    assert model.type == "SoftLabelSegmentor" and "class SoftLabelSegmentor(SemiSegmentor)" in files[0]
 
 
 def test_python_of_the_configs_page(checkout, capsys):
@@ -98,7 +111,7 @@ def test_python_of_the_configs_page(checkout, capsys):
     config = Config.fromfile(checkout / "own.py")
     assert config.model.confidence == dict(type="ConfidenceThreshold", threshold=0.9)
     assert config.model.alignment == {} and config.model.cutmix.prob == 0.5  # the base's stay
-    assert [hook.type for hook in config.custom_hooks][-2:] == ["EMAHook", "ChannelsLastHook"]
+    assert [hook.type for hook in config.custom_hooks][-2:] == ["MeanTeacherHook", "ChannelsLastHook"]
 
 
 def test_configs_of_the_other_pages(tmp_path):

@@ -84,7 +84,9 @@ def test_containers_stop_when_asked_and_run_as_the_user():
         assert service["init"] is True and service["stop_grace_period"]
         assert service["build"]["args"] == {"USER_ID": "${USER_ID:-1000}"}
     readme = (ROOT / "docker/README.md").read_text()
-    assert readme.count("docker run ") == readme.count("docker run --init ")  # Python alone ignores SIGTERM as process 1
+    assert readme.count("docker run ") == readme.count(
+        "docker run --init "
+    )  # Python alone ignores SIGTERM as process 1
     assert "site" in (ROOT / ".dockerignore").read_text().split()
 
 
