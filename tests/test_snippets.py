@@ -51,6 +51,12 @@ RUN = {
     ("docs/watching_a_run.md", "python tools/analysis/report.py"): (
         "tests/test_visualization/test_report.py::test_the_tool_takes_another_file_and_refuses_an_empty_folder"
     ),
+    ("docs/compare_methods.md", "python tools/prepare/synthetic.py"): (
+        "tests/test_tools/test_compare.py::test_the_commands_of_the_page"
+    ),
+    ("docs/compare_methods.md", "python tools/analysis/compare.py"): (
+        "tests/test_tools/test_compare.py::test_the_commands_of_the_page"
+    ),
     ("docs/figures.md", "from mmseg_allspark"): f"{DOCS}::test_recorder_of_the_figures_page",
     ("docs/own_data.md", ""): OWN_DATA,
     ("docs/inference.md", "pip install 'torch"): f"{PAGE}::test_the_graphs",

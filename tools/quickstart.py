@@ -29,20 +29,10 @@ REPORT_SECONDS = 10.0
 
 def schedule(config: Path, steps: int) -> list[str]:
     """Options that stretch a config's schedule to another number of steps."""
+    from _schedule import steps_options, to_arguments
     from mmengine.config import Config
 
-    cfg = Config.fromfile(config)
-    share = steps / cfg.train_cfg.max_iters
-    warm_up = max(1, min(30, steps // 10))
-    options = {
-        "param_scheduler.0.end": warm_up,
-        "param_scheduler.1.begin": warm_up,
-        "param_scheduler.1.end": steps,
-    }
-    for key in ("burn_in_iters", "ramp_up_iters"):
-        if key in cfg.train_cfg:
-            options[f"train_cfg.{key}"] = int(cfg.train_cfg[key] * share)
-    return [f"{key}={value}" for key, value in options.items()]
+    return to_arguments(steps_options(Config.fromfile(config), steps)[1])
 
 
 @dataclass
