@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import pytest
 import torch
@@ -60,7 +60,7 @@ def model_dict(name):
     return model
 
 
-@lru_cache(maxsize=None)
+@cache
 def build_text(text):
     return MODELS.build(Config(json.loads(text))._cfg_dict)
 
