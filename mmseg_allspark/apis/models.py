@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmseg_allspark.utils.embedded_config import read_embedded_config
 
 # what inference does not use, by prefix
-TRAINING_ONLY = ("alignment.", "auxiliary_head.", "confidence.", "neck.memory.")
+TRAINING_ONLY = ("alignment.", "auxiliary_head.", "confidence.", "decode_head_mix.", "mitrans.", "neck.memory.")
 
 
 def load_config(

@@ -38,11 +38,12 @@ class Cell:
     table: int | None
     paper: float | None
     measured: float | None
+    absent: str
 
     @property
     def paper_text(self) -> str:
         """The paper's figure with its table."""
-        return "not in the paper" if self.paper is None else f"paper mIoU {self.paper:g} (table {self.table})"
+        return self.absent if self.paper is None else f"paper mIoU {self.paper:g} (table {self.table})"
 
 
 def read_cells(source: Path) -> Iterator[Cell]:
@@ -71,6 +72,7 @@ def read_cells(source: Path) -> Iterator[Cell]:
                 table=family["table"],
                 paper=paper,
                 measured=family.get("measured", {}).get(split),
+                absent=family.get("absent", "not in the paper"),
             )
 
 
