@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import mmseg.registry
-from builders import CLASSES, CROP, head_config, loader_config, model_config, run_config
+from builders import CLASSES, CROP, WIDTHS, head_config, loader_config, model_config, run_config
 from mmengine.config import Config
 from mmengine.registry import Registry
 from mmseg.registry import DATASETS
@@ -29,7 +29,11 @@ VALUES = [
 ]  # fmt: skip
 # Not to be built from a config: what the loop or the model builds itself, and needs objects for.
 BUILT_BY_US = {"StreamBatchSampler", "TeacherAverage"}
-TYPELESS = {("model", "alignment"): "DistributionAlignment", ("model", "cutmix"): "CutMix"}
+TYPELESS = {
+    ("model", "alignment"): "DistributionAlignment",
+    ("model", "cutmix"): "CutMix",
+    ("model", "mitrans"): "MITrans",
+}
 REQUIRED = inspect.Parameter.empty
 
 
@@ -98,6 +102,19 @@ def whole_config(data: Path, work_dir: Path, model: Mapping = MappingProxyType({
     return cfg
 
 
+def guidedmix_configs(data: Path, work_dir: Path) -> Iterator[Config]:
+    """GuidedMix-Net with each of its heads and losses."""
+    aspp = dict(in_channels=WIDTHS[-1], in_index=3, dilations=(1, 2))
+    deep = aspp | dict(type="SplitDepthwiseSeparableASPPHead", c1_in_channels=WIDTHS[0], c1_channels=4)
+    for loss, head in (
+        ("SigmoidFocalLoss", head_config()),
+        ("PixelCrossEntropyLoss", head_config(**aspp | dict(type="SplitASPPHead"))),
+        ("PixelMSELoss", head_config(**deep)),
+    ):
+        parts = dict(decode_head=head, unsup_loss=dict(type=loss), mitrans=dict(channels=8), cutmix=None)
+        yield whole_config(data, work_dir, model=dict(type="GuidedMixSegmentor", **parts))
+
+
 def all_configs(data: Path, work_dir: Path) -> Iterator[Config]:
     """The whole config, and others for what cannot stand in it with the rest."""
     yield whole_config(data, work_dir)
@@ -115,6 +132,7 @@ def all_configs(data: Path, work_dir: Path) -> Iterator[Config]:
     for name, hook in (("UniMatchSegmentor", "MeanTeacherHook"), ("MeanTeacherSegmentor", "MeanTeacherHook")):
         ema = dict(train_cfg=dict(type="PseudoLabelLoop", max_iters=1, pseudo_labels_from="ema"))
         yield whole_config(data, work_dir, model=dict(type=name, **views), custom_hooks=[dict(type=hook)], **ema)
+    yield from guidedmix_configs(data, work_dir)
     for name in ("CamVidDataset", "COCO81Dataset", "SyntheticDataset"):
         metainfo = dict(classes=DATASETS.get(name).METAINFO["classes"][: len(CLASSES)])
         loader = labeled_loader(data, type=name, img_suffix=".png", metainfo=metainfo)

@@ -21,11 +21,23 @@ GEOMETRY = [
 COLOUR = [dict(type="RandomColorJitter"), dict(type="RandomGaussianBlur")]
 VIEWS = dict(weak=[], strong=COLOUR, strong1=COLOUR, strong2=COLOUR)
 SURE = dict(type="ConfidenceThreshold", threshold=0.1)  # so that small untrained models keep some pixels
-# A method: the options of its model, and those of its loop. A new one is added here; a test asks for it.
+PAPER_STYLE = dict(mix_level="image", pairing="similar", direction="mixed_teacher", decouple="hard", mixed_weight=1.0)
+# A method: its model, and the options of its loop. A new one is added here; a test asks for it.
 METHODS = {
-    "SemiSegmentor": (dict(unlabeled_view="strong", confidence=SURE, cutmix=dict(prob=1.0), alignment=dict()), {}),
-    "UniMatchSegmentor": (dict(confidence=SURE, cutmix=dict(prob=1.0)), {}),
-    "MeanTeacherSegmentor": (dict(confidence=dict(SURE, per="image")), dict(pseudo_labels_from="ema")),
+    "semi": (
+        dict(type="SemiSegmentor", unlabeled_view="strong", confidence=SURE, cutmix=dict(prob=1.0), alignment=dict()),
+        {},
+    ),
+    "unimatch": (dict(type="UniMatchSegmentor", confidence=SURE, cutmix=dict(prob=1.0)), {}),
+    "mean_teacher": (
+        dict(type="MeanTeacherSegmentor", confidence=dict(SURE, per="image")),
+        dict(pseudo_labels_from="ema"),
+    ),
+    "guidedmix": (dict(type="GuidedMixSegmentor"), {}),
+    "guidedmix_paper": (
+        dict(type="GuidedMixSegmentor", mitrans=dict(channels=8), mask_padding=True, **PAPER_STYLE),
+        {},
+    ),
 }
 NECKS = dict(plain=None, allspark=neck_config(attn_drop=0.1, proj_drop=0.1))
 CASES = [(method, neck) for method in METHODS for neck in NECKS]
@@ -42,7 +54,7 @@ def registered_methods() -> set[str]:
 
 def method_model(method: str, neck: str) -> dict:
     """Config of a method's model."""
-    return model_config(type=method, neck=NECKS[neck], **METHODS[method][0])
+    return model_config(neck=NECKS[neck], **METHODS[method][0])
 
 
 def method_config(data: Path, work_dir: Path, method: str, neck: str, steps: int = 2, **changes) -> Config:

@@ -58,6 +58,9 @@ RUN = {
         "tests/test_tools/test_compare.py::test_the_commands_of_the_page"
     ),
     ("docs/figures.md", "from mmseg_allspark"): f"{DOCS}::test_recorder_of_the_figures_page",
+    ("configs/guidedmix/README.md", "python tools/prepare/splits.py make"): (
+        "tests/test_datasets/test_prepare_own_splits.py::test_lists_of_given_sizes_in_a_folder_of_their_own"
+    ),
     ("docs/own_data.md", ""): OWN_DATA,
     ("docs/inference.md", "pip install 'torch"): f"{PAGE}::test_the_graphs",
     ("docs/inference.md", "import cv2"): f"{PAGE}::test_the_graphs",

@@ -122,6 +122,9 @@ def plain_model(model: ConfigDict) -> ConfigDict:
         for key in (own & set(plain)) - {"data_preprocessor"}:
             del plain[key]
         plain.type = "EncoderDecoder"
+    # a head that training takes apart is mmseg's at test time
+    head = MODELS.get(plain.decode_head.type)
+    plain.decode_head.type = getattr(head, "plain_type", plain.decode_head.type)
     for key in ("pretrained", "auxiliary_head", "init_cfg"):
         plain.pop(key, None)
     plain.train_cfg = None

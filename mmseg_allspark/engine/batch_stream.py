@@ -77,6 +77,11 @@ class StreamBatchSampler(BatchSampler):
         rounding = math.floor if self.drop_last and not self.cycle else math.ceil
         return rounding(self._pass_length() / self.batch_size)
 
+    @property
+    def is_even(self) -> bool:
+        """Whether every batch of a pass is full, dropped or not."""
+        return self.cycle or self._pass_length() % self.batch_size == 0
+
     def seek(self, num_batches: int) -> None:
         """Start the next iteration after ``num_batches`` batches, counted from the beginning of training."""
         self._first_batch = num_batches

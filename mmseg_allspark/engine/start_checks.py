@@ -32,7 +32,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     Raises:
         ValueError: If ranks differ in their images, if labeled, unlabeled and validation images overlap, if a data
             set's number of classes is not the model's, if a method is missing, if EMA labels are asked for without
-            an ``EMAHook``, or if masks would choose the crops of unlabeled images.
+            an ``EMAHook``, if masks would choose the crops of unlabeled images, or if a method needs equal batches.
         FileNotFoundError: If image or mask files are missing.
     """
     model = bare_model(loop.runner.model)
@@ -48,6 +48,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     _warn_without_warm_up(model, loop.runner)
     _check_crop(loop.dataloader)
     _check_labeler(model, loop)
+    _check_batches(model, loop)
     loop.find_labeler(model)  # raises if the average that is to label does not exist
     _log_roles(loop)
     sizes = check_splits(
@@ -159,6 +160,21 @@ def _log_roles(loop: "PseudoLabelLoop") -> None:
     loop.runner.logger.info(
         f"Pseudo labels come from {labeler}; validated, tested and saved as state_dict, which inference and export "
         f"use: {evaluated}."
+    )
+
+
+def _check_batches(model: nn.Module, loop: "PseudoLabelLoop") -> None:
+    """Raise if a method pairs labeled with unlabeled images and some step would have more of one kind."""
+    if not getattr(model, "equal_batches", False):
+        return
+    batches, images = loop.dataloader.batch_sampler, len(loop.dataloader.dataset)
+    labeled, unlabeled = loop.labeled_dataloader.batch_sampler.batch_size, batches.batch_size
+    if labeled == unlabeled and (batches.drop_last or batches.is_even):
+        return
+    raise ValueError(
+        f"model.type={type(model).__name__!r} pairs labeled with unlabeled images, but train_dataloader.batch_size="
+        f"{labeled}, unlabeled_dataloader.batch_size={unlabeled} with {images} images and drop_last="
+        f"{batches.drop_last}: set one batch_size, and unlabeled_dataloader.drop_last=True."
     )
 
 

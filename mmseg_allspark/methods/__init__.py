@@ -1,6 +1,7 @@
 """Ways to learn from unlabeled images: one file, one method."""
 
 from .cutmix import CutMix
+from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
 from .mean_teacher import MeanTeacherSegmentor
 from .pseudo_label import (
@@ -19,6 +20,7 @@ __all__ = [
     "ConfidenceThreshold",
     "CutMix",
     "DistributionAlignment",
+    "GuidedMixSegmentor",
     "JointPass",
     "MeanTeacherSegmentor",
     "PseudoLabel",

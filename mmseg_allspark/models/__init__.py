@@ -2,8 +2,9 @@
 
 from .backbones import ReferenceMixVisionTransformer
 from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, channel_attention
-from .heads import SegformerMLPHead
-from .losses import OhemLoss
+from .heads import HeadTail, SegformerMLPHead, SplitASPPHead, SplitDepthwiseSeparableASPPHead, SplitHead
+from .losses import OhemLoss, PixelCrossEntropyLoss, PixelMSELoss, SigmoidFocalLoss
+from .mitrans import MITrans
 from .necks import AllSparkNeck
 from .semantic_memory import SemanticMemory, group_channels
 from .teacher_average import TeacherAverage, holds_average
@@ -12,10 +13,18 @@ __all__ = [
     "AllSparkNeck",
     "ChannelCrossAttention",
     "ChannelSelfAttention",
+    "HeadTail",
+    "MITrans",
     "OhemLoss",
+    "PixelCrossEntropyLoss",
+    "PixelMSELoss",
     "ReferenceMixVisionTransformer",
     "SegformerMLPHead",
     "SemanticMemory",
+    "SigmoidFocalLoss",
+    "SplitASPPHead",
+    "SplitDepthwiseSeparableASPPHead",
+    "SplitHead",
     "TeacherAverage",
     "channel_attention",
     "group_channels",

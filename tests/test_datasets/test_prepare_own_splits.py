@@ -100,6 +100,23 @@ def test_own_splits(tool, own, capsys):
     assert "b/11_label.png holds the labels [3]" in capsys.readouterr().err
 
 
+def test_lists_of_given_sizes_in_a_folder_of_their_own(tool, own, capsys):
+    sizes = ["make", "--ids", own / "images", "--out", own / "out", "--group", "guidedmix", "--counts", 3, 7]
+    assert run(tool, *sizes, "--seed", 1) == 0
+    ids = {f"{'ab'[n % 2]}/{n:02d}" for n in range(16)}
+    for count in (3, 7):
+        folder = own / f"out/splits/guidedmix/{count}"
+        labeled, unlabeled = (set((folder / f"{part}.txt").read_text().split()) for part in ("labeled", "unlabeled"))
+        assert len(labeled) == count and labeled | unlabeled == ids and not labeled & unlabeled
+    before = snapshot(own)
+    assert run(tool, *sizes, "--seed", 1) == 0 and snapshot(own) == before
+    for count in (0, 16):
+        assert run(tool, *sizes[:-2], count) == 1
+        assert f"makes {count} labeled: choose another" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(tool, *sizes, "--fractions", "1/4")
+
+
 def test_own_splits_explain_bad_input(tool, own, capsys):
     for more, words in (
         (("--val-ids", write_ids(own / "val.txt", ["x", "a/04"])), "1 training ids are also in"),

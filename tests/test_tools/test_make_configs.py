@@ -61,7 +61,8 @@ def test_the_papers_figures():
 @NAMED
 def test_a_cell_agrees_with_its_config_its_split_and_its_table(cell):
     data, split = cell.split_list.split("/")
-    assert PUBLISHED[data].labeled[split].count == cell.num_labeled
+    published = PUBLISHED[data].labeled[split].count if data in PUBLISHED else int(split)  # drawn: named by its size
+    assert published == cell.num_labeled
     path = ROOT / "configs" / cell.method / f"{cell.name}.py"
     cfg, header = Config.fromfile(path), path.read_text().split("\n_base_")[0]
     assert cfg.train_dataloader.dataset.ann_file == f"splits/{cell.split_list}/labeled.txt"

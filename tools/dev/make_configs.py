@@ -38,11 +38,12 @@ class Cell:
     source: str
     paper: float | None
     measured: float | None
+    absent: str
 
     @property
     def paper_text(self) -> str:
         """The paper's figure and where it is printed."""
-        return "not in the paper" if self.paper is None else f"paper mIoU {self.paper:g} ({self.source})"
+        return self.absent if self.paper is None else f"paper mIoU {self.paper:g} ({self.source})"
 
 
 def read_cells(source: Path) -> Iterator[Cell]:
@@ -71,6 +72,7 @@ def read_cells(source: Path) -> Iterator[Cell]:
                 source=f"table {family['table']}" if isinstance(family["table"], int) else family["table"],
                 paper=paper,
                 measured=family.get("measured", {}).get(split),
+                absent=family.get("absent", "not in the paper"),
             )
 
 

@@ -12,7 +12,8 @@ OUT gets splits/<voc|cityscapes|coco>/<split>/{labeled,unlabeled}.txt and info.j
 if SRC has it. Labeled ids keep the published order, and so do unlabeled ones where SRC lists them; else they are
 all other training ids, sorted. Those come from SRC, else from the data prepared in OUT, or from --image-ids.
 
-`make` writes OUT/splits/<1_8>/ from a list of ids or a folder of images; --balanced covers rare classes first.
+`make` writes OUT/splits/<1_8>/ (with --counts OUT/splits/<100>/) from a list of ids or a folder of images; --balanced
+covers rare classes first.
 Running any of them again with the same arguments changes nothing.
 """
 
@@ -22,6 +23,7 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -223,12 +225,14 @@ def make_own(options: argparse.Namespace) -> None:
             if number % 1000 == 0 or number == len(ids):
                 say(f"read {number} of {len(ids)} masks")
     drawn = {}
-    for fraction in options.fractions:
-        args = (fraction, options.seed)
-        drawn[fraction] = draw_balanced(classes, *args) if options.balanced else draw_labeled(ids, *args)
-    for fraction, (labeled, unlabeled) in drawn.items():
-        folder = options.out / "splits" / f"{fraction.numerator}_{fraction.denominator}"
-        info = dict(fraction=str(fraction), seed=options.seed, labeled=len(labeled), unlabeled=len(unlabeled))
+    shares = {f"{share.numerator}_{share.denominator}": share for share in options.fractions or ()}
+    shares |= {str(count): Fraction(count, len(ids)) for count in options.counts or ()}
+    for name, share in shares.items():
+        args = (share, options.seed)
+        drawn[name] = draw_balanced(classes, *args) if options.balanced else draw_labeled(ids, *args)
+    for name, (labeled, unlabeled) in drawn.items():
+        folder = options.out / "splits" / options.group / name
+        info = dict(fraction=str(shares[name]), seed=options.seed, labeled=len(labeled), unlabeled=len(unlabeled))
         text = f"{len(labeled)} labeled, {len(unlabeled)} unlabeled (seed {options.seed})"
         if options.balanced:
             counts = [sum(c in classes[name] for name in labeled) for c in range(options.num_classes)]
@@ -253,7 +257,10 @@ def make_parser() -> argparse.ArgumentParser:
     sub = commands.add_parser("make", help="seeded splits of your own data")
     sub.add_argument("--ids", type=Path, required=True, metavar="PATH", help="list of ids, or folder of images")
     sub.add_argument("--out", type=Path, required=True, help="data_root; gets splits/<fraction>/")
-    sub.add_argument("--fractions", type=parse_fraction, nargs="+", required=True, metavar="1/8")
+    sizes = sub.add_mutually_exclusive_group(required=True)
+    sizes.add_argument("--fractions", type=parse_fraction, nargs="+", metavar="1/8")
+    sizes.add_argument("--counts", type=int, nargs="+", metavar="N", help="labeled images; the folder is splits/<N>/")
+    sub.add_argument("--group", default="", metavar="NAME", help="the lists go to splits/<NAME>/ (default: splits/)")
     sub.add_argument("--seed", type=int, default=0)
     sub.add_argument("--val-ids", type=Path, metavar="PATH", help="list or folder that must share no id with --ids")
     sub.add_argument("--balanced", action="store_true", help="label images of rare classes first (reads the masks)")

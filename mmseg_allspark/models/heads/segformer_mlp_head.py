@@ -5,10 +5,13 @@ from functools import reduce
 
 import torch
 import torch.nn.functional as F
+from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads import SegformerHead
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
+
+from mmseg_allspark.models.heads.split_heads import HeadTail
 
 
 @MODELS.register_module()
@@ -56,6 +59,30 @@ class SegformerMLPHead(SegformerHead):
         else:  # the fusing convolution has a bias then
             fused = fused + self.fusion_conv.conv.bias[:, None, None]
         return self.cls_seg(self.fusion_conv.activate(fused))
+
+    @property
+    def trunk_channels(self) -> int:
+        """Channels between :meth:`trunk` and :meth:`tail`: those of all levels together."""
+        return self.channels * len(self.convs)
+
+    def trunk(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Map the levels and concatenate them, for methods that work inside the head: -> (B, C, H_1, W_1).
+
+        ``tail(trunk(inputs))`` is what :meth:`forward` gives, with everything at the size of the first level.
+        """
+        levels = [layer(level) for layer, level in zip(self.convs, self._transform_inputs(inputs), strict=True)]
+        interpolation = dict(size=levels[0].shape[2:], mode=self.interpolate_mode, align_corners=self.align_corners)
+        return torch.cat([resize(level, **interpolation) for level in levels[::-1]], dim=1)
+
+    def tail(self, hidden: Tensor) -> Tensor:
+        """Fuse and classify: (B, C, h, w) -> logits (B, K, h, w)."""
+        return self.cls_seg(self.fusion_conv(hidden))
+
+    def build_tail(self, in_channels: int | None = None) -> HeadTail:
+        """Build the tail once more, for ``in_channels`` channels (default: of :meth:`trunk`)."""
+        parts = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
+        fuse = ConvModule(in_channels or self.trunk_channels, self.channels, 1, **parts)
+        return HeadTail(fuse, self.channels, self.num_classes, self.dropout_ratio)
 
 
 def _composed(level: Tensor, layer: nn.Conv2d, part: Tensor) -> Tensor:

@@ -1,0 +1,192 @@
+"""GuidedMix-Net in training: options that go together or not, gradients, resume, and the model that is left."""
+
+from itertools import product
+
+import pytest
+import torch
+from builders import (
+    CLASSES,
+    WIDTHS,
+    assert_same_state,
+    build_model,
+    head_config,
+    loader_config,
+    model_config,
+    semi_batch,
+    train,
+)
+from mmengine.config import Config
+from mmseg.models.segmentors import EncoderDecoder
+from torch import nn
+from trained import CNN, CNN_WIDTHS, write_trained
+
+from mmseg_allspark.deploy import make_plain
+from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
+
+TEACHER = dict(direction="mixed_teacher", mixed_weight=1.0)
+ASPP = dict(type="SplitASPPHead", in_channels=CNN_WIDTHS[-1], in_index=3, dilations=(1, 2))
+
+
+def guidedmix(**changes):
+    return build_model(**dict(type="GuidedMixSegmentor", neck=None) | changes)
+
+
+VALID = [
+    dict(mix_level=level, pairing=pairing, mitrans=mitrans, mix_head=head, **direction)
+    for level, pairing, mitrans, head, direction in product(
+        ("feature", "image"),
+        ("random", "similar"),
+        (None, dict()),
+        ("separate", "shared"),
+        (dict(), dict(with_labeled_decouple=True), TEACHER, TEACHER | dict(decouple="hard")),
+    )
+]
+
+
+@pytest.mark.parametrize("options", VALID[::3], ids=str)
+def test_every_weight_gets_a_gradient(options):
+    """So that no find_unused_parameters is needed."""
+    model = guidedmix(**options).train()
+    model.parse_losses(model(**semi_batch(model), mode="loss"))[0].backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", VALID, ids=str)
+def test_every_weight_gets_a_gradient_with_every_option(options):
+    test_every_weight_gets_a_gradient(options)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        (dict(mix_level="pixel"), ValueError, "model.mix_level='pixel'"),
+        (dict(pairing="nearest"), ValueError, "model.pairing"),
+        (dict(mix_head="none"), ValueError, "model.mix_head"),
+        (dict(decouple="none"), ValueError, "model.decouple"),
+        (dict(direction="both"), ValueError, "model.direction"),
+        (dict(lambda_factor=0.0), ValueError, "model.lambda_factor=0.0 is outside"),
+        (dict(lambda_factor=-0.1), ValueError, "model.lambda_factor"),
+        (dict(lambda_factor=0.6), ValueError, "model.lambda_factor"),
+        (dict(conf_thresh=1.5), ValueError, "model.conf_thresh"),
+        (dict(conf_thresh=0.5, confidence=dict(type="ClassQuantileThreshold")), ValueError, "give one of them"),
+        (dict(decouple="hard"), ValueError, "decouple='hard' means nothing .*set direction='mixed_teacher'"),
+        (dict(mixed_weight=1.0), ValueError, "mixed_weight=1.0 means nothing .*set direction='mixed_teacher'"),
+        (TEACHER | dict(with_labeled_decouple=True), ValueError, "with_labeled_decouple=True means nothing"),
+        (dict(direction="mixed_teacher"), ValueError, "trains neither model.mitrans nor a tail"),
+        (dict(direction="mixed_teacher", mix_head="shared", mitrans=dict()), ValueError, "trains neither"),
+        (dict(mix_head="shared", mitrans=dict(channels=8)), ValueError, "mitrans.channels=8, but model.mix_head='shar"),
+        (dict(mitrans=dict(num_convs=1)), ValueError, "mitrans.num_convs=1"),
+        (dict(cutmix=dict()), ValueError, "set cutmix=None"),
+        (dict(unsup_loss=dict(gamma=1)), KeyError, "model.unsup_loss=.* has no type"),
+        (dict(mix_levl="image"), TypeError, "mix_levl"),
+        (
+            dict(decode_head=head_config(type="SegformerHead")),
+            TypeError,
+            "type='SegformerHead' is not in two parts.*SplitASPPHead",
+        ),
+    ],
+    ids=str,
+)
+def test_options_that_do_not_go_together_are_named(options, error, text):
+    with pytest.raises(error, match=text):
+        guidedmix(**options)
+
+
+def test_as_many_labeled_as_unlabeled_images():
+    model = guidedmix()
+    with pytest.raises(ValueError, match="2 labeled and 3 unlabeled images.*one batch_size.*drop_last=True"):
+        model(**semi_batch(model, labeled=2, unlabeled=3), mode="loss")
+
+
+@pytest.mark.parametrize(("labeled", "unlabeled", "drop_last"), [(1, 2, True), (2, 1, True), (3, 3, False)])
+def test_uneven_batches_are_noticed_at_the_start(data, tmp_path, labeled, unlabeled, drop_last):
+
+    loaders = dict(
+        train_dataloader=loader_config(data, "labeled", batch_size=labeled),
+        loop=dict(
+            max_iters=1,
+            unlabeled_dataloader=loader_config(data, "unlabeled", batch_size=unlabeled, drop_last=drop_last),
+        ),
+    )
+    text = f"train_dataloader.batch_size={labeled}, unlabeled_dataloader.batch_size={unlabeled} with 4"
+    with pytest.raises(ValueError, match=text):
+        train(data, tmp_path, model=model_config(type="GuidedMixSegmentor", neck=None), **loaders)
+
+
+@pytest.mark.parametrize("options", [dict(), TEACHER], ids=["released", "mixed_teacher"])
+def test_loss_is_finite_in_bfloat16(options):
+    model = guidedmix(mitrans=dict(channels=8), **options).train()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        total, _ = model.parse_losses(model(**semi_batch(model), mode="loss"))
+    total.backward()
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
+
+
+def test_it_learns_two_pairs_by_heart():
+    model = guidedmix(seed=1).train()
+    batch = semi_batch(model)
+    for sample in batch["data_samples"]["labeled"]:  # classes that the image shows
+        sample.gt_sem_seg.data[:] = torch.arange(65)[None, :, None] // 17
+    for name in ("labeled", "weak"):
+        batch["inputs"][name] = (torch.arange(65) // 17)[None, None, :, None] + 0.1 * batch["inputs"][name]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
+    first, last = {}, {}
+    for step in range(35):
+        losses = model(**batch, mode="loss")
+        total, log = model.parse_losses(losses)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        (first if step == 0 else last).update(log)
+    for name in ("sup.decode.loss_ce", "unsup.decode.loss_decoupled"):
+        assert last[name] < 0.6 * first[name], name
+
+
+def test_resumed_run_is_the_undisturbed_one(data, tmp_path):
+    options = dict(
+        loop=dict(max_iters=4),
+        model=model_config(type="GuidedMixSegmentor", neck=None, decode_head=head_config(dropout_ratio=0.1)),
+        default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=2)),
+    )
+    train(data, tmp_path / "whole", **options)
+    train(data, tmp_path / "rest", resume=True, load_from=str(tmp_path / "whole/iter_2.pth"), **options)
+    states = [load_checkpoint(tmp_path / folder / "iter_4.pth")["state_dict"] for folder in ("whole", "rest")]
+    assert_same_state(*states)
+    assert any(name.startswith("decode_head_mix.") for name in states[0])
+
+
+HEADS = dict(
+    ASPPHead=ASPP,
+    DepthwiseSeparableASPPHead=ASPP
+    | dict(type="SplitDepthwiseSeparableASPPHead", c1_in_channels=CNN_WIDTHS[0], c1_channels=4),
+    SegformerMLPHead=dict(type="SegformerMLPHead", in_channels=CNN_WIDTHS, in_index=[0, 1, 2, 3]),
+)
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_what_is_left_is_a_plain_model_without_the_mixed_branch(data, tmp_path, kind):
+    head = dict(channels=8, num_classes=len(CLASSES), norm_cfg=dict(type="SyncBN")) | HEADS[kind]
+    options = dict(type="GuidedMixSegmentor", backbone=CNN, neck=None, decode_head=head, mitrans=dict(channels=8))
+    folder = write_trained(data, tmp_path, **options)
+    checkpoint = load_checkpoint(folder / "iter_2.pth")
+    plain, _ = make_plain(Config.fromfile(folder / "config.py"), checkpoint, "x.pth")
+    assert type(plain.model) is EncoderDecoder and type(plain.model.decode_head).__name__ == kind
+    assert set(plain.state_dict) < set(checkpoint["state_dict"])
+    assert {name.split(".")[0] for name in plain.dropped} == {"mitrans", "decode_head_mix", "alignment"}
+    assert plain.needs == (("SegformerMLPHead",) if kind == "SegformerMLPHead" else ())
+    trained = build_model(alignment=dict(), **options)
+    trained = nn.SyncBatchNorm.convert_sync_batchnorm(trained).eval()
+    trained.load_state_dict(checkpoint["state_dict"])
+    for module in (trained.mitrans, trained.decode_head_mix):
+        assert module.training_only
+    images = torch.randn(2, 3, 65, 65)
+    plain_logits = plain.model(images)
+    torch.testing.assert_close(plain_logits, trained.decode_head(trained.backbone(images)))
+
+
+def test_widths_of_the_mixed_branch():
+    model = guidedmix(decode_head=head_config(in_channels=WIDTHS), mitrans=dict(channels=8))
+    assert model.mitrans.project.conv.in_channels == 64 and model.decode_head_mix.fuse.conv.in_channels == 8
+    assert guidedmix(mix_head="shared").decode_head_mix is None
