@@ -21,7 +21,7 @@ COMMANDS = [
 SHORT = (
     " --cfg-options model.backbone.init_cfg=None train_cfg.max_iters=2 train_cfg.val_interval=2"
     " train_dataloader.num_workers=0 train_dataloader.persistent_workers=False train_dataloader.batch_size=1"
-    " unlabeled_dataloader.batch_size=1"
+    " unlabeled_dataloader.batch_size=2"
     " unlabeled_dataloader.num_workers=0 unlabeled_dataloader.persistent_workers=False"
     " val_dataloader.num_workers=0 val_dataloader.persistent_workers=False default_hooks.checkpoint.interval=2"
 )
