@@ -7,21 +7,8 @@ _base_ = [
     "../_base_/schedules/sgd_poly_cityscapes_240e.py",
     "../_base_/default_runtime.py",
 ]
-labeled_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadSegMask", num_classes=19),
-    *_base_.weak_geometry,
-    dict(type="PackSemiInputs"),
-]
-unlabeled_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadSegMask", num_classes=19, optional=True),
-    *_base_.weak_geometry,
-    dict(type="MultiView", views=dict(weak=[], strong1=_base_.colour, strong2=_base_.colour)),
-    dict(type="PackSemiInputs"),
-]
-train_dataloader = dict(dataset=dict(pipeline=labeled_pipeline))
-unlabeled_dataloader = dict(dataset=dict(pipeline=unlabeled_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=_base_.weak_labeled_pipeline))
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.two_strong_unlabeled_pipeline))
 model = dict(
     type="UniMatchSegmentor",
     decode_head=dict(loss_decode=dict(_delete_=True, type="OhemLoss", thresh=0.7, min_kept=200_000)),

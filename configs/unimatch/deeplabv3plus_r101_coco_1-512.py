@@ -7,21 +7,8 @@ _base_ = [
     "../_base_/schedules/sgd_poly_coco_30e_unimatch.py",
     "../_base_/default_runtime.py",
 ]
-labeled_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadSegMask", num_classes=81),
-    *_base_.weak_geometry,
-    dict(type="PackSemiInputs"),
-]
-unlabeled_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadSegMask", num_classes=81, optional=True),
-    *_base_.weak_geometry,
-    dict(type="MultiView", views=dict(weak=[], strong1=_base_.colour, strong2=_base_.colour)),
-    dict(type="PackSemiInputs"),
-]
-train_dataloader = dict(batch_size=2, dataset=dict(pipeline=labeled_pipeline))
-unlabeled_dataloader = dict(batch_size=2, dataset=dict(pipeline=unlabeled_pipeline))
+train_dataloader = dict(batch_size=2, dataset=dict(pipeline=_base_.weak_labeled_pipeline))
+unlabeled_dataloader = dict(batch_size=2, dataset=dict(pipeline=_base_.two_strong_unlabeled_pipeline))
 model = dict(type="UniMatchSegmentor", decode_head=dict(num_classes=81))
 train_cfg = dict(type="PseudoLabelLoop", max_epochs=_base_.max_epochs)
 custom_hooks = [dict(type="PseudoLabelStatisticsHook")]

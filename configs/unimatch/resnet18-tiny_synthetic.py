@@ -4,12 +4,7 @@
 # the model itself.
 # python tools/prepare/synthetic.py && python tools/train.py configs/unimatch/resnet18-tiny_synthetic.py
 _base_ = "../supervised/resnet18-tiny_synthetic.py"
-unlabeled_pipeline = [
-    *_base_.unlabeled_pipeline[:-1],
-    dict(type="MultiView", views=dict(weak=[], strong1=_base_.colour, strong2=_base_.colour)),
-    dict(type="PackSemiInputs"),
-]
-unlabeled_dataloader = dict(dataset=dict(pipeline=unlabeled_pipeline))
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.two_strong_unlabeled_pipeline))
 model = dict(type="UniMatchSegmentor", sup_weight=1.0, unsup_weight=1.0)
 train_cfg = dict(
     _delete_=True,

@@ -41,6 +41,18 @@ unlabeled_pipeline = [
     *weak_geometry,
     dict(type="PackSemiInputs"),
 ]
+# for methods that train labeled images without colour changes, and unlabeled ones in two strong views (UniMatch)
+weak_labeled_pipeline = [
+    dict(type="LoadImage"),
+    dict(type="LoadSegMask"),
+    *weak_geometry,
+    dict(type="PackSemiInputs"),
+]
+two_strong_unlabeled_pipeline = [
+    *unlabeled_pipeline[:-1],
+    dict(type="MultiView", views=dict(weak=[], strong1=colour, strong2=colour)),
+    dict(type="PackSemiInputs"),
+]
 test_pipeline = [
     dict(type="LoadImage"),
     dict(type="LoadSegMask"),

@@ -32,6 +32,11 @@ strong_unlabeled_pipeline = [
     dict(type="MultiView", views=dict(weak=[], strong=colour)),
     dict(type="PackSemiInputs"),
 ]
+two_strong_unlabeled_pipeline = [
+    *unlabeled_pipeline[:-1],
+    dict(type="MultiView", views=dict(weak=[], strong1=colour, strong2=colour)),
+    dict(type="PackSemiInputs"),
+]
 test_pipeline = [dict(type="LoadImage"), dict(type="LoadSegMask"), dict(type="PackSemiInputs")]
 data_prefix = dict(img_path="images", seg_map_path="masks")
 
