@@ -21,7 +21,14 @@ GEOMETRY = [
 COLOUR = [dict(type="RandomColorJitter"), dict(type="RandomGaussianBlur")]
 VIEWS = dict(weak=[], strong=COLOUR, strong1=COLOUR, strong2=COLOUR)
 SURE = dict(type="ConfidenceThreshold", threshold=0.1)  # so that small untrained models keep some pixels
-PAPER_STYLE = dict(mix_level="image", pairing="similar", direction="mixed_teacher", decouple="hard", mixed_weight=1.0)
+PAPER_STYLE = dict(  # as shipped
+    mix_level="image",
+    pairing="similar",
+    direction="mixed_teacher",
+    mixed_weight=1.0,
+    unsup_loss=dict(type="PixelCrossEntropyLoss"),
+    mask_padding=True,
+)
 # A method: its model, and the options of its loop. A new one is added here; a test asks for it.
 METHODS = {
     "semi": (
@@ -35,7 +42,7 @@ METHODS = {
     ),
     "guidedmix": (dict(type="GuidedMixSegmentor"), {}),
     "guidedmix_paper": (
-        dict(type="GuidedMixSegmentor", mitrans=dict(channels=8), mask_padding=True, **PAPER_STYLE),
+        dict(type="GuidedMixSegmentor", mitrans=dict(channels=8), **PAPER_STYLE),
         {},
     ),
 }

@@ -7,5 +7,5 @@ model = dict(neck=dict(type="AllSparkNeck", in_channels=128, num_classes=8, memo
 custom_hooks = [
     dict(type="SemanticMemoryHook", warmup_iters=50),
     dict(type="PseudoLabelStatisticsHook"),
-    dict(type="MeanTeacherHook", momentum=0.01),
+    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
 ]

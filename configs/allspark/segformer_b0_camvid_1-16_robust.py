@@ -27,5 +27,5 @@ train_cfg = dict(
 custom_hooks = [
     dict(type="SemanticMemoryHook", warmup_iters=75),
     dict(type="PseudoLabelStatisticsHook"),
-    dict(type="MeanTeacherHook", momentum=0.01),
+    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
 ]

@@ -21,5 +21,5 @@ train_cfg = dict(
 )
 custom_hooks = [
     dict(type="PseudoLabelStatisticsHook"),
-    dict(type="MeanTeacherHook", momentum=0.01),
+    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
 ]

@@ -78,9 +78,11 @@ class StreamBatchSampler(BatchSampler):
         return rounding(self._pass_length() / self.batch_size)
 
     @property
-    def is_even(self) -> bool:
-        """Whether every batch of a pass is full, dropped or not."""
-        return self.cycle or self._pass_length() % self.batch_size == 0
+    def smallest_batch(self) -> int:
+        """Images of a pass's last batch."""
+        if self.cycle or self.drop_last:
+            return self.batch_size
+        return self._pass_length() % self.batch_size or self.batch_size
 
     def seek(self, num_batches: int) -> None:
         """Start the next iteration after ``num_batches`` batches, counted from the beginning of training."""

@@ -134,12 +134,13 @@ def _count(model: nn.Module, data_batch: dict) -> Tensor:
     """Pixels per class, (3, K): labeled, pseudo labels, pseudo labels by weight."""
     classes, thin = model.num_classes, (..., slice(None, None, _STRIDE), slice(None, None, _STRIDE))
     masks = torch.stack([sample.gt_sem_seg.data[thin] for sample in data_batch["data_samples"]["labeled"]])
-    pseudo = model.make_pseudo_label(data_batch["pseudo_logits"][thin])
-    every = torch.ones_like(pseudo.label, dtype=torch.bool)
+    valid = model.valid_pixels(data_batch["data_samples"]["unlabeled"])
+    pseudo = model.make_pseudo_label(data_batch["pseudo_logits"][thin], None if valid is None else valid[thin])
+    every = torch.ones_like(pseudo.label, dtype=torch.bool) if valid is None else pseudo.valid
     return torch.stack(
         [
             count_per_class(masks != model.decode_head.ignore_index, masks, classes),
             count_per_class(every, pseudo.label, classes),
-            count_per_class(pseudo.weight > 0, pseudo.label, classes),
+            count_per_class((pseudo.weight > 0) & every, pseudo.label, classes),
         ]
     )

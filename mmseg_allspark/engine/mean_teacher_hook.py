@@ -5,7 +5,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_allspark.models import TeacherAverage, holds_average
-from mmseg_allspark.utils.checks import check_choice, check_range, check_types
+from mmseg_allspark.utils.checks import check_choice, check_types
 
 ROLES = ("teacher", "student")
 _KINDS = dict(teacher="ema", student="model")  # what tools/export.py and tools/publish.py call them
@@ -20,7 +20,7 @@ class MeanTeacherHook(EMAHook):
     ``meta.weights`` says which the first is, ``'ema'`` or ``'model'``. ``tools/export.py --weights`` takes either.
 
     Args:
-        momentum: Share of the student in each update, 1 - alpha. Default 0.01.
+        momentum: Share of the student in each update, 1 - alpha, in (0, 1). Default 0.01.
         warmup: As in :class:`TeacherAverage`. Default False.
         evaluated: ``'teacher'`` or ``'student'``: validated, tested and saved as ``state_dict``. Default ``'teacher'``.
         **kwargs: Further ones of ``EMAHook``: ``begin_iter``, ``begin_epoch``, ``strict_load``, ``interval``.
@@ -30,7 +30,6 @@ class MeanTeacherHook(EMAHook):
     def __init__(
         self, momentum: float = 0.01, warmup: bool = False, evaluated: str = "teacher", **kwargs: object
     ) -> None:
-        check_range("MeanTeacherHook.momentum", momentum, 0.0, 1.0)
         check_choice("MeanTeacherHook.evaluated", evaluated, ROLES)
         super().__init__(ema_type=TeacherAverage, momentum=momentum, warmup=warmup, **kwargs)
         self.evaluated = evaluated

@@ -33,9 +33,10 @@ class PseudoLabelStatisticsHook(Hook):
             return
         model = bare_model(runner.model)
         ignore_index = model.decode_head.ignore_index
+        samples = data_batch["data_samples"]["unlabeled"]
         statistics = pseudo_label_statistics(
-            model.make_pseudo_label(data_batch["pseudo_logits"]),
-            _stack_truth(data_batch["data_samples"]["unlabeled"], ignore_index),
+            model.make_pseudo_label(data_batch["pseudo_logits"], model.valid_pixels(samples)),
+            _stack_truth(samples, ignore_index),
             num_classes=model.num_classes,
             ignore_index=ignore_index,
         )

@@ -54,13 +54,18 @@ class PseudoLabelVisualizationHook(Hook):
     def _draw(self, model: nn.Module, data_batch: SemiBatch, meta: dict) -> np.ndarray:
         """The picture, (H, W, 3) uint8."""
         ignore = model.decode_head.ignore_index
-        pseudo = model.make_pseudo_label(data_batch["pseudo_logits"])  # of the whole batch: a model may look at all
+        valid = model.valid_pixels(data_batch["data_samples"]["unlabeled"])
+        pseudo = model.make_pseudo_label(
+            data_batch["pseudo_logits"], valid
+        )  # of the whole batch: a model may look at all
         count = min(self.num_images, len(pseudo.label))
         label, kept = pseudo.label[:count], pseudo.weight[:count] > 0
+        if valid is not None:
+            kept = kept & valid[:count]
         confidence = pseudo.logits[:count].float().softmax(dim=1).amax(dim=1)
         truth = [_mask(sample) for sample in data_batch["data_samples"]["unlabeled"][:count]]
         label_maps = {"pseudo label": label.cpu()}
-        if model.confidence is not None:
+        if model.confidence is not None or valid is not None:
             label_maps["counts in the loss"] = torch.where(kept, label, ignore).cpu()
         if any(mask is not None for mask in truth):
             unknown = torch.full_like(label_maps["pseudo label"][0], ignore)

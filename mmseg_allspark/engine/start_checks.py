@@ -169,7 +169,7 @@ def _check_batches(model: nn.Module, loop: "PseudoLabelLoop") -> None:
         return
     batches, images = loop.dataloader.batch_sampler, len(loop.dataloader.dataset)
     labeled, unlabeled = loop.labeled_dataloader.batch_sampler.batch_size, batches.batch_size
-    if labeled == unlabeled and (batches.drop_last or batches.is_even):
+    if labeled == unlabeled == batches.smallest_batch:
         return
     raise ValueError(
         f"model.type={type(model).__name__!r} pairs labeled with unlabeled images, but train_dataloader.batch_size="
@@ -186,9 +186,10 @@ def _check_labeler(model: nn.Module, loop: "PseudoLabelLoop") -> None:
             f"model.type={type(model).__name__!r} needs train_cfg.pseudo_labels_from={wanted!r}, not "
             f"{loop.pseudo_labels_from!r}."
         )
-    batch = loop.dataloader.batch_sampler.batch_size
-    if getattr(model, "cutmix", None) is not None and batch < 2:
+    batches = loop.dataloader.batch_sampler
+    if getattr(model, "cutmix", None) is not None and batches.smallest_batch < 2:
         raise ValueError(
-            f"unlabeled_dataloader.batch_size={batch}, but model.cutmix pastes parts of the batch's next image: use at "
-            "least 2 per process, or model.cutmix=None."
+            f"unlabeled_dataloader.batch_size={batches.batch_size} leaves a batch of one image, but model.cutmix "
+            "pastes parts of the batch's next image: use at least 2 per process and drop_last=True, or "
+            "model.cutmix=None."
         )

@@ -237,7 +237,7 @@ class GuidedMixSegmentor(SemiSegmentor):
         """Our reconstruction of the papers: a mask from the mixture teaches the plain prediction."""
         plain, size = joint.unlabeled_logits[mixture.unlabeled], joint.logits.shape[2:]
         samples = [sample.gt_sem_seg.data for sample in joint.data_samples["labeled"]]
-        truth = F.interpolate(torch.stack(samples).float(), size=size)[:, 0].long()[mixture.labeled]
+        truth = _nearest(torch.stack(samples), size)[mixture.labeled].long()
         pseudo, target = self._masks(joint, mixture, plain.detach(), truth)
         losses = dict(loss_consistency=pseudo.mean_loss(self.unsup_loss(plain, target)))
         if self.mixed_weight > 0:
@@ -268,10 +268,15 @@ class GuidedMixSegmentor(SemiSegmentor):
     @torch.no_grad()
     def _pseudo(self, joint: JointPass, mixture: Mixture, logits: Tensor) -> PseudoLabel:
         """Labels and weights of logits (B, K, h, w); with ``mask_padding`` the unlabeled image's padding is marked."""
-        pseudo, valid = self.make_pseudo_label(logits), joint.pseudo.valid
+        valid = joint.pseudo.valid
         if valid is not None:
-            valid = F.interpolate(valid[:, None].float(), size=logits.shape[2:])[:, 0].bool()[mixture.unlabeled]
-        return PseudoLabel(pseudo.logits, pseudo.label, pseudo.weight, valid)
+            valid = _nearest(valid[:, None], logits.shape[2:])[mixture.unlabeled].bool()
+        return self.make_pseudo_label(logits, valid)
+
+
+def _nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """(B, 1, H, W) labels at another size, (B, h, w): those at the middle of each cell, as bilinear logits are."""
+    return F.interpolate(maps.float(), size=size, mode="nearest-exact")[:, 0]
 
 
 def _one_confidence(threshold: float, confidence: dict | None) -> dict | None:

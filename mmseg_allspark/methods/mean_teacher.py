@@ -15,15 +15,15 @@ class MeanTeacherSegmentor(SemiSegmentor):
     """A student that has to give on mixed images what its moving average gives on the images before.
 
     Needs ``MeanTeacherHook`` in ``custom_hooks`` and ``train_cfg.pseudo_labels_from='ema'``. L = sup_weight * L_s +
-    unsup_weight * mean over pixels of (weight * consistency); the weight is the share of sure pixels of the image
-    (the release: of the batch).
+    unsup_weight * mean over pixels of (weight * consistency); the weight is the share of the batch's pixels that the
+    teacher is sure of.
 
     Args:
         consistency: ``'mse'``: squared difference of the probabilities, summed over the classes (section 3.1, the
             release's 'var'). ``'ce'``: cross-entropy against the teacher's class. Default ``'mse'``.
         sup_weight: Default 1.
         unsup_weight: Default 1.
-        confidence: Default ``dict(type='ConfidenceThreshold', threshold=0.97, per='image')``.
+        confidence: Default ``dict(type='ConfidenceThreshold', threshold=0.97, per='batch')``.
         cutmix: Default half of the area of every image, of any aspect: ``dict(prob=1.0, area=(0.5, 0.5),
             aspect=(0.5, 2.0))``.
         mask_padding: Default True.
@@ -39,7 +39,7 @@ class MeanTeacherSegmentor(SemiSegmentor):
         consistency: str = "mse",
         sup_weight: float = 1.0,
         unsup_weight: float = 1.0,
-        confidence: dict | None = dict(type="ConfidenceThreshold", threshold=0.97, per="image"),  # noqa: B006
+        confidence: dict | None = dict(type="ConfidenceThreshold", threshold=0.97, per="batch"),  # noqa: B006
         cutmix: dict | None = dict(prob=1.0, area=(0.5, 0.5), aspect=(0.5, 2.0)),  # noqa: B006
         mask_padding: bool = True,
         **kwargs,  # noqa: ANN003

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from mmseg_allspark.utils.checks import check_choice, check_has_type, check_positive_int, check_range, check_types
 
+PER = ("pixel", "image", "batch")
+
 
 @dataclass(frozen=True)
 class PseudoLabel:
@@ -33,10 +35,29 @@ class PseudoLabel:
 
     def mean_loss(self, pixel_loss: Tensor) -> Tensor:
         """Mean of a (B, H, W) loss, weighted by pixel, over all pixels that are not padding."""
-        weighted = pixel_loss * self.weight
-        if self.valid is None:
-            return weighted.mean()
-        return (weighted * self.valid).sum() / self.valid.sum().clamp(min=1)
+        return masked_mean(pixel_loss * self.weight, self.valid)
+
+
+def masked_mean(
+    values: Tensor, valid: Tensor | None, dim: int | tuple[int, ...] | None = None, keepdim: bool = False
+) -> Tensor:
+    """Mean of values over what is valid; 0 where nothing is.
+
+    Args:
+        values: Any shape.
+        valid: Of the same shape or one that broadcasts to it, bool; None: all.
+        dim: Dimensions that vanish. Default None, all.
+        keepdim: Leave them with length 1. Default False.
+    """
+    if valid is None:
+        return values.mean(dim=dim, keepdim=keepdim)
+    valid = valid.expand_as(values)
+    return (values * valid).sum(dim=dim, keepdim=keepdim) / valid.sum(dim=dim, keepdim=keepdim).clamp(min=1)
+
+
+def _beside_classes(valid: Tensor | None) -> Tensor | None:
+    """(B, H, W) for values of (B, K, H, W)."""
+    return None if valid is None else valid[:, None]
 
 
 def count_per_class(mask: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -62,7 +83,8 @@ class ConfidenceThreshold(BaseModule):
     Args:
         threshold: One number in [0, 1] for all classes, or a sequence with one per class.
         per: ``'pixel'``: a pixel under the threshold of its class does not count. ``'image'``: all pixels of
-            an image count with the share of its pixels at or above the threshold. Default ``'pixel'``.
+            an image count with the share of its pixels at or above the threshold. ``'batch'``: all pixels of the
+            batch count with the share of the batch. Padding that is marked has no part in a share. Default ``'pixel'``.
         num_classes: Classes K; a sequence of thresholds has to be as long. The model fills it in. Default
             None, not checked.
 
@@ -73,7 +95,7 @@ class ConfidenceThreshold(BaseModule):
     @check_types
     def __init__(self, threshold: float | list[float], per: str = "pixel", num_classes: int | None = None) -> None:
         super().__init__()
-        check_choice("confidence.per", per, ("pixel", "image"))
+        check_choice("confidence.per", per, PER)
         values = [threshold] if isinstance(threshold, (int, float)) else list(threshold)
         for value in values:
             check_range("confidence.threshold", value, 0.0, 1.0)
@@ -85,19 +107,23 @@ class ConfidenceThreshold(BaseModule):
         self.per = per
         self.register_buffer("threshold", torch.tensor(values, dtype=torch.float32), persistent=False)
 
-    def forward(self, confidence: Tensor, label: Tensor) -> Tensor:
+    def forward(self, confidence: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
         """Weight of each pixel.
 
         Args:
             confidence: (B, H, W) in [0, 1].
             label: (B, H, W) int64.
+            valid: (B, H, W) bool, False on padding. Default None, no padding.
 
         Returns:
             (B, H, W) float32.
         """
         threshold = self.threshold if len(self.threshold) == 1 else self.threshold[label]
         sure = (confidence >= threshold).float()
-        return sure if self.per == "pixel" else sure.mean(dim=(1, 2), keepdim=True).expand_as(sure)
+        if self.per == "pixel":
+            return sure
+        over = (1, 2) if self.per == "image" else (0, 1, 2)
+        return masked_mean(sure, valid, dim=over, keepdim=True).expand_as(sure)
 
 
 @MODELS.register_module()
@@ -126,16 +152,17 @@ class ClassQuantileThreshold(BaseModule):
         self.keep, self.momentum, self.ceiling = keep, momentum, ceiling
         self.register_buffer("threshold", torch.full((num_classes,), 0.5))
 
-    def forward(self, confidence: Tensor, label: Tensor) -> Tensor:
+    def forward(self, confidence: Tensor, label: Tensor, valid: Tensor | None = None) -> Tensor:
         """Weight of each pixel: (B, H, W) confidence and int64 label -> (B, H, W) float32."""
         return (confidence >= self.threshold.clamp(max=self.ceiling)[label]).float()
 
     @torch.no_grad()
-    def update(self, confidence: Tensor, label: Tensor) -> None:
-        """Move each class's threshold to the quantile of its pixels: (B, H, W) confidence and label."""
+    def update(self, confidence: Tensor, label: Tensor, valid: Tensor | None = None) -> None:
+        """Move each class's threshold to the quantile of its valid pixels: (B, H, W) confidence, label, bool."""
         above = confidence >= self.threshold[label]
-        count = count_per_class(torch.ones_like(above), label, len(self.threshold))
-        kept = count_per_class(above, label, len(self.threshold))
+        valid = torch.ones_like(above) if valid is None else valid
+        count = count_per_class(valid, label, len(self.threshold))
+        kept = count_per_class(above & valid, label, len(self.threshold))
         for total in (count, kept):
             all_reduce(total)
         # Robbins-Monro on the quantile: raise where too much is kept, lower where too little.
@@ -193,16 +220,17 @@ class DistributionAlignment(BaseModule):
         return logits + (self.strength * shift).to(logits.dtype)[None, :, None, None]
 
     @torch.no_grad()
-    def update(self, labels: Tensor, logits: Tensor, ignore_index: int = 255) -> None:
+    def update(self, labels: Tensor, logits: Tensor, ignore_index: int = 255, valid: Tensor | None = None) -> None:
         """Update both running means.
 
         Args:
             labels: (B_l, H, W) int64 labels of the labeled images.
             logits: (B_u, K, H, W) raw logits of the unlabeled images.
             ignore_index: Label not counted. Default 255.
+            valid: (B_u, H, W) bool, False on padding, which has no part in the predictions. Default None.
         """
         counts = count_per_class(labels != ignore_index, labels, len(self.labeled_prior))
-        predicted = logits.float().softmax(dim=1).mean(dim=(0, 2, 3))
+        predicted = masked_mean(logits.float().softmax(dim=1), _beside_classes(valid), dim=(0, 2, 3))
         all_reduce(counts)
         all_reduce(predicted, op="mean")
         # Equal weights at first, so that the uniform start is forgotten at once.
@@ -226,15 +254,16 @@ def pseudo_label_statistics(
         ignore_index: Truth not counted. Default 255.
 
     Returns:
-        ``kept``: mean weight of a pixel in [0, 1]; ``entropy``: mean entropy of the softmax in nats;
-        ``class_share``: (K,) share of each class; with ``truth`` also ``agreement``: share of pixels whose
+        Over valid pixels, ``kept``: mean weight of a pixel in [0, 1]; ``entropy``: mean entropy of the softmax in
+        nats; ``class_share``: (K,) share of each class; with ``truth`` also ``agreement``: share of pixels whose
         label is true, and ``agreement_kept``: the same weighted by the weight.
     """
     log_prob = pseudo.logits.float().log_softmax(dim=1)
-    counts = torch.bincount(pseudo.label.flatten(), minlength=num_classes)
+    every = torch.ones_like(pseudo.label, dtype=torch.bool) if pseudo.valid is None else pseudo.valid
+    counts = count_per_class(every, pseudo.label, num_classes)
     statistics = dict(
-        kept=pseudo.weight.mean(),
-        entropy=-(log_prob.exp() * log_prob).sum(dim=1).mean(),
+        kept=masked_mean(pseudo.weight, pseudo.valid),
+        entropy=masked_mean(-(log_prob.exp() * log_prob).sum(dim=1), pseudo.valid),
         class_share=counts / counts.sum(),
     )
     if truth is not None:

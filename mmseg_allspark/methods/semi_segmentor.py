@@ -1,7 +1,5 @@
 """SemiSegmentor: an EncoderDecoder that also learns from unlabeled images."""
 
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from mmseg.models.segmentors import EncoderDecoder
@@ -161,10 +159,9 @@ class SemiSegmentor(EncoderDecoder):
         """
         labeled = inputs["labeled"]
         self._check_inputs(inputs)
-        self._update_running(data_samples["labeled"], pseudo_logits)
-        pseudo = self.make_pseudo_label(pseudo_logits)
-        if self.mask_padding:
-            pseudo = replace(pseudo, valid=stack_valid(data_samples["unlabeled"]))
+        valid = self.valid_pixels(data_samples["unlabeled"])
+        self._update_running(data_samples["labeled"], pseudo_logits, valid)
+        pseudo = self.make_pseudo_label(pseudo_logits, valid)
         images, pseudo = self.mix_unlabeled(inputs[self.unlabeled_view], pseudo)
         feats = self.extract_feat(
             torch.cat([labeled, images]),
@@ -195,15 +192,19 @@ class SemiSegmentor(EncoderDecoder):
         return logits
 
     @torch.no_grad()
-    def make_pseudo_label(self, pseudo_logits: Tensor) -> PseudoLabel:
-        """Turn (B_u, K, H, W) logits into labels and weights."""
+    def make_pseudo_label(self, pseudo_logits: Tensor, valid: Tensor | None = None) -> PseudoLabel:
+        """Turn (B_u, K, H, W) logits into labels and weights; ``valid`` (B_u, H, W) is False on padding."""
         if self.alignment is not None:
             pseudo_logits = self.alignment(pseudo_logits)
         if self.confidence is None:
             label = pseudo_logits.argmax(dim=1)
-            return PseudoLabel(pseudo_logits, label, torch.ones_like(label, dtype=torch.float32))
+            return PseudoLabel(pseudo_logits, label, torch.ones_like(label, dtype=torch.float32), valid)
         confidence, label = pseudo_logits.float().softmax(dim=1).max(dim=1)
-        return PseudoLabel(pseudo_logits, label, self.confidence(confidence, label))
+        return PseudoLabel(pseudo_logits, label, self.confidence(confidence, label, valid=valid), valid)
+
+    def valid_pixels(self, data_samples: list[SegDataSample]) -> Tensor | None:
+        """(B_u, H, W) bool, False on padding; None without ``mask_padding``."""
+        return stack_valid(data_samples) if self.mask_padding else None
 
     @torch.no_grad()
     def mix_unlabeled(self, images: Tensor, pseudo: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
@@ -282,11 +283,11 @@ class SemiSegmentor(EncoderDecoder):
         """Logits at another size, bilinear."""
         return resize(logits, size=size, mode="bilinear", align_corners=self.align_corners, warning=False)
 
-    def _update_running(self, data_samples: list[SegDataSample], pseudo_logits: Tensor) -> None:
+    def _update_running(self, data_samples: list[SegDataSample], pseudo_logits: Tensor, valid: Tensor | None) -> None:
         """Let the modules that keep running estimates see this step."""
         if self.alignment is not None:
             labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
-            self.alignment.update(labels, pseudo_logits, self.decode_head.ignore_index)
+            self.alignment.update(labels, pseudo_logits, self.decode_head.ignore_index, valid)
         if hasattr(self.confidence, "update"):
             pseudo = self.alignment(pseudo_logits) if self.alignment is not None else pseudo_logits
-            self.confidence.update(*pseudo.float().softmax(dim=1).max(dim=1))
+            self.confidence.update(*pseudo.float().softmax(dim=1).max(dim=1), valid)

@@ -37,7 +37,8 @@ class UniMatchSegmentor(SemiSegmentor):
             of the step itself, in train mode. ``'eval'``: those of ``PseudoLabelLoop`` in eval mode, from which pasted
             labels come in both cases. Default ``'train'``.
         confidence: Default ``dict(type='ConfidenceThreshold', threshold=0.95)``.
-        cutmix: Default ``dict()``: probability 0.5, area 2 to 40 %, aspect 0.3 to 3.3, as in the release.
+        cutmix: Default ``dict()``: probability 0.5, area 2 to 40 %, aspect 0.3 to 3.3, as in the
+            release (which draws the aspect uniformly).
         mask_padding: Default True, as in the release.
         **kwargs: Those of :class:`SemiSegmentor`; ``unlabeled_view`` has to be ``'weak'``.
 
@@ -103,8 +104,7 @@ class UniMatchSegmentor(SemiSegmentor):
         if self.own_labels == "eval":
             return joint.pseudo
         logits = self.upsample(joint.unlabeled_logits.detach(), joint.pseudo.label.shape[1:])
-        label = self.make_pseudo_label(logits)
-        return PseudoLabel(label.logits, label.label, label.weight, joint.pseudo.valid)
+        return self.make_pseudo_label(logits, joint.pseudo.valid)
 
     @torch.no_grad()
     def _paste(self, images: Tensor, own: PseudoLabel, pasted: PseudoLabel) -> tuple[Tensor, PseudoLabel]:

@@ -27,7 +27,7 @@ class TeacherAverage(ExponentialMovingAverage):
 
     @check_types
     def __init__(self, model: nn.Module, momentum: float = 0.01, warmup: bool = False, **kwargs: object) -> None:
-        check_range("MeanTeacherHook.momentum", momentum, 0.0, 1.0)
+        check_range("MeanTeacherHook.momentum", momentum, 1e-6, 1.0 - 1e-6)  # mmengine has neither end
         kwargs["update_buffers"] = True
         super().__init__(model, momentum=momentum, **kwargs)
         self.warmup = warmup

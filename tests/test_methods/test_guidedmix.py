@@ -129,7 +129,7 @@ def test_soft_mask_of_the_mixture_teaches_the_plain_prediction(loss):
     losses = run(model, batch)
     torch.testing.assert_close(losses[CONSISTENCY], expected, rtol=1e-4, atol=1e-6)
     truth = torch.cat([sample.gt_sem_seg.data for sample in batch["data_samples"]["labeled"]])
-    truth = interpolate(truth[:, None].float(), size=z_m.shape[2:])[:, 0].long()
+    truth = interpolate(truth[:, None].float(), size=z_m.shape[2:], mode="nearest-exact")[:, 0].long()
     of_truth = cross_entropy(z_m, truth, ignore_index=255, reduction="none").mean()
     mixed = share * of_truth + (1 - share) * cross_entropy(z_m, plain.argmax(dim=1))
     torch.testing.assert_close(losses[MIXED], mixed)
@@ -143,7 +143,7 @@ def test_hard_mask_leaves_out_what_may_come_from_the_labeled_image():
     labeled, unlabeled, z_l, z_u = plain_parts(model, batch)
     mixed = model.decode_head_mix(share * labeled + (1 - share) * unlabeled[order]).argmax(dim=1)
     plain, truth = z_u[order], torch.cat([sample.gt_sem_seg.data for sample in batch["data_samples"]["labeled"]])
-    truth = interpolate(truth[:, None].float(), size=mixed.shape[1:])[:, 0].long()
+    truth = interpolate(truth[:, None].float(), size=mixed.shape[1:], mode="nearest-exact")[:, 0].long()
     mask = mixed.clone()
     for index in range(mask.numel()):
         if mixed.flatten()[index] == truth.flatten()[index] != plain.argmax(dim=1).flatten()[index]:
@@ -164,7 +164,7 @@ def test_unsure_pixels_and_padding_do_not_count():
     labeled, unlabeled, z_l, z_u = plain_parts(model, batch)
     left = model.decode_head_mix(share * labeled + (1 - share) * unlabeled[order]) - share * z_l
     confidence, label = z_u[order].softmax(dim=1).max(dim=1)
-    inside = interpolate(valid[:, None].float(), size=left.shape[2:])[:, 0].bool()[order]
+    inside = interpolate(valid[:, None].float(), size=left.shape[2:], mode="nearest-exact")[:, 0].bool()[order]
     pixels = [
         focal(left[b : b + 1, :, y : y + 1, x : x + 1], label[b : b + 1, y : y + 1, x : x + 1])
         for b, y, x in (inside & (confidence >= 0.4)).nonzero().tolist()

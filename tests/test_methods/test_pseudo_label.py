@@ -47,7 +47,7 @@ def test_per_image_is_the_share_of_sure_pixels():
         (dict(threshold=1.2), "confidence.threshold=1.2"),
         (dict(threshold=[0.5, -1.0]), "confidence.threshold=-1.0"),
         (dict(threshold=nan), "ConfidenceThreshold.threshold must be .*finite.* got nan"),
-        (dict(threshold=0.5, per="batch"), "confidence.per='batch'"),
+        (dict(threshold=0.5, per="crop"), "confidence.per='crop'"),
     ],
 )
 def test_bad_threshold_is_named(options, text):

@@ -56,7 +56,7 @@ def test_a_memory_is_copied_and_not_averaged():
     assert model.neck.memory.enqueued.sum() > 0
 
 
-@pytest.mark.parametrize("momentum", [-0.1, 1.5])
+@pytest.mark.parametrize("momentum", [-0.1, 0.0, 1.0, 1.5])
 def test_bad_momentum(momentum):
     with pytest.raises(ValueError, match="MeanTeacherHook.momentum"):
         TeacherAverage(student(), momentum=momentum)

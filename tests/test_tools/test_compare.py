@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
@@ -277,3 +278,18 @@ def test_the_commands_of_the_page(standin, tool, tmp_path, monkeypatch, capsys):
     assert cells(text, "pseudo-label")["iterations"] == "800"
     assert tool.main(commands[1]) == 0
     assert cells(capsys.readouterr().out, "AllSpark")["seeds"] == "0, 1"
+
+
+def test_what_differs_besides_the_method_is_found_in_shipped_configs(tool):
+    agree = sys.modules["_compare_results"].SHOULD_AGREE
+
+    def differing(*names):
+        first, second = (Config.fromfile(ROOT / f"configs/{name}.py") for name in names)
+        found = {what: (find(first), find(second)) for what, find in agree.items()}
+        return {what for what, (a, b) in found.items() if a != b and ((a and b) or not what.startswith("unlabeled"))}
+
+    r101, b5, tiny = "deeplabv3plus_r101_voc_1-8", "segformer_b5_voc_1-8", "resnet18-tiny_synthetic"
+    assert differing(f"allspark/{r101}", f"unimatch/{r101}") == {"labeled pipeline", "unlabeled pipeline"}
+    assert differing(f"pseudo_label/{b5}", f"unimatch/{b5}") == {"labeled pipeline"}
+    for method in ("pseudo_label", "allspark", "unimatch", "mean_teacher", "guidedmix"):
+        assert differing(f"supervised/{tiny}", f"{method}/{tiny}") == set()

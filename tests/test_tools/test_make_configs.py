@@ -69,6 +69,8 @@ def test_a_cell_agrees_with_its_config_its_split_and_its_table(cell):
     if cell.method != "supervised":
         assert cfg.unlabeled_dataloader.dataset.ann_file == f"splits/{cell.split_list}/unlabeled.txt"
     assert f"{cell.num_labeled} labeled" in header or f"original {cell.num_labeled}" in header
+    crops = {step.crop_size for step in cfg.train_dataloader.dataset.pipeline if step.type == "RandomCrop"}
+    assert crops == {(cell.crop, cell.crop)}
     if cell.paper is None:
         return
     assert re.search(rf"paper mIoU {cell.paper:g}0? \({cell.source}\)", header)

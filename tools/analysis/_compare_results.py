@@ -179,12 +179,36 @@ def _part(*keys: str) -> Callable[[Config], str]:
     return find
 
 
+def _pipeline(loader: str) -> Callable[[Config], str]:
+    """Steps of a data set, of several views the part that all of them share."""
+
+    def find(cfg: Config) -> str:
+        steps = ((cfg.get(loader) or {}).get("dataset") or {}).get("pipeline") or []
+        shared = [step for step in steps if step["type"] not in ("MultiView", "PackSemiInputs", "PackSegInputs")]
+        return json.dumps(shared, default=str) if shared else ""
+
+    return find
+
+
+def _head(cfg: Config) -> str:
+    """The decode head; one that a method can take apart is the same."""
+    head = dict((cfg.get("model") or {}).get("decode_head") or {})
+    head["type"] = str(head.get("type")).removeprefix("Split")
+    return json.dumps(head, sort_keys=True, default=str)
+
+
+# of the unlabeled part those are compared that have one
 SHOULD_AGREE: dict[str, Callable[[Config], str]] = {
     "labeled data": _data("train_dataloader"),
+    "labeled pipeline": _pipeline("train_dataloader"),
+    "unlabeled data": _data("unlabeled_dataloader"),
+    "unlabeled pipeline": _pipeline("unlabeled_dataloader"),
     "validation data": _data("val_dataloader"),
+    "validation pipeline": _pipeline("val_dataloader"),
     # a teacher is a moving average too
     "evaluated weights": lambda cfg: "as trained" if evaluated(cfg) in ("model", "student") else "moving average",
     "model.backbone": _part("model", "backbone"),
+    "model.decode_head": _head,
     "optim_wrapper": _part("optim_wrapper"),
     "param_scheduler": _part("param_scheduler"),
     "model.test_cfg": _part("model", "test_cfg"),
@@ -215,7 +239,8 @@ def differences(rows: Sequence[Row]) -> list[str]:
 def _differing(what: str, values: Mapping[str, str]) -> str:
     groups: dict[str, list[str]] = {}
     for name, value in values.items():
-        groups.setdefault(value, []).append(name)
+        if value or not what.startswith("unlabeled"):
+            groups.setdefault(value, []).append(name)
     if len(groups) < 2:
         return ""
     if max(map(len, groups)) > LONGEST:

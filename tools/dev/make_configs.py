@@ -66,7 +66,7 @@ def read_cells(source: Path) -> Iterator[Cell]:
                 name=f"{family['stem']}_{family['data']}_{split}{family.get('suffix', '')}",
                 lead=family["lead"],
                 title=data["title"],
-                crop=data["crop"],
+                crop=family.get("crop", data["crop"]),
                 split_list=split_list,
                 num_labeled=num_labeled,
                 source=f"table {family['table']}" if isinstance(family["table"], int) else family["table"],

@@ -55,6 +55,7 @@ train_dataloader = dict(
 unlabeled_dataloader = dict(
     batch_size=4,
     num_workers=0,
+    drop_last=True,
     sampler=dict(type="DefaultSampler", shuffle=True),
     dataset=dict(
         type=dataset_type,
