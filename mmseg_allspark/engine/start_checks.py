@@ -187,9 +187,14 @@ def _check_labeler(model: nn.Module, loop: "PseudoLabelLoop") -> None:
             f"{loop.pseudo_labels_from!r}."
         )
     batches = loop.dataloader.batch_sampler
-    if getattr(model, "cutmix", None) is not None and batches.smallest_batch < 2:
+    if getattr(model, "cutmix", None) is None or batches.smallest_batch > 1:
+        return
+    if batches.batch_size < 2:
         raise ValueError(
-            f"unlabeled_dataloader.batch_size={batches.batch_size} leaves a batch of one image, but model.cutmix "
-            "pastes parts of the batch's next image: use at least 2 per process and drop_last=True, or "
-            "model.cutmix=None."
+            f"unlabeled_dataloader.batch_size={batches.batch_size}, but model.cutmix pastes parts of the batch's next "
+            "image: use at least 2 per process, or model.cutmix=None."
         )
+    loop.runner.logger.warning(
+        "The last batch of each pass over the unlabeled images has one image, which model.cutmix cannot mix and batch "
+        "norm after a pooled image refuses: set unlabeled_dataloader.drop_last=True."
+    )

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from builders import CROP, build_model, loader_config, model_config, semi_batch, train
+from builders import CROP, build_model, loader_config, model_config, semi_batch, train, write_data
 from mmengine.structures import PixelData
 from torch.nn.functional import cross_entropy, interpolate
 
@@ -77,3 +77,11 @@ def test_cutmix_needs_two_images(data, tmp_path):
     loop["unlabeled_dataloader"] = loader_config(data, "unlabeled", batch_size=1)
     with pytest.raises(ValueError, match=r"unlabeled_dataloader.batch_size=1.*cutmix"):
         train(data, tmp_path, loop=loop, model=model_config(**OPTIONS), custom_hooks=[dict(type="MeanTeacherHook")])
+
+
+def test_a_last_batch_of_one_image_is_said(tmp_path):
+    data = write_data(tmp_path / "data", unlabeled=3)
+    hooks = [dict(type="MeanTeacherHook")]
+    loop = dict(max_iters=2, pseudo_labels_from="ema")
+    train(data, tmp_path, loop=loop, model=model_config(**OPTIONS, mask_padding=False), custom_hooks=hooks)
+    assert "has one image, which model.cutmix cannot mix" in next(tmp_path.glob("*/*.log")).read_text()
