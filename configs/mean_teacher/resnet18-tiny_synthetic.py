@@ -3,15 +3,7 @@
 # python tools/prepare/synthetic.py && python tools/train.py configs/mean_teacher/resnet18-tiny_synthetic.py
 _base_ = "../supervised/resnet18-tiny_synthetic.py"
 model = dict(type="MeanTeacherSegmentor")
-train_cfg = dict(
-    _delete_=True,
-    type="PseudoLabelLoop",
-    max_iters=_base_.max_iters,
-    val_interval=200,
-    pseudo_labels_from="ema",
-    burn_in_iters=400,
-    ramp_up_iters=200,
-)
+train_cfg = dict(_delete_=True, pseudo_labels_from="ema", **_base_.semi_train_cfg)
 custom_hooks = [
     dict(type="PseudoLabelStatisticsHook"),
     dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),

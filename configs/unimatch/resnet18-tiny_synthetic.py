@@ -6,14 +6,7 @@
 _base_ = "../supervised/resnet18-tiny_synthetic.py"
 unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.two_strong_unlabeled_pipeline))
 model = dict(type="UniMatchSegmentor", sup_weight=1.0, unsup_weight=1.0)
-train_cfg = dict(
-    _delete_=True,
-    type="PseudoLabelLoop",
-    max_iters=_base_.max_iters,
-    val_interval=200,
-    burn_in_iters=400,
-    ramp_up_iters=200,
-)
+train_cfg = dict(_delete_=True, **_base_.semi_train_cfg)
 custom_hooks = [
     dict(type="PseudoLabelStatisticsHook"),
     dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),

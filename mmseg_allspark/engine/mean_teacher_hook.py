@@ -34,25 +34,10 @@ class MeanTeacherHook(EMAHook):
         super().__init__(ema_type=TeacherAverage, momentum=momentum, warmup=warmup, **kwargs)
         self.evaluated = evaluated
 
-    def before_val_epoch(self, runner: Runner) -> None:
-        """Put the evaluated weights into the model."""
-        self._exchange()
-
-    def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Put the student's weights back."""
-        self._exchange()
-
-    def before_test_epoch(self, runner: Runner) -> None:
-        """Put the evaluated weights into the model."""
-        self._exchange()
-
-    def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Put the student's weights back."""
-        self._exchange()
-
-    def _exchange(self) -> None:
+    def _swap_ema_parameters(self) -> None:
+        """Exchange teacher and student around validation and test: mmengine's hook does so in all four places."""
         if self.evaluated == "teacher":
-            self._swap_ema_parameters()
+            super()._swap_ema_parameters()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Save both, the evaluated one as ``state_dict``."""

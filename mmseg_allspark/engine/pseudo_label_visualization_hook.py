@@ -55,9 +55,8 @@ class PseudoLabelVisualizationHook(Hook):
         """The picture, (H, W, 3) uint8."""
         ignore = model.decode_head.ignore_index
         valid = model.valid_pixels(data_batch["data_samples"]["unlabeled"])
-        pseudo = model.make_pseudo_label(
-            data_batch["pseudo_logits"], valid
-        )  # of the whole batch: a model may look at all
+        # of the whole batch, not of what is drawn: a confidence may depend on all of it
+        pseudo = model.make_pseudo_label(data_batch["pseudo_logits"], valid)
         count = min(self.num_images, len(pseudo.label))
         label, kept = pseudo.label[:count], pseudo.weight[:count] > 0
         if valid is not None:

@@ -49,6 +49,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     _check_crop(loop.dataloader)
     _check_labeler(model, loop)
     _check_batches(model, loop)
+    _check_cutmix(model, loop)
     loop.find_labeler(model)  # raises if the average that is to label does not exist
     _log_roles(loop)
     sizes = check_splits(
@@ -165,7 +166,7 @@ def _log_roles(loop: "PseudoLabelLoop") -> None:
 
 def _check_batches(model: nn.Module, loop: "PseudoLabelLoop") -> None:
     """Raise if a method pairs labeled with unlabeled images and some step would have more of one kind."""
-    if not getattr(model, "equal_batches", False):
+    if not model.equal_batches:
         return
     batches, images = loop.dataloader.batch_sampler, len(loop.dataloader.dataset)
     labeled, unlabeled = loop.labeled_dataloader.batch_sampler.batch_size, batches.batch_size
@@ -179,15 +180,19 @@ def _check_batches(model: nn.Module, loop: "PseudoLabelLoop") -> None:
 
 
 def _check_labeler(model: nn.Module, loop: "PseudoLabelLoop") -> None:
-    """Raise if a method's labels come from another model than it is defined for, or its images cannot be mixed."""
-    wanted = getattr(model, "labels_from", None)
+    """Raise if a method's labels come from another model than it is defined for."""
+    wanted = model.labels_from
     if wanted is not None and loop.pseudo_labels_from != wanted:
         raise ValueError(
             f"model.type={type(model).__name__!r} needs train_cfg.pseudo_labels_from={wanted!r}, not "
             f"{loop.pseudo_labels_from!r}."
         )
+
+
+def _check_cutmix(model: nn.Module, loop: "PseudoLabelLoop") -> None:
+    """Raise if no batch has a second image to paste from, warn if the last one has not."""
     batches = loop.dataloader.batch_sampler
-    if getattr(model, "cutmix", None) is None or batches.smallest_batch > 1:
+    if model.cutmix is None or batches.smallest_batch > 1:
         return
     if batches.batch_size < 2:
         raise ValueError(

@@ -49,6 +49,7 @@ class SemiSegmentor(EncoderDecoder):
     """
 
     labels_from: str | None = None  # what train_cfg.pseudo_labels_from has to be for this method; None: either
+    equal_batches: bool = False  # whether the method pairs labeled with unlabeled images
 
     @check_types
     def __init__(
@@ -175,13 +176,10 @@ class SemiSegmentor(EncoderDecoder):
 
     @torch.no_grad()
     def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Logits of the weak view in eval mode, at image size.
+        """Logits (B_u, K, H, W) of the weak view in eval mode, at image size.
 
         Args:
             inputs: As in :meth:`loss`; ``'weak'`` (B_u, 3, H, W) is labeled.
-
-        Returns:
-            (B_u, K, H, W).
         """
         training = self.training
         self.eval()
@@ -209,11 +207,18 @@ class SemiSegmentor(EncoderDecoder):
     @torch.no_grad()
     def mix_unlabeled(self, images: Tensor, pseudo: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
         """Mix (B_u, 3, H, W) images and their pseudo labels alike; without ``cutmix`` return them as they are."""
+        return self.paste(images, pseudo, pseudo)
+
+    def paste(self, images: Tensor, own: PseudoLabel, pasted: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
+        """Images with rectangles of the batch's next ones, labeled ``own`` outside and ``pasted`` inside them."""
         if self.cutmix is None:
-            return images, pseudo
-        parts = [part for part in vars(pseudo).values() if part is not None]
-        images, *mixed = self.cutmix([images, *parts])
-        return images, PseudoLabel(*mixed)
+            return images, own
+        parts = [name for name, part in vars(own).items() if part is not None]
+        images, *mixed = self.cutmix(
+            [images, *(getattr(own, part) for part in parts)],
+            pasted=[images, *(getattr(pasted, part) for part in parts)],
+        )
+        return images, PseudoLabel(**dict(zip(parts, mixed, strict=True)))
 
     def extract_feat(self, inputs: Tensor, **neck_options: object) -> list[Tensor]:
         """Backbone and neck; ``neck_options`` reach an :class:`AllSparkNeck` and no other.

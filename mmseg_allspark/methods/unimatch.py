@@ -85,7 +85,7 @@ class UniMatchSegmentor(SemiSegmentor):
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Losses of the strong views and of the perturbed features."""
         own = self._own_labels(joint)
-        pairs = [self._paste(joint.inputs[name], own, joint.pseudo) for name in self.strong_views]
+        pairs = [self.paste(joint.inputs[name], own, joint.pseudo) for name in self.strong_views]
         images, targets = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         # a second pass with its own statistics of batch norm, as in the release
         feats = self.extract_feat(torch.cat(images), num_labeled=0)
@@ -105,15 +105,3 @@ class UniMatchSegmentor(SemiSegmentor):
             return joint.pseudo
         logits = self.upsample(joint.unlabeled_logits.detach(), joint.pseudo.label.shape[1:])
         return self.make_pseudo_label(logits, joint.pseudo.valid)
-
-    @torch.no_grad()
-    def _paste(self, images: Tensor, own: PseudoLabel, pasted: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
-        """A strong view with rectangles of other images in it, and what it is to be."""
-        if self.cutmix is None:
-            return images, own
-        parts = ["logits", "label", "weight"] + ["valid"] * (own.valid is not None)
-        images, *mixed = self.cutmix(
-            [images, *(getattr(own, part) for part in parts)],
-            pasted=[images, *(getattr(pasted, part) for part in parts)],
-        )
-        return images, PseudoLabel(*mixed)

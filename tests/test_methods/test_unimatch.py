@@ -97,7 +97,7 @@ def test_a_rectangle_comes_from_another_image():
     images = torch.arange(3.0)[:, None, None, None].expand(3, 3, CROP, CROP)
     tags = images[:, 0].long()
     pseudo = PseudoLabel(images, tags, images[:, 0])
-    mixed, target = model._paste(images, pseudo, pseudo)
+    mixed, target = model.paste(images, pseudo, pseudo)
     assert torch.equal(mixed[:, 0].long(), target.label)
     for image in range(3):
         assert set(mixed[image].unique().tolist()) == {float(image), float((image + 1) % 3)}

@@ -24,6 +24,7 @@ from mmengine.config import Config
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.engine.resume_point import find_resume_point, why_incomplete
+from mmseg_allspark.utils.files import write_whole
 from mmseg_allspark.visualization.work_dir import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -243,10 +244,7 @@ def _interrupt(*_: object) -> None:
 
 
 def _write(job: Job, record: dict) -> None:
-    """Replace the record at once: a kill leaves the old or the new one."""
-    part = job.work_dir / f"{RECORD}.part"
-    part.write_text(json.dumps(record, indent=1))
-    part.replace(job.work_dir / RECORD)
+    write_whole(json.dumps(record, indent=1), job.work_dir / RECORD)
 
 
 def _last_iter(job: Job) -> int:

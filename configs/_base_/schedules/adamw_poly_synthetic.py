@@ -6,6 +6,10 @@ param_scheduler = [
     dict(type="PolyLR", power=0.9, eta_min=0.0, begin=30, end=max_iters, by_epoch=False),
 ]
 train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters)
+# for methods with unlabeled images, which begin when the model has learnt something: it starts from random weights
+semi_train_cfg = dict(
+    type="PseudoLabelLoop", max_iters=max_iters, val_interval=200, burn_in_iters=400, ramp_up_iters=200
+)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 log_processor = dict(by_epoch=False)

@@ -1,0 +1,14 @@
+# AllSpark as in the paper, without the quickstart's options, embedded data set, from scratch, 8 + 4 images.
+# To see what the options are worth: docs/comparison.md.
+# python tools/prepare/synthetic.py && python tools/train.py configs/allspark/resnet18-tiny_synthetic_plain.py
+_base_ = "../pseudo_label/resnet18-tiny_synthetic_plain.py"
+model = dict(
+    neck=dict(type="AllSparkNeck", in_channels=128, num_classes=8, memory_size=(4, 4)),
+    # as the release: while labelling, an image's keys are all images of the batch
+    pseudo_label_keys="batch",
+)
+custom_hooks = [
+    dict(type="SemanticMemoryHook", warmup_iters=50),
+    dict(type="PseudoLabelStatisticsHook"),
+    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
+]
