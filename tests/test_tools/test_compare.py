@@ -286,10 +286,15 @@ def test_what_differs_besides_the_method_is_found_in_shipped_configs(tool):
     def differing(*names):
         first, second = (Config.fromfile(ROOT / f"configs/{name}.py") for name in names)
         found = {what: (find(first), find(second)) for what, find in agree.items()}
-        return {what for what, (a, b) in found.items() if a != b and ((a and b) or not what.startswith("unlabeled"))}
+        return {what for what, (a, b) in found.items() if a and b and a != b}
 
     r101, b5, tiny = "deeplabv3plus_r101_voc_1-8", "segformer_b5_voc_1-8", "resnet18-tiny_synthetic"
     assert differing(f"allspark/{r101}", f"unimatch/{r101}") == {"labeled pipeline", "unlabeled pipeline"}
     assert differing(f"pseudo_label/{b5}", f"unimatch/{b5}") == {"labeled pipeline"}
     for method in ("pseudo_label", "allspark", "unimatch", "mean_teacher", "guidedmix"):
         assert differing(f"supervised/{tiny}", f"{method}/{tiny}") == set()
+
+
+@pytest.mark.parametrize(("resume", "weights"), [(True, ""), (False, '"a.pth"')])
+def test_a_resumed_run_did_not_start_from_its_own_checkpoint(tool, resume, weights):
+    assert sys.modules["_compare_results"].SHOULD_AGREE["load_from"](dict(load_from="a.pth", resume=resume)) == weights

@@ -179,6 +179,11 @@ def _part(*keys: str) -> Callable[[Config], str]:
     return find
 
 
+def _start_weights(cfg: Config) -> str:
+    """``load_from``; nothing for a resumed run, where it is the checkpoint that the run went on from."""
+    return "" if cfg.get("resume") else json.dumps(cfg.get("load_from"))
+
+
 def _pipeline(loader: str) -> Callable[[Config], str]:
     """Steps of a data set, of several views the part that all of them share."""
 
@@ -197,7 +202,7 @@ def _head(cfg: Config) -> str:
     return json.dumps(head, sort_keys=True, default=str)
 
 
-# of the unlabeled part those are compared that have one
+# an empty value has no say: a supervised run has no unlabeled part
 SHOULD_AGREE: dict[str, Callable[[Config], str]] = {
     "labeled data": _data("train_dataloader"),
     "labeled pipeline": _pipeline("train_dataloader"),
@@ -212,7 +217,7 @@ SHOULD_AGREE: dict[str, Callable[[Config], str]] = {
     "optim_wrapper": _part("optim_wrapper"),
     "param_scheduler": _part("param_scheduler"),
     "model.test_cfg": _part("model", "test_cfg"),
-    "load_from": _part("load_from"),
+    "load_from": _start_weights,
 }
 LONGEST = 60  # characters of a value that is still shown
 
@@ -232,17 +237,17 @@ def differences(rows: Sequence[Row]) -> list[str]:
     lines += [_differing(what, {row.name: find(row.cfg) for row in known}) for what, find in SHOULD_AGREE.items()]
     for what in ("commit", "versions", "hardware"):
         values = {row.name: " and ".join(sorted({run.facts.get(what, "") for run in row.finished})) for row in rows}
-        lines.append(_differing(what, {name: value for name, value in values.items() if value}))
+        lines.append(_differing(what, values))
     return [line for line in lines if line]
 
 
 def _differing(what: str, values: Mapping[str, str]) -> str:
     groups: dict[str, list[str]] = {}
     for name, value in values.items():
-        if value or not what.startswith("unlabeled"):
+        if value:
             groups.setdefault(value, []).append(name)
     if len(groups) < 2:
         return ""
     if max(map(len, groups)) > LONGEST:
         return f"{what}: " + " | ".join(", ".join(names) for names in groups.values()) + " (see the configs)"
-    return f"{what}: " + "; ".join(f"{value or 'none'} ({', '.join(names)})" for value, names in groups.items())
+    return f"{what}: " + "; ".join(f"{value} ({', '.join(names)})" for value, names in groups.items())
