@@ -85,7 +85,9 @@ class PseudoLabelVisualizationHook(Hook):
         images = images.float()
         if getattr(preprocessor, "_enable_normalize", False):
             images = images * preprocessor.std + preprocessor.mean
-        bgr = not getattr(preprocessor, "_channel_conversion", False)  # files are read as BGR
+        # files are read as BGR; mmengine and the fork's mmseg use the first name, upstream's mmseg the second
+        names = ("_channel_conversion", "channel_conversion")
+        bgr = not any(getattr(preprocessor, name, False) for name in names)
         return [fit(to_picture(image, bgr), self.side, True) for image in images]
 
 
