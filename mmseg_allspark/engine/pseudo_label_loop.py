@@ -230,8 +230,8 @@ class PseudoLabelLoop(BaseLoop):
                 # Before its first update it is a copy from before mmengine initialised the weights.
                 return hook.ema_model.module if self._iter > 0 else model
         raise ValueError(
-            "train_cfg.pseudo_labels_from='ema' needs an averaged model: add custom_hooks=[dict("
-            "type='MeanTeacherHook', momentum=0.01)]."
+            "train_cfg.pseudo_labels_from='ema' needs an averaged model: add dict("
+            "type='MeanTeacherHook', momentum=0.01) to the list custom_hooks."
         )
 
     def _validate(self, done: int, total: int) -> None:

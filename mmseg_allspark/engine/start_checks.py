@@ -46,6 +46,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     _check_ranks(loop)
     _check_model(model, loaders)
     _warn_without_warm_up(model, loop.runner)
+    _warn_of_lengths(loop)
     _check_crop(loop.dataloader)
     _check_labeler(model, loop)
     _check_batches(model, loop)
@@ -125,6 +126,21 @@ def _warn_without_warm_up(model: nn.Module, runner: Runner) -> None:
         )
 
 
+def _warn_of_lengths(loop: "PseudoLabelLoop") -> None:
+    """Warn if the training ends before the unlabeled images or the memory are used, as after ``max_iters`` alone."""
+    if loop.burn_in_iters >= loop.max_iters:
+        loop.runner.logger.warning(
+            f"train_cfg.burn_in_iters={loop.burn_in_iters}, but the training has {loop.max_iters} iterations: nothing "
+            "will be learned from unlabeled images. Set burn_in_iters and ramp_up_iters in proportion."
+        )
+    for hook in loop.runner.hooks:
+        if isinstance(hook, SemanticMemoryHook) and not hook.is_warm(loop.max_iters - 1, loop.max_epochs - 1):
+            loop.runner.logger.warning(
+                f"SemanticMemoryHook.warmup_iters={hook.warmup_iters}, warmup_epochs={hook.warmup_epochs}, but the "
+                f"training has {loop.max_iters} iterations: the memory will never be read. Set a shorter warm-up."
+            )
+
+
 def _check_crop(unlabeled: DataLoader) -> None:
     """Raise if ground truth would choose the crops of unlabeled images, or is looked for where there is none."""
     for leaf in iter_leaves(unlabeled.dataset):
@@ -152,15 +168,29 @@ def _log_sizes(sizes: dict[str, int], runner: Runner) -> None:
         )
 
 
+def _describe(model: nn.Module) -> str:
+    """A method and its options: a config that inherits from another method's has those too."""
+    options = [
+        f"neck {type(model.neck).__name__}" if model.with_neck else "no neck",
+        f"trained views {', '.join(model.trained_views)}",
+    ]
+    for name in ("confidence", "alignment", "cutmix"):
+        part = getattr(model, name)
+        options.append(f"{name} {'off' if part is None else type(part).__name__}")
+    return f"{type(model).__name__}, {', '.join(options)}, mask_padding {model.mask_padding}"
+
+
 def _log_roles(loop: "PseudoLabelLoop") -> None:
-    """Say which model labels, is validated and is saved."""
-    labeler = "the model in training" if loop.pseudo_labels_from == "model" else "its moving average, the teacher"
+    """Say what the method is made of, and which model labels, is validated and is saved."""
+    model = bare_model(loop.runner.model)
+    labeler = "the model in training" if loop.pseudo_labels_from == "model" else "the model's moving average (teacher)"
     hook = next((hook for hook in loop.runner.hooks if isinstance(hook, EMAHook)), None)
     role = getattr(hook, "evaluated", "teacher")
     evaluated = "the model" if hook is None else f"the {role} ({type(hook).__name__})"
+    loop.runner.logger.info(f"Method: {_describe(model)}.")
     loop.runner.logger.info(
-        f"Pseudo labels come from {labeler}; validated, tested and saved as state_dict, which inference and export "
-        f"use: {evaluated}."
+        f"Pseudo labels come from {labeler}{model.label_note}; validated, tested and saved as state_dict, which "
+        f"inference and export use: {evaluated}."
     )
 
 

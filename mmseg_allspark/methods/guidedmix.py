@@ -80,6 +80,7 @@ class GuidedMixSegmentor(SemiSegmentor):
     """
 
     equal_batches = True
+    label_note = " (for log, pictures and neck: the losses use predictions of the step itself)"
 
     @check_types
     def __init__(

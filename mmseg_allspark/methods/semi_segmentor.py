@@ -50,6 +50,7 @@ class SemiSegmentor(EncoderDecoder):
 
     labels_from: str | None = None  # what train_cfg.pseudo_labels_from has to be for this method; None: either
     equal_batches: bool = False  # whether the method pairs labeled with unlabeled images
+    label_note: str = ""  # for the log: what the losses take instead of the loop's labels
 
     @check_types
     def __init__(
@@ -127,7 +128,7 @@ class SemiSegmentor(EncoderDecoder):
             return super().forward(inputs, data_samples, mode)
         if not isinstance(inputs, dict):
             raise TypeError(
-                "SemiSegmentor trains on labeled and unlabeled images: use train_cfg=dict("
+                f"{type(self).__name__} trains on labeled and unlabeled images: use train_cfg=dict("
                 "type='PseudoLabelLoop', ...), or model.type='EncoderDecoder' for supervised training."
             )
         return self.loss(inputs, data_samples, **step)
@@ -264,8 +265,8 @@ class SemiSegmentor(EncoderDecoder):
         if missing:
             raise KeyError(
                 f"model.type={type(self).__name__!r} trains on the view {missing[0]!r}, but the unlabeled data give "
-                f"the views {sorted(set(inputs) - {'labeled'})}; add it to the pipeline's MultiView and pack with "
-                "PackSemiInputs."
+                f"the views {sorted(set(inputs) - {'labeled'})}; add {missing[0]}=[...] to views of the "
+                "pipeline's MultiView (weak=[] has to be there too) and pack with PackSemiInputs."
             )
         sizes = [tuple(inputs[name].shape[2:]) for name in ("labeled", *self.trained_views)]
         if len(set(sizes)) > 1:

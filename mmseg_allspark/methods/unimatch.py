@@ -65,13 +65,20 @@ class UniMatchSegmentor(SemiSegmentor):
         check_range("model.feature_weight", feature_weight, 0.0, float("inf"))
         check_range("model.feature_drop", feature_drop, 0.0, 1.0)
         check_choice("model.own_labels", own_labels, OWN_LABELS)
-        if not strong_views or self.unlabeled_view != "weak":
+        if not strong_views:
+            raise ValueError("model.strong_views is empty: name at least one strong view of the unlabeled pipeline.")
+        if self.unlabeled_view != "weak":
             raise ValueError(
-                f"model.strong_views={tuple(strong_views)}, model.unlabeled_view={self.unlabeled_view!r}: UniMatch "
-                "needs at least one strong view, and 'weak' as unlabeled_view."
+                f"model.unlabeled_view={self.unlabeled_view!r}: UniMatch's is 'weak', its strong views are "
+                "model.strong_views. If it is inherited, from AllSpark's options say, model=dict(_delete_=True, ...)."
             )
         self.strong_views, self.own_labels = tuple(strong_views), own_labels
         self.strong_weight, self.feature_weight, self.feature_drop = strong_weight, feature_weight, feature_drop
+
+    @property
+    def label_note(self) -> str:
+        """With ``own_labels='train'`` the loop's labels are those of what is pasted."""
+        return " where images are pasted, and from the step itself elsewhere" if self.own_labels == "train" else ""
 
     @property
     def trained_views(self) -> tuple[str, ...]:

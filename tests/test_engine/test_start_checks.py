@@ -175,9 +175,27 @@ def test_roles_and_a_missing_warm_up_are_in_the_log(data, tmp_path):
     hooks = [dict(type="EMAHook", momentum=0.1, update_buffers=True)]
     start(data, tmp_path, loop=dict(max_iters=1, pseudo_labels_from="ema"), custom_hooks=hooks)
     log = next(tmp_path.glob("*/*.log")).read_text()
-    assert "Pseudo labels come from its moving average, the teacher; validated, tested and saved as state_dict" in log
+    assert (
+        "Pseudo labels come from the model's moving average (teacher); validated, tested and saved as state_dict" in log
+    )
     assert "use: the teacher (EMAHook)." in log
     assert "no SemanticMemoryHook: there is no warm-up" in log
+    assert (
+        "Method: SemiSegmentor, neck AllSparkNeck, trained views weak, confidence off, alignment off, cutmix off, "
+        "mask_padding False." in log
+    )
+
+
+@pytest.mark.parametrize(("length", "warned"), [(3, True), (4, False)])
+def test_a_training_that_ends_before_it_begins(data, tmp_path, length, warned):
+    """As after ``--cfg-options train_cfg.max_iters=3`` alone."""
+    hooks = [dict(type="SemanticMemoryHook", warmup_iters=3)]
+    start(data, tmp_path, loop=dict(max_iters=length, burn_in_iters=3), custom_hooks=hooks)
+    log = next(tmp_path.glob("*/*.log")).read_text()
+    assert (
+        "burn_in_iters=3, but the training has 3 iterations: nothing will be learned from unlabeled" in log
+    ) == warned
+    assert ("training has 3 iterations: the memory will never be read" in log) == warned
 
 
 def test_labeled_and_unlabeled_crops_of_different_size(data, tmp_path):

@@ -134,7 +134,7 @@ def test_with_allspark_the_memory_learns_from_the_weak_view_once():
     ("changes", "text"),
     [
         (dict(strong_views=()), "at least one strong view"),
-        (dict(unlabeled_view="strong1"), "'weak' as unlabeled_view"),
+        (dict(unlabeled_view="strong1"), "unlabeled_view='strong1': UniMatch's is 'weak'"),
         (dict(own_labels="ema"), "model.own_labels"),
         (dict(feature_drop=1.5), "model.feature_drop"),
     ],

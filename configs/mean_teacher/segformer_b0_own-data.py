@@ -1,0 +1,16 @@
+# Mean Teacher + CutMix on your own data. Step by step in docs/own_data.md.
+# Inherits data, classes and schedule from the AllSpark config; name your copy of it below.
+# python tools/train.py configs/mean_teacher/segformer_b0_own-data.py
+_base_ = "../allspark/segformer_b0_own-data.py"
+model = dict(
+    _delete_=True,
+    type="MeanTeacherSegmentor",
+    data_preprocessor=_base_.data_preprocessor,
+    backbone=_base_.model.backbone,
+    decode_head=_base_.model.decode_head,
+    train_cfg=dict(),
+    test_cfg=dict(mode="whole"),
+)
+unlabeled_pipeline = [step for step in _base_.unlabeled_dataloader.dataset.pipeline if step["type"] != "MultiView"]
+unlabeled_dataloader = dict(dataset=dict(pipeline=unlabeled_pipeline))
+custom_hooks = [hook for hook in _base_.custom_hooks if hook["type"] != "SemanticMemoryHook"]
