@@ -192,6 +192,14 @@ def test_train_step_of_ours_only_with_strong_views_and_sizes_of_the_config(run_b
     assert row["ratio"] == 1.0
 
 
+def test_methods_take_a_step_each(run_benchmark):
+    names = ("supervised", "allspark", "unimatch", "mean_teacher", "guidedmix")
+    configs = [ROOT / f"configs/{name}/resnet18-tiny_synthetic.py" for name in names]
+    rows = run_benchmark("methods", "--crop=64", "--images=2", "--rounds=1", "--warmup=0", "--configs", *configs)
+    assert [row["name"].split("/")[0] for row in rows] == list(names)
+    assert rows[0]["ratio"] == 1.0 and all(row["ratio"] > 0 for row in rows)
+
+
 def test_train_step_refuses_a_config_without_the_neck(load, monkeypatch):
     config = str(ROOT / "configs/pseudo_label/segformer_b0_camvid_1-16.py")
     monkeypatch.setattr(sys, "argv", ["train_step.py", "--config", config])
