@@ -75,6 +75,17 @@ class Row:
         return [result for result in self.results if not result.problem]
 
 
+def has_begun(work_dir: Path) -> bool:
+    """Whether ``tools/train.py`` has written there, or ``compare.py`` has started it there."""
+    logs = (path for path in work_dir.glob("*/*.log") if path.name.startswith(path.parent.name))  # as mmengine names it
+    return (work_dir / RECORD).is_file() or any(work_dir.glob("*/vis_data")) or any(logs)
+
+
+def runs_below(folder: Path) -> list[Path]:
+    """Work directories one or two levels below a folder."""
+    return sorted({path.parents[1] for depth in ("*/*", "*/*/*") for path in folder.glob(f"{depth}/vis_data")})
+
+
 def read_result(work_dir: Path, key: str, seed: int | str | None = None, why: str = "") -> Result:
     """Read a run.
 

@@ -31,6 +31,11 @@ ROOT = Path(__file__).resolve().parents[2]
 RECORD, LOG, LOCK = "compare.json", "train.log", "compare.lock"  # in the run's folder
 REPORT_SECONDS = 30.0
 MOST_SHOWN = 4
+BY_VAL_INTERVAL = {"train_cfg.val_interval", "default_hooks.checkpoint.interval"}  # what the option alone sets
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came while trainings ran; they are stopped as after Ctrl-C."""
 
 
 @dataclass
@@ -86,27 +91,46 @@ class Job:
         """Whether there is something that a start would go on from."""
         return find_resume_point(self.work_dir).checkpoint is not None or _validated(self.work_dir)
 
-    def conflict(self) -> str:
-        """Why what the folder holds is not this training; empty if it is, or holds nothing yet."""
-        record = self.record()
-        if not self.has_trained():
-            return ""
-        if not record:
-            return (
-                f"{self.work_dir} holds a run that compare.py did not start. Give it as {self.name}={self.work_dir}, "
+    def changes(self) -> dict[str, tuple[str, str]]:
+        """Settings that are not those the folder was trained with, before and now."""
+        then, now = self.record()["settings"], settings(self.cfg)
+        keys = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
+        return {key: (then.get(key, "not set"), now.get(key, "not set")) for key in keys}
+
+
+def conflicts(jobs: Sequence[Job]) -> list[str]:
+    """Why what the folders hold is not these trainings, once for all seeds of a row that differ alike."""
+    foreign, groups = [], {}
+    for job in jobs:
+        if not job.has_trained():
+            continue
+        if not job.record():
+            foreign.append(
+                f"{job.work_dir} holds a run that compare.py did not start. Give it as {job.name}={job.work_dir}, "
                 "or choose another --out."
             )
-        then, now = record["settings"], settings(self.cfg)
-        keys = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
-        if not keys:
-            return ""
-        shown = [f"{key}: {then.get(key, 'not set')} -> {now.get(key, 'not set')}" for key in keys[:MOST_SHOWN]]
-        more = f"\n    and {len(keys) - MOST_SHOWN} more" if len(keys) > MOST_SHOWN else ""
-        return (
-            f"{self}: the config is not the one that {self.work_dir} was trained with:\n    "
-            + "\n    ".join(shown)
-            + f"{more}\n  Choose another --out, or delete {self.work_dir} to train it anew."
-        )
+        elif changes := job.changes():
+            groups.setdefault((job.name, *changes.items()), []).append(job)
+    return foreign + [_describe(group) for group in groups.values()]
+
+
+def _describe(group: Sequence[Job]) -> str:
+    """How the config of these seeds of a row differs from the one that their folders were trained with."""
+    first, several = group[0], len(group) > 1
+    changes = first.changes()
+    lines = [f"{key}: {then} -> {now}" for key, (then, now) in changes.items()][:MOST_SHOWN]
+    lines += [f"and {len(changes) - MOST_SHOWN} more"] if len(changes) > MOST_SHOWN else []
+    seeds, folders = (", ".join(str(getattr(job, what)) for job in group) for what in ("seed", "work_dir"))
+    intervals = {then for then, _ in changes.values()}
+    by_steps = any(word.startswith("train_cfg.max_iters=") for word in first.options)
+    kept = changes.keys() == BY_VAL_INTERVAL and len(intervals) == 1 and by_steps
+    return (
+        f"{first.name}, seed{'s' * several} {seeds}: the config is not the one that {folders} "
+        f"{'were' if several else 'was'} trained with:\n    "
+        + "\n    ".join(lines)
+        + (f"\n  With --val-interval {intervals.pop()}, as before, what is trained is kept." if kept else "")
+        + f"\n  Choose another --out, or delete {'these folders' if several else folders} to train anew."
+    )
 
 
 def _validated(work_dir: Path) -> bool:
@@ -240,7 +264,7 @@ class Trainer:
 
 
 def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+    raise Terminated
 
 
 def _write(job: Job, record: dict) -> None:

@@ -172,7 +172,7 @@ def title(rows: Sequence[Row]) -> str:
             text = "–".join(str(value) for value in dict.fromkeys((values[0], values[-1])))
             parts.append(f"{text} {'iterations' if what == 'iterations' else 'labeled images a step'}")
     numbers = sorted({len(row.finished) for row in rows})
-    parts.append("–".join(map(str, dict.fromkeys((numbers[0], numbers[-1])))) + f" seed{'s' * (numbers[-1] != 1)}")
+    parts.append("–".join(map(str, dict.fromkeys((numbers[0], numbers[-1])))) + f" seed{'s' * (numbers != [1])}")
     return ", ".join(parts)
 
 

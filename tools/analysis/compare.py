@@ -31,8 +31,8 @@ import mmseg_allspark  # noqa: F401
 # isort: split
 import torch
 from _common import check_options
-from _compare_results import Row, read_result
-from _compare_runs import Job, Trainer
+from _compare_results import Row, has_begun, read_result, runs_below
+from _compare_runs import Job, Terminated, Trainer, conflicts
 from _compare_table import markdown, plot, title, to_json
 from _schedule import Options, steps_options, to_arguments
 from mmengine.config import Config, DictAction
@@ -80,7 +80,7 @@ def parse_method(text: str) -> tuple[str, Path]:
     """Name and path of a row.
 
     Raises:
-        ValueError: If there is no such file or folder, or the name cannot be a folder's.
+        ValueError: If there is no such file or folder, no run in the folder, or the name cannot be a folder's.
     """
     name, separator, path = text.partition("=")
     if not separator or Path(text).exists():
@@ -92,6 +92,12 @@ def parse_method(text: str) -> tuple[str, Path]:
         raise ValueError(f"{text!r} is a folder: give it a name, NAME={text}")
     if not re.fullmatch(r"[^/|\\]+(/[^/|\\]+)?", name) or ".." in name:
         raise ValueError(f"{name!r} cannot be a row's name: no '|', '\\' or '..', and '/' once at most")
+    if Path(path).is_dir() and not has_begun(Path(path)):
+        below = ", ".join(map(str, runs_below(Path(path))))
+        raise ValueError(
+            f"{text!r}: no run of tools/train.py in {path} (no config, no log). Give the --work-dir of a training, the "
+            f"folder with <time>/vis_data.{below and f' Runs below it: {below}.'}"
+        )
     return name, Path(path)
 
 
@@ -199,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train and compare what the command line asks for.
 
     Returns:
-        Exit code: 1 if a training failed, else 0.
+        Exit code: 1 if a training failed, 130 after Ctrl-C, 143 after SIGTERM, else 0.
     """
     parser, args = parse_args(argv)
     command = ["python", "tools/analysis/compare.py", *(sys.argv[1:] if argv is None else argv)]
@@ -214,21 +220,21 @@ def main(argv: Sequence[str] | None = None) -> int:
                 jobs += own
         if len({job.work_dir for job in jobs}) < len(jobs):
             raise ValueError("two configs have the same name: give each its own, NAME=CONFIG")
-        conflicts = [text for job in jobs if (text := job.conflict())]
-        if conflicts and not args.collect_only:
-            raise ValueError("\n".join(conflicts))
+        differing = conflicts(jobs)
+        if differing and not args.collect_only:
+            raise ValueError("\n".join(differing))
         failed = {} if args.collect_only or not jobs else train(jobs, make_slots(parser, args), args.key)
         rows = collect(methods, jobs, failed, args.key)
     except ValueError as error:
         parser.error(str(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         say("Stopped. The same command goes on; with --collect-only it makes the table of what is there.")
-        return 130
+        return 143 if isinstance(stop, Terminated) else 130
     if not any(result.curve for row in rows for result in row.results):
         for line in (f"{row.name}, seed {run.seed}: {run.problem}" for row in rows for run in row.results):
             print(line, file=sys.stderr)
         return 1
-    write(rows, args, facts, command, conflicts)
+    write(rows, args, facts, command, differing)
     return int(bool(failed) or (not args.collect_only and any(run.problem for row in rows for run in row.results)))
 
 

@@ -1,0 +1,162 @@
+"""tools/analysis/compare.py: the figures of its table, and what it says of runs that are only read."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """
+train_dataloader = dict(batch_size={batch}, dataset=dict(type="D", data_root="d", ann_file="labeled.txt"))
+unlabeled_dataloader = dict(batch_size=5)
+val_dataloader = dict(dataset=dict(type="ToyDataset", ann_file="val.txt"))
+train_cfg = dict(type="{loop}", max_iters=400, val_interval=200)
+custom_hooks = [dict(type="{hook}")]
+randomness = dict(seed={seed})
+"""
+
+
+def write_part(folder, name, entries, *, resumed=None, **facts):
+    """One start of a run as the visualizer, the log and ReportHook leave it."""
+    data = folder / name / "vis_data"
+    data.mkdir(parents=True)
+    (data / "scalars.json").write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    (folder / name / "facts.json").write_text(json.dumps(facts))
+    if resumed:
+        (folder / name / f"{name}.log").write_text(
+            f"2026/01/01 10:00:00 - mmengine - INFO - resumed epoch: 0, iter: {resumed}\n"
+        )
+    return data
+
+
+def write_run(folder, curve, *, seed=0, batch=2, loop="IterBasedTrainLoop", hook="EMAHook", times=(), **facts):
+    entries = [{"iter": 10 * n, "time": time, "memory": 100 + n, "step": 10 * n} for n, time in enumerate(times or [1])]
+    entries += [{"mIoU": value, "step": step} for step, value in curve.items()]
+    data = write_part(folder, "20260101", entries, **facts)
+    (data / "config.py").write_text(CONFIG.format(seed=seed, batch=batch, loop=loop, hook=hook))
+    return folder
+
+
+@pytest.fixture
+def tool(load_tool):
+    return load_tool("analysis/compare")
+
+
+def cells(text, name):
+    """The row of a method in the Markdown table by column."""
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    head = next(line for line in lines if line[0] == "method")
+    return dict(zip(head, next(line for line in lines if line[0] == name), strict=True))
+
+
+def test_figures_are_those_of_an_independent_computation(tool, tmp_path, capsys):
+    a = {0: [40.0, 38.5], 1: [30.25, 44.0], 2: [41.0, 47.75]}
+    b = {1: [45.0, 49.5], 2: [50.25, 48.0]}
+    methods = [
+        f"{name}={write_run(tmp_path / f'{name}{seed}', dict(zip((200, 400), values, strict=True)), seed=seed, **more)}"
+        for name, runs, more in (
+            ("A", a, dict(times=[9.0, 1.0, 2.0])),
+            ("B", b, dict(loop="PseudoLabelLoop", hook="MeanTeacherHook", times=[4.0])),
+        )
+        for seed, values in runs.items()
+    ]
+    assert tool.main([*methods, "--out", str(tmp_path / "out")]) == 0
+    text = capsys.readouterr().out
+    first, second = cells(text, "A"), cells(text, "B")
+    last = np.array([values[-1] for values in a.values()])
+    assert first["mIoU, last"] == f"{last.mean():.2f} ± {last.std(ddof=1):.2f}"
+    assert first["mIoU, best (optimistic)"] == f"{(40 + 44 + 47.75) / 3:.2f} ± {np.std([40, 44, 47.75], ddof=1):.2f}"
+    differences = np.array([49.5 - 44.0, 48.0 - 47.75])
+    assert second["Δ to A, same seeds"] == f"{differences.mean():.2f} ± {differences.std(ddof=1):.2f}"
+    assert (first["s/iteration"], second["s/iteration"]) == ("2", "4")
+    assert (first["peak memory"], second["peak memory"]) == ("102 MiB GPU", "100 MiB GPU")
+    assert first["labeled images seen (a step)"] == "800 (2)" == second["labeled images seen (a step)"]
+    assert (first["unlabeled images seen (a step)"], second["unlabeled images seen (a step)"]) == ("0", "2000 (5)")
+    assert (first["evaluated"], second["evaluated"]) == ("average", "teacher")
+    assert "Warning" not in text and "Not counted" not in text
+    record = json.loads((tmp_path / "out/comparison.json").read_text())
+    assert record["rows"][0]["last"] == pytest.approx(dict(n=3, mean=last.mean(), std=last.std(ddof=1)))
+    assert record["rows"][1]["runs"][1]["validations"] == {"200": 50.25, "400": 48.0}
+    assert (tmp_path / "out/comparison.png").stat().st_size > 5000
+
+
+def test_no_deviation_of_a_single_seed_and_no_difference_without_a_common_one(tool, tmp_path, capsys):
+    methods = [f"{name}={write_run(tmp_path / name, {400: 40.0}, seed=seed)}" for name, seed in (("A", 0), ("B", 1))]
+    assert tool.main([*methods, "--out", str(tmp_path / "out")]) == 0
+    row = cells(capsys.readouterr().out, "B")
+    assert row["mIoU, last"] == "40.00"
+    assert row["Δ to A, same seeds"] == "–"
+
+
+def test_unfinished_runs_do_not_count_and_unequal_budgets_are_named(tool, tmp_path, capsys):
+    write_run(tmp_path / "a0", {200: 30.0, 400: 40.0}, hardware="4 process(es), H100")
+    write_run(tmp_path / "a1", {200: 99.0}, seed=1)
+    write_run(tmp_path / "b0", {200: 50.0, 400: 60.0}, batch=4, commit="abc")
+    arguments = [f"A={tmp_path / 'a0'}", f"A={tmp_path / 'a1'}", f"B={tmp_path / 'b0'}"]
+    assert tool.main([*arguments, "--out", str(tmp_path / "out"), "--collect-only"]) == 0
+    text = capsys.readouterr().out
+    assert cells(text, "A")["mIoU, last"] == "40.00"
+    assert "A, seed 1**: not finished: last validation at iteration 200 of 400, mIoU 99.00" in text
+    assert "differ in** labeled images a step: 8 (A); 4 (B)" in text  # 2 on each of 4 GPUs
+
+
+def test_the_parts_of_a_resumed_run_are_joined(tool, tmp_path, capsys):
+    write_part(tmp_path / "a", "1", [{"iter": 1, "step": 1}, {"mIoU": 30.0, "step": 100}, {"mIoU": 90.0, "step": 200}])
+    write_part(
+        tmp_path / "a", "2", [{"iter": 110, "step": 110}, {"mIoU": 42.5, "step": 200}], resumed=100, max_iters=200
+    )
+    assert tool.main([f"A={tmp_path / 'a'}", "--out", str(tmp_path / "out")]) == 0
+    assert cells(capsys.readouterr().out, "A")["mIoU, best (optimistic)"] == "42.50"
+
+
+def test_a_run_without_the_metric_is_named(tool, tmp_path, capsys):
+    write_run(tmp_path / "a", {})
+    assert tool.main([f"A={tmp_path / 'a'}", "--out", str(tmp_path / "out"), "--key", "mDice"]) == 1
+    assert "no validation has written mDice" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_run_is_a_usage_error(tool, tmp_path, capsys):
+    run = write_run(tmp_path / "work_dirs/a", {400: 40.0})
+    (tmp_path / "notes/old").mkdir(parents=True)
+    (tmp_path / "notes/old/train.log").write_text("no log of mmengine")
+    for folder, remedy in (("notes", "Give the --work-dir of a training"), ("work_dirs", f"Runs below it: {run}")):
+        text = f"B={tmp_path / folder}"
+        with pytest.raises(SystemExit) as error:
+            tool.main([f"A={run}", text, "--collect-only", "--out", str(tmp_path / "out")])
+        message = capsys.readouterr().err
+        assert error.value.code == 2 and remedy in message
+        assert f"{text!r}: no run of tools/train.py in {tmp_path / folder} (no config, no log)" in message
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("begun", ["20260101/20260101.log", "20260101/vis_data/config.py", "compare.json"])
+def test_a_run_that_has_only_begun_is_a_row_that_does_not_count(tool, tmp_path, capsys, begun):
+    run, file = write_run(tmp_path / "a", {400: 40.0}), tmp_path / "b" / begun
+    file.parent.mkdir(parents=True)
+    file.write_text('{"starts": []}' if begun == "compare.json" else "")
+    assert tool.main([f"A={run}", f"B={tmp_path / 'b'}", "--out", str(tmp_path / "out")]) == 1
+    assert "Not counted: B, seed ?1**: no" in capsys.readouterr().out
+    assert (tmp_path / "out/comparison.md").read_text().splitlines()[0].endswith(", 0–1 seeds")
+
+
+def test_what_differs_besides_the_method_is_found_in_shipped_configs(tool):
+    agree = sys.modules["_compare_results"].SHOULD_AGREE
+
+    def differing(*names):
+        first, second = (Config.fromfile(ROOT / f"configs/{name}.py") for name in names)
+        found = {what: (find(first), find(second)) for what, find in agree.items()}
+        return {what for what, (a, b) in found.items() if a and b and a != b}
+
+    r101, b5, tiny = "deeplabv3plus_r101_voc_1-8", "segformer_b5_voc_1-8", "resnet18-tiny_synthetic"
+    assert differing(f"allspark/{r101}", f"unimatch/{r101}") == {"labeled pipeline", "unlabeled pipeline"}
+    assert differing(f"pseudo_label/{b5}", f"unimatch/{b5}") == {"labeled pipeline"}
+    for method in ("pseudo_label", "allspark", "unimatch", "mean_teacher", "guidedmix"):
+        assert differing(f"supervised/{tiny}", f"{method}/{tiny}") == set()
+
+
+@pytest.mark.parametrize(("resume", "weights"), [(True, ""), (False, '"a.pth"')])
+def test_a_resumed_run_did_not_start_from_its_own_checkpoint(tool, resume, weights):
+    assert sys.modules["_compare_results"].SHOULD_AGREE["load_from"](dict(load_from="a.pth", resume=resume)) == weights
