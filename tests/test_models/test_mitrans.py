@@ -1,6 +1,8 @@
 import pytest
 import torch
 
+from mmcv.cnn import NonLocal2d
+
 from mmseg_allspark.models import MITrans
 
 
@@ -9,6 +11,7 @@ def test_non_local_block_begins_as_the_identity():
     torch.testing.assert_close(module.non_local(inputs), inputs)
     torch.nn.init.normal_(module.non_local.conv_out.conv.weight)
     assert not torch.allclose(module.non_local(inputs), inputs)
+    torch.testing.assert_close(module.non_local(inputs), NonLocal2d.forward(module.non_local, inputs))  # mmcv's own
 
 
 def test_output_is_that_of_the_parts_in_order():

@@ -154,7 +154,8 @@ def test_what_differs_besides_the_method_is_found_in_shipped_configs(tool):
     assert differing(f"allspark/{r101}", f"unimatch/{r101}") == {"labeled pipeline", "unlabeled pipeline"}
     assert differing(f"pseudo_label/{b5}", f"unimatch/{b5}") == {"labeled pipeline"}
     for method in ("pseudo_label", "allspark", "unimatch", "mean_teacher", "guidedmix"):
-        assert differing(f"supervised/{tiny}", f"{method}/{tiny}") == set()
+        for data in (tiny, "segformer_b0_own-data"):
+            assert differing(f"supervised/{data}", f"{method}/{data}") == set()
 
 
 @pytest.mark.parametrize(("resume", "weights"), [(True, ""), (False, '"a.pth"')])
