@@ -1,6 +1,5 @@
 import pytest
 import torch
-
 from mmcv.cnn import NonLocal2d
 
 from mmseg_allspark.models import MITrans
