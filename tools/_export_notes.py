@@ -38,6 +38,12 @@ def notes(cfg: Config) -> list[str]:
     return found
 
 
+def describe_needs(plain: Plain) -> str:
+    """Say what has to be installed or on PYTHONPATH, beside mmseg, for a plain model."""
+    needs = [f"{package} ({', '.join(kinds)})" if kinds else package for package, kinds in plain.needs.items()]
+    return f"needs {', '.join(needs)}" if needs else "mmseg alone runs it"
+
+
 def describe(net: LogitsNet, plain: Plain, which: str) -> dict:
     """Return what a user of the graph has to know."""
     preprocessor = plain.cfg.model.data_preprocessor

@@ -31,7 +31,7 @@ import mmseg_allspark  # noqa: F401
 import torch
 from _common import require_file
 from _errors import Parser, errors_in_one_line
-from _export_notes import INPUT_ONLY, describe, notes
+from _export_notes import INPUT_ONLY, describe, describe_needs, notes
 from mmengine.config import Config, DictAction
 from mmengine.model import revert_sync_batchnorm
 from torch import nn
@@ -71,7 +71,7 @@ def export_plain(plain: Plain, out: Path, which: str, checkpoint: dict) -> None:
     meta = kept | dict(weights=which, dataset_meta=plain.dataset_meta, cfg=text)
     write_whole(to_bytes(dict(meta=meta, state_dict=plain.state_dict)), out)
     write_whole(f"{MARK}\n{text}", out.with_suffix(".py"))
-    say(f"{out.with_suffix('.py')}: its config; " + ("needs mmseg_allspark" if plain.needs else "mmseg alone runs it"))
+    say(f"{out.with_suffix('.py')}: its config; {describe_needs(plain)}")
 
 
 @torch.no_grad()
@@ -213,7 +213,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = load_config(None if args.config == "-" else args.config, checkpoint, args.checkpoint, args.cfg_options)
     plain, which = make_plain(cfg, checkpoint, args.checkpoint, args.weights)
     say(f"weights: {MEANING.get(which, which)}; {len(plain.state_dict)} tensors kept, {len(plain.dropped)} left out")
-    say("left out: " + (", ".join(sorted({name.rpartition(".")[0] for name in plain.dropped})) or "nothing"))
+    say("left out: " + (", ".join(sorted({name.rpartition(".")[0] or name for name in plain.dropped})) or "nothing"))
     if not is_same(load_model(cfg, checkpoint, args.checkpoint, which)[0], plain, args.sizes):
         say("The plain model does not give the trained model's logits: nothing was written.")
         return 1

@@ -9,6 +9,7 @@ from mmseg_allspark.models import holds_average
 from mmseg_allspark.utils.embedded_config import read_embedded_config
 from mmseg_allspark.utils.training_only import training_only_names
 
+_INFERENCE = ("backbone.", "neck.", "decode_head.")
 WEIGHTS = ("ema", "model")
 MEANING = {"ema": "averaged (ema)", "model": "as trained (model)"}
 
@@ -93,8 +94,9 @@ def check_fit(model: nn.Module, state_dict: dict[str, Tensor], name: str, checkp
     wanted = {key: value.shape for key, value in model.state_dict().items()}
     missing = sorted(wanted.keys() - state_dict.keys() - training_only_names(model))
     unknown = [key for key in state_dict if key not in wanted and not key.startswith("auxiliary_head.")]
-    if unknown:
-        not_needed = _training_only_of_checkpoint(checkpoint, name)
+    own = _model_of_checkpoint(checkpoint, name) if unknown else None
+    if own is not None:
+        not_needed = training_only_names(own)
         unknown = [key for key in unknown if key not in not_needed]
     changed = [key for key, value in state_dict.items() if key in wanted and value.shape != wanted[key]]
     if not (missing or unknown or changed):
@@ -103,10 +105,28 @@ def check_fit(model: nn.Module, state_dict: dict[str, Tensor], name: str, checkp
     faults += [f"{key} is {tuple(state_dict[key].shape)} and not {tuple(wanted[key])}" for key in changed[:2]]
     counts = f"{len(missing)} are missing, {len(unknown)} in the checkpoint are unknown"
     counts += f", {len(changed)} have another shape" if changed else ""
-    inside = ", or '-' (Python: None), the config inside the checkpoint" if _has_config(checkpoint) else ""
+    remedy = _say_training_only(unknown, own) if not (missing or changed) else ""
+    if not remedy:
+        inside = ", or '-' (Python: None), the config inside the checkpoint" if _has_config(checkpoint) else ""
+        remedy = f"Give the config it was trained with{inside}."
     raise ValueError(
         f"The checkpoint {name} does not fit the config: the model has {len(wanted)} weights; {counts} "
-        f"({', '.join(faults)} ...). Give the config it was trained with{inside}."
+        f"({', '.join(faults)} ...). {remedy}"
+    )
+
+
+def _say_training_only(unknown: list[str], own: nn.Module | None) -> str:
+    """The remedy where all that is too much are parts that a method has added; else nothing.
+
+    Args:
+        unknown: Weights of the checkpoint that the model does not have.
+        own: The model of the checkpoint's own config, if there is one.
+    """
+    if own is None or not own.state_dict().keys() >= {*unknown} or any(key.startswith(_INFERENCE) for key in unknown):
+        return ""
+    return (
+        f"If only training needs {unknown[0]}, its module says training_only = True, see docs/add_a_method.md; a model "
+        "that infers with it needs its own config, and there is no plain EncoderDecoder for it."
     )
 
 
@@ -117,10 +137,9 @@ def _has_config(checkpoint: dict) -> bool:
         return False
 
 
-def _training_only_of_checkpoint(checkpoint: dict, name: str) -> set[str]:
-    """What the modules of the model that wrote a checkpoint say of themselves; empty without a config inside."""
+def _model_of_checkpoint(checkpoint: dict, name: str) -> nn.Module | None:
+    """The model that wrote a checkpoint, to ask its modules what they are; None without a config inside."""
     try:
-        model_cfg = read_embedded_config(checkpoint, name).model
-        return training_only_names(MODELS.build(model_cfg))
+        return MODELS.build(read_embedded_config(checkpoint, name).model)
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):  # not ours, or of another version
-        return set()
+        return None

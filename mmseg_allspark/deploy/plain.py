@@ -2,7 +2,6 @@
 
 import copy
 import inspect
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,14 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from mmseg.models.segmentors import EncoderDecoder
-from mmseg.registry import DATASETS, METRICS, MODELS, TRANSFORMS
+from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
 from mmseg_allspark.apis.models import read_dataset_meta
 from mmseg_allspark.apis.weights import check_fit, choose_weights
+from mmseg_allspark.deploy.needed_modules import imports_of, needed_imports, needed_packages, own_types
 from mmseg_allspark.methods import SemiSegmentor
 
-PLUGIN = "mmseg_allspark"
 # what testing and inference read of a config
 _KEPT = (
     "default_scope", "env_cfg", "log_level", "visualizer", "test_pipeline", "tta_pipeline", "tta_model",
@@ -41,7 +40,8 @@ class Plain:
         cfg: Its config.
         state_dict: Its weights, with exactly the names of the model.
         model: Built and loaded, in eval mode, on the CPU.
-        needs: What of this package it is made of; empty: mmseg alone can run it.
+        needs: Packages beside mmseg's that have to be there, with the classes it has of them; empty: mmseg alone can
+            run it.
         dropped: Names of the weights that were left out.
         dataset_meta: ``classes`` and ``palette``.
     """
@@ -49,7 +49,7 @@ class Plain:
     cfg: Config
     state_dict: dict[str, Tensor]
     model: EncoderDecoder
-    needs: tuple[str, ...]
+    needs: dict[str, tuple[str, ...]]
     dropped: tuple[str, ...]
     dataset_meta: dict[str, tuple]
 
@@ -79,11 +79,15 @@ def make_plain(cfg: Config, checkpoint: dict, name: str, which: str | None = Non
             f"model.type={plain_cfg.model.type!r}: only EncoderDecoder, SemiSegmentor and methods derived from it "
             "become a plain model."
         )
-    check_fit(model, weights, name, checkpoint)
+    # tensors on the segmentor itself, names without a dot: an EncoderDecoder cannot use them, whatever they are
+    check_fit(model, {key: value for key, value in weights.items() if "." in key}, name, checkpoint)
     state_dict = {key: weights[key].detach().cpu().clone() for key in model.state_dict()}
     model.load_state_dict(state_dict)
     dropped = tuple(key for key in weights if key not in state_dict)
-    needs = tuple(sorted(set(own_types(plain_cfg._cfg_dict.to_dict()))))
+    imports = needed_imports(imports_of(cfg), plain_cfg._cfg_dict.to_dict())
+    if imports:
+        plain_cfg.custom_imports = dict(imports=imports, allow_failed_imports=False)
+    needs = needed_packages(plain_cfg)
     return Plain(plain_cfg, state_dict, model.eval(), needs, dropped, meta), which
 
 
@@ -95,20 +99,13 @@ def plain_config(cfg: Config, meta: dict[str, tuple]) -> Config:
         meta: ``classes`` and ``palette``.
 
     Returns:
-        A new config. It asks for this package in ``custom_imports`` only if a part, as of the model, is ours.
+        A new config, without ``custom_imports``.
     """
     kept = {key: _with_mmseg_data(copy.deepcopy(cfg[key]), meta) for key in _KEPT if key in cfg}
     kept["model"] = plain_model(cfg.model)
     hook = (cfg.get("default_hooks") or {}).get("visualization")
     if hook:
         kept["default_hooks"] = dict(visualization=copy.deepcopy(hook))
-    imports = cfg.get("custom_imports") or dict(imports=[])
-    names = [imports["imports"]] if isinstance(imports["imports"], str) else list(imports["imports"])
-    names = [name for name in names if name != PLUGIN]
-    if own_types(kept):
-        names.append(PLUGIN)
-    if names:
-        kept["custom_imports"] = dict(imports=names, allow_failed_imports=False)
     return Config(kept)
 
 
@@ -135,29 +132,6 @@ def plain_model(model: ConfigDict) -> ConfigDict:
             plain.neck.pop(key, None)
         plain.neck.memory = False
     return plain
-
-
-def own_types(part: Any) -> list[str]:
-    """Names of this package's classes that a part of a config asks for."""
-    return [kind for kind in _types(part) if _class_module(kind).split(".")[0] == PLUGIN]
-
-
-def _class_module(kind: str) -> str:
-    for registry in (MODELS, DATASETS, TRANSFORMS, METRICS):
-        found = registry.module_dict.get(kind)
-        if found is not None:
-            return found.__module__
-    return ""
-
-
-def _types(part: Any) -> Iterator[str]:
-    if isinstance(part, dict):
-        if isinstance(part.get("type"), str):
-            yield part["type"]
-        part = list(part.values())
-    if isinstance(part, (list, tuple)):
-        for item in part:
-            yield from _types(item)
 
 
 def _with_mmseg_data(part: Any, meta: dict[str, tuple]) -> Any:

@@ -33,7 +33,7 @@ def read_embedded_config(checkpoint: dict, name: str) -> Config:
     Raises:
         EmbeddedConfigError: If there is no config, or it holds more than that.
     """
-    remedy = "give the config file as well."
+    remedy = "give the config file as well, on a command line instead of '-'."
     text = (checkpoint.get("message_hub") or {}).get("runtime_info", {}).get("cfg")
     text = text or (checkpoint.get("meta") or {}).get("cfg")
     if not isinstance(text, str) or not text.strip():
@@ -42,7 +42,7 @@ def read_embedded_config(checkpoint: dict, name: str) -> Config:
         values = parse_plain_config(text)
         for module in _imports(values):
             if module not in sys.modules:
-                raise ValueError(f"custom_imports asks for {module!r}; if you know it, import it first")
+                raise ValueError(f"custom_imports asks for {module!r}; in Python, import it first if you know it")
         for kind in _types(values):
             if not _TYPE.fullmatch(kind):
                 raise ValueError(f"type={kind!r} is no name of a registry")

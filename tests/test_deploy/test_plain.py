@@ -1,15 +1,23 @@
+import subprocess
+import sys
+from types import ModuleType
+
 import pytest
 import torch
-from builders import CLASSES
+from builders import CLASSES, ROOT
 from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, init_model
+from mmseg.models.decode_heads import SegformerHead
 from mmseg.models.segmentors import EncoderDecoder
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, MODELS
 from PIL import Image
+from torch import nn
 
 from mmseg_allspark.apis import SegInferencer, choose_weights
 from mmseg_allspark.deploy import make_plain
+from mmseg_allspark.deploy.needed_modules import needed_imports
 from mmseg_allspark.deploy.publish import to_bytes
+from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.utils.files import write_whole
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
@@ -74,7 +82,7 @@ def test_nothing_of_training_is_left(trained):
     assert plain.cfg.model.neck.memory is False
     assert {name.split(".")[0] for name in plain.dropped} == {"neck", "alignment"}
     assert not any("memory" in name for name in plain.state_dict)
-    assert "mmseg_allspark" in plain.cfg.custom_imports.imports and "AllSparkNeck" in plain.needs
+    assert "mmseg_allspark" in plain.cfg.custom_imports.imports and "AllSparkNeck" in plain.needs["mmseg_allspark"]
 
 
 def test_a_checkpoint_of_another_model_is_refused(trained, trained_cnn):
@@ -120,3 +128,118 @@ def test_mmsegs_own_inferencer_runs_an_exported_model(trained, data, tmp_path):
     ours = SegInferencer(trained / "config.py", trained / "iter_2.pth", device="cpu")(image)["predictions"]
     for config in (str(tmp_path / "plain.py"), None):
         assert (MMSegInferencer(config, str(tmp_path / "plain.pth"), device="cpu")(image)["predictions"] == ours).all()
+
+
+class ShareSegmentor(SemiSegmentor):
+    """A method outside of this package, with state of its own."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.register_buffer("class_share", torch.full((self.num_classes,), 1 / self.num_classes))
+
+
+class MixHeadSegmentor(ShareSegmentor):
+    def __init__(self, declared=False, **kwargs):
+        super().__init__(**kwargs)
+        self.mix_head = nn.Conv2d(1, 1, 1)
+        self.mix_head.training_only = declared
+
+
+class TwoScaleHead(SegformerHead):
+    pass
+
+
+@pytest.fixture
+def outside(monkeypatch):
+    """Classes as if from the modules ``soft_label`` (methods) and ``two_scale.heads``, imported already."""
+    homes = {ShareSegmentor: "soft_label", MixHeadSegmentor: "soft_label", TwoScaleHead: "two_scale.heads"}
+    for kind, module in homes.items():
+        monkeypatch.setattr(kind, "__module__", module)
+        monkeypatch.setitem(MODELS.module_dict, kind.__name__, kind)
+        for name in (module, module.partition(".")[0]):
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+
+
+def as_method(folder, imports, **model):
+    """Config and checkpoint as training with another model, and a readable config inside, writes them."""
+    cfg, checkpoint = load(folder)
+    cfg.model.update(model)
+    cfg.custom_imports = dict(imports=imports, allow_failed_imports=False)
+    own = MODELS.build(cfg.model).state_dict()
+    checkpoint["state_dict"] = own | checkpoint["state_dict"]
+    checkpoint["message_hub"]["runtime_info"]["cfg"] = cfg.pretty_text
+    return cfg, checkpoint
+
+
+def test_tensors_on_the_segmentor_itself_are_left_out(trained_cnn, outside):
+    cfg, checkpoint = as_method(trained_cnn, ["soft_label"], type="ShareSegmentor")
+    assert "class_share" in checkpoint["state_dict"]
+    plain, _ = make_plain(cfg, checkpoint, "x.pth")
+    assert "class_share" in plain.dropped and "class_share" not in plain.state_dict
+
+
+def test_a_part_of_a_method_says_that_only_training_needs_it(trained_cnn, outside):
+    cfg, checkpoint = as_method(trained_cnn, ["soft_label"], type="MixHeadSegmentor", declared=True)
+    assert {"mix_head.weight", "class_share"} <= {*make_plain(cfg, checkpoint, "x.pth")[0].dropped}
+    cfg, checkpoint = as_method(trained_cnn, ["soft_label"], type="MixHeadSegmentor")
+    told = r"needs mix_head\.weight, .*training_only = True.*docs/add_a_method\.md"
+    with pytest.raises(ValueError, match=told) as error:
+        make_plain(cfg, checkpoint, "x.pth")
+    assert "Give the config" not in str(error.value)
+    checkpoint["state_dict"]["stray.weight"] = torch.zeros(1)  # not of that method
+    with pytest.raises(ValueError, match=r"3 in the checkpoint are unknown.*Give the config it was trained with"):
+        make_plain(cfg, checkpoint, "x.pth")
+
+
+def test_a_method_outside_is_not_imported_by_its_plain_model(trained_cnn, outside):
+    cfg, checkpoint = as_method(trained_cnn, ["mmseg_allspark", "soft_label"], type="ShareSegmentor")
+    plain, _ = make_plain(cfg, checkpoint, "x.pth")
+    assert "custom_imports" not in plain.cfg and plain.needs == {}
+
+
+def test_what_the_parts_that_stay_come_from_is_imported(trained_cnn, outside):
+    cfg, checkpoint = load(trained_cnn)
+    head = dict(cfg.model.decode_head, type="TwoScaleHead")
+    imports = ["soft_label", "mmseg_allspark", "two_scale"]
+    cfg, checkpoint = as_method(trained_cnn, imports, type="ShareSegmentor", decode_head=head)
+    plain, _ = make_plain(cfg, checkpoint, "x.pth")
+    assert plain.cfg.custom_imports.imports == ["two_scale"]
+    assert plain.needs == dict(two_scale=("TwoScaleHead",))
+    cfg.test_evaluator = dict(type="NobodyKnows")  # any of them could have it
+    plain, _ = make_plain(cfg, checkpoint, "x.pth")
+    assert plain.cfg.custom_imports.imports == ["soft_label", "two_scale"]
+    assert plain.needs == dict(soft_label=(), two_scale=("TwoScaleHead",))
+
+
+def test_imports_that_explain_no_class_that_stays(outside):
+    """Of a class whose module none of them is: any may have registered it."""
+    head = dict(head=[dict(type="mmseg.SegformerHead", loss=(dict(type="SyncBN"),))])
+    assert needed_imports(["soft_label", "other"], head) == []
+    assert needed_imports(["soft_label", "two_scale_x"], dict(type="TwoScaleHead")) == ["soft_label", "two_scale_x"]
+
+
+ALL_ARE_KNOWN = """
+from mmengine.config import Config
+
+from mmseg_allspark.deploy.needed_modules import needed_imports
+from mmseg_allspark.deploy.plain import plain_config
+
+cfg = Config.fromfile("configs/allspark/resnet18-tiny_synthetic.py")
+assert needed_imports(["soft_label"], plain_config(cfg, {})._cfg_dict.to_dict()) == ["mmseg_allspark"]
+"""
+
+
+@pytest.mark.slow
+def test_the_classes_of_a_shipped_config_are_found_where_nothing_was_trained():
+    """mmseg imports metrics and hooks on demand, and other tests have asked for them."""
+    done = subprocess.run([sys.executable, "-c", ALL_ARE_KNOWN], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.mark.parametrize("backbones", ["mmseg_allspark.models.backbones.from_mmpretrain", "mmpretrain.models"])
+def test_what_registers_mmpretrains_backbones_is_kept(backbones):
+    pytest.importorskip("mmpretrain")
+    import mmseg_allspark.models.backbones.from_mmpretrain  # noqa: F401  (without torchvision the only way)
+
+    backbone = dict(type="mmpretrain.ViTSAM", norm_cfg=dict(type="BN"))
+    assert needed_imports(["mmseg_allspark", "soft_label", backbones], backbone) == [backbones]

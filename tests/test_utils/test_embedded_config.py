@@ -50,3 +50,10 @@ def test_nothing_else_is_run(tmp_path, monkeypatch, text):
 def test_no_config(checkpoint):
     with pytest.raises(EmbeddedConfigError, match=r"x\.pth holds no config"):
         read_embedded_config(checkpoint, "x.pth")
+
+
+def test_the_way_out_is_said_for_python_and_for_a_command_line():
+    text = "custom_imports = dict(imports=['two_scale'])"
+    told = "'two_scale'; in Python, import it first.* command line instead of '-'"
+    with pytest.raises(EmbeddedConfigError, match=told):
+        read_embedded_config(dict(meta=dict(cfg=text)), "x.pth")
