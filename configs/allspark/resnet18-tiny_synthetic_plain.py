@@ -1,5 +1,5 @@
-# AllSpark as in the paper, without the quickstart's options, embedded data set, from scratch, 8 + 4 images.
-# To see what the options are worth: docs/comparison.md.
+# AllSpark without threshold, alignment, strong view, CutMix and a teacher's labels, embedded data set, 8 + 4 images.
+# Burn-in, ramp-up and averaged evaluation stay, because it starts from random weights. Results: docs/comparison.md.
 # python tools/prepare/synthetic.py && python tools/train.py configs/allspark/resnet18-tiny_synthetic_plain.py
 _base_ = "../pseudo_label/resnet18-tiny_synthetic_plain.py"
 model = dict(

@@ -1,15 +1,12 @@
-# GuidedMix-Net with the options of the released code, on your own data. Step by step in docs/own_data.md.
+# GuidedMix-Net with the model options of the released code, on your own data. Step by step in docs/own_data.md.
+# Burn-in, ramp-up, the evaluated average and the colour changes of labeled images are ours.
 # Inherits data, classes and schedule from the AllSpark config; name your copy of it below.
 # python tools/train.py configs/guidedmix/segformer_b0_own-data.py
 _base_ = "../allspark/segformer_b0_own-data.py"
 model = dict(
     _delete_=True,
     type="GuidedMixSegmentor",
-    data_preprocessor=_base_.data_preprocessor,
-    backbone=_base_.model.backbone,
-    decode_head=_base_.model.decode_head,
-    train_cfg=dict(),
-    test_cfg=dict(mode="whole"),
+    **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
 )
 unlabeled_pipeline = [step for step in _base_.unlabeled_dataloader.dataset.pipeline if step["type"] != "MultiView"]
 unlabeled_dataloader = dict(
@@ -17,4 +14,5 @@ unlabeled_dataloader = dict(
     drop_last=True,
     dataset=dict(pipeline=unlabeled_pipeline),
 )
+train_cfg = dict(pseudo_labels_from="model")  # there is no teacher
 custom_hooks = [hook for hook in _base_.custom_hooks if hook["type"] != "SemanticMemoryHook"]

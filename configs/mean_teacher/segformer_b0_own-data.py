@@ -5,11 +5,7 @@ _base_ = "../allspark/segformer_b0_own-data.py"
 model = dict(
     _delete_=True,
     type="MeanTeacherSegmentor",
-    data_preprocessor=_base_.data_preprocessor,
-    backbone=_base_.model.backbone,
-    decode_head=_base_.model.decode_head,
-    train_cfg=dict(),
-    test_cfg=dict(mode="whole"),
+    **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
 )
 unlabeled_pipeline = [step for step in _base_.unlabeled_dataloader.dataset.pipeline if step["type"] != "MultiView"]
 unlabeled_dataloader = dict(dataset=dict(pipeline=unlabeled_pipeline))

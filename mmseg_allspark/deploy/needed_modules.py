@@ -34,15 +34,8 @@ def class_module(kind: str) -> str | None:
     """
     register_all_modules(init_default_scope=False)
     scope, name = Registry.split_scope_key(kind)
-    for registry in _REGISTRIES:
-        node = registry
-        if scope is not None:
-            node = registry.root if scope == registry.root.scope else registry.root.children.get(scope)
-        while node is not None:
-            if name in node.module_dict:
-                return node.module_dict[name].__module__
-            node = node.parent if scope is None else None
-    return None
+    found = [room if scope in (None, room.scope) else room.children.get(scope) for room in _REGISTRIES]
+    return next((room.module_dict[name].__module__ for room in found if room and name in room.module_dict), None)
 
 
 def own_types(part: Any) -> list[str]:

@@ -16,6 +16,7 @@ from mmseg_allspark.datasets.checks import check_splits, iter_leaves, list_files
 from mmseg_allspark.engine.atomic_checkpoints import AtomicCheckpointHook
 from mmseg_allspark.engine.label_checks import check_labels
 from mmseg_allspark.engine.semantic_memory_hook import SemanticMemoryHook
+from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.models import SemanticMemory
 from mmseg_allspark.utils.wrappers import bare_model
 
@@ -97,7 +98,7 @@ def _check_ranks(loop: "PseudoLabelLoop") -> None:
 
 def _check_model(model: nn.Module, loaders: dict[str, DataLoader]) -> None:
     """Raise unless the model can label and every data set has as many classes as the model."""
-    if not hasattr(model, "label_unlabeled"):
+    if not isinstance(model, SemiSegmentor):
         raise ValueError(
             f"model.type={type(model).__name__} cannot label images: PseudoLabelLoop needs SemiSegmentor or a "
             "method derived from it."
@@ -128,10 +129,12 @@ def _warn_without_warm_up(model: nn.Module, runner: Runner) -> None:
 
 def _warn_of_lengths(loop: "PseudoLabelLoop") -> None:
     """Warn if the training ends before the unlabeled images or the memory are used, as after ``max_iters`` alone."""
-    if loop.burn_in_iters >= loop.max_iters:
+    phases = f"burn_in_iters={loop.burn_in_iters}, ramp_up_iters={loop.ramp_up_iters}"
+    if loop.burn_in_iters + loop.ramp_up_iters >= loop.max_iters:
+        learned = "nothing" if loop.burn_in_iters >= loop.max_iters else "nothing at full weight"
         loop.runner.logger.warning(
-            f"train_cfg.burn_in_iters={loop.burn_in_iters}, but the training has {loop.max_iters} iterations: nothing "
-            "will be learned from unlabeled images. Set burn_in_iters and ramp_up_iters in proportion."
+            f"train_cfg has {phases}, but the training has {loop.max_iters} iterations: {learned} will be learned from "
+            "unlabeled images. Set them in proportion."
         )
     for hook in loop.runner.hooks:
         if isinstance(hook, SemanticMemoryHook) and not hook.is_warm(loop.max_iters - 1, loop.max_epochs - 1):

@@ -205,11 +205,11 @@ class SemiSegmentor(EncoderDecoder):
         """(B_u, H, W) bool, False on padding; None without ``mask_padding``."""
         return stack_valid(data_samples) if self.mask_padding else None
 
-    @torch.no_grad()
     def mix_unlabeled(self, images: Tensor, pseudo: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
         """Mix (B_u, 3, H, W) images and their pseudo labels alike; without ``cutmix`` return them as they are."""
         return self.paste(images, pseudo, pseudo)
 
+    @torch.no_grad()
     def paste(self, images: Tensor, own: PseudoLabel, pasted: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
         """Images with rectangles of the batch's next ones, labeled ``own`` outside and ``pasted`` inside them."""
         if self.cutmix is None:

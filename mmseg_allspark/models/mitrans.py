@@ -70,6 +70,9 @@ class FusedNonLocal2d(NonLocal2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return x (B, C, h, w) and what each position gathers from all others."""
-        query, key, value = (part(x).flatten(2).transpose(1, 2) for part in (self.theta, self.phi, self.g))
-        gathered = F.scaled_dot_product_attention(query, key, value)
+        # one head, contiguous: torch falls back to keeping the map for other forms
+        query, key, value = (
+            part(x).flatten(2).transpose(1, 2)[:, None].contiguous() for part in (self.theta, self.phi, self.g)
+        )
+        gathered = F.scaled_dot_product_attention(query, key, value)[:, 0]
         return x + self.conv_out(gathered.transpose(1, 2).unflatten(2, x.shape[2:]))

@@ -193,7 +193,7 @@ def test_a_training_that_ends_before_it_begins(data, tmp_path, length, warned):
     start(data, tmp_path, loop=dict(max_iters=length, burn_in_iters=3), custom_hooks=hooks)
     log = next(tmp_path.glob("*/*.log")).read_text()
     assert (
-        "burn_in_iters=3, but the training has 3 iterations: nothing will be learned from unlabeled" in log
+        "burn_in_iters=3, ramp_up_iters=0, but the training has 3 iterations: nothing will be learned" in log
     ) == warned
     assert ("training has 3 iterations: the memory will never be read" in log) == warned
 

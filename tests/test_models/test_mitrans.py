@@ -5,6 +5,18 @@ from mmcv.cnn import NonLocal2d
 from mmseg_allspark.models import MITrans
 
 
+def test_no_map_is_kept():
+    inputs, kept = torch.randn(2, 4, 16, 16, requires_grad=True), []
+
+    def keep(saved):
+        kept.append(saved.numel())
+        return saved
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda saved: saved):
+        MITrans(4).non_local(inputs).sum().backward()
+    assert kept and max(kept) < 2 * (16 * 16) ** 2
+
+
 def test_non_local_block_begins_as_the_identity():
     module, inputs = MITrans(8), torch.randn(2, 8, 5, 6)
     torch.testing.assert_close(module.non_local(inputs), inputs)

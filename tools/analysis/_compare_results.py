@@ -213,12 +213,12 @@ def _head(cfg: Config) -> str:
     return json.dumps(head, sort_keys=True, default=str)
 
 
-# an empty value has no say: a supervised run has no unlabeled part
+# an empty value has no say, as a supervised run's of unlabeled data
 SHOULD_AGREE: dict[str, Callable[[Config], str]] = {
     "labeled data": _data("train_dataloader"),
     "labeled pipeline": _pipeline("train_dataloader"),
-    "unlabeled data": _data("unlabeled_dataloader"),
-    "unlabeled pipeline": _pipeline("unlabeled_dataloader"),
+    "unlabeled data": lambda cfg: _data("unlabeled_dataloader")(cfg) if is_semi_supervised(cfg) else "",
+    "unlabeled pipeline": lambda cfg: _pipeline("unlabeled_dataloader")(cfg) if is_semi_supervised(cfg) else "",
     "validation data": _data("val_dataloader"),
     "validation pipeline": _pipeline("val_dataloader"),
     # a teacher is a moving average too

@@ -1,7 +1,12 @@
 # PASCAL VOC 2012 with crop 321, without colour changes of labeled images: the data of UniMatch on R101.
 _base_ = "voc2012.py"
 crop_size = (321, 321)  # (h, w)
-for pipeline in (_base_.weak_labeled_pipeline, _base_.unlabeled_pipeline, _base_.two_strong_unlabeled_pipeline):
+for pipeline in (
+    _base_.weak_geometry,
+    _base_.weak_labeled_pipeline,
+    _base_.unlabeled_pipeline,
+    _base_.two_strong_unlabeled_pipeline,
+):
     for step in pipeline:
         if step["type"] == "RandomCrop":
             step["crop_size"] = crop_size
