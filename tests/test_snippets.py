@@ -54,6 +54,9 @@ RUN = {
     ("docs/compare_methods.md", "python tools/prepare/synthetic.py"): (
         "tests/test_tools/test_compare.py::test_the_commands_of_the_page"
     ),
+    ("docs/comparison.md", "python tools/prepare/synthetic.py"): (
+        "tests/test_tools/test_compare.py::test_the_commands_of_the_page"
+    ),
     ("docs/compare_methods.md", "python tools/analysis/compare.py"): (
         "tests/test_tools/test_compare.py::test_the_commands_of_the_page"
     ),
@@ -91,6 +94,7 @@ NOT_RUN = {
     ("docs/results_camvid.md", "python tools/prepare/camvid.py"): (
         "needs CamVid and hours; tests/test_real_data.py trains it for some steps where it is there"
     ),
+    ("docs/comparison.md", "python tools/prepare/camvid.py"): "as docs/results_camvid.md; the other block is run",
     ("docs/figures.md", ""): FIGURES,
     ("docs/several_nodes.md", "CONFIG="): DOCKER,
     ("docker/README.md", "docker"): DOCKER,

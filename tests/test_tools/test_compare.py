@@ -149,7 +149,10 @@ def test_a_folder_in_which_somebody_trains_is_left_alone(standin, capsys):
 
 
 @pytest.mark.parametrize(("stop", "code"), [("TERM", 143), ("INT", 130)])
-def test_stopping_ends_the_trainings_and_nothing_else_begins(standin, capsys, stop, code):
+def test_stopping_ends_the_trainings_and_nothing_else_begins(standin, capsys, request, stop, code):
+    # a job in the background, as CI may be, begins with SIGINT ignored
+    ignored = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, ignored))
     previous = signal.getsignal(signal.SIGTERM)
     both = " && ".join(f"test -e out/A/seed{seed}/starts" for seed in (0, 1))
     child = subprocess.Popen(["sh", "-c", f"until {both}; do sleep 0.1; done; kill -{stop} {os.getpid()}"])
@@ -198,3 +201,16 @@ def test_the_commands_of_the_page(standin, tool, tmp_path, monkeypatch, capsys):
     assert cells(text, "pseudo-label")["iterations"] == "800"
     assert tool.main(commands[1]) == 0
     assert cells(capsys.readouterr().out, "AllSpark")["seeds"] == "0, 1"
+
+
+def test_the_command_of_the_measured_comparison(standin, tool, tmp_path, capsys):
+    """As above; the stand-in ends early, so that nothing of the table counts."""
+    block = (ROOT / "docs/comparison.md").read_text().split("```bash\n")[1].split("```")[0].replace("\\\n", "")
+    command = next(line for line in block.splitlines() if "analysis/compare.py" in line)
+    assert standin(seeds="0") == 0
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    capsys.readouterr()
+    assert tool.main([*shlex.split(command)[2:], "--seeds", "0"]) == 1
+    text = capsys.readouterr().out
+    assert "0 finished, 9 to train" in text
+    assert text.count("train_cfg.burn_in_iters=286, train_cfg.ramp_up_iters=143") == 8  # as the page says

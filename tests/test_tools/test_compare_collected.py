@@ -161,3 +161,23 @@ def test_what_differs_besides_the_method_is_found_in_shipped_configs(tool):
 @pytest.mark.parametrize(("resume", "weights"), [(True, ""), (False, '"a.pth"')])
 def test_a_resumed_run_did_not_start_from_its_own_checkpoint(tool, resume, weights):
     assert sys.modules["_compare_results"].SHOULD_AGREE["load_from"](dict(load_from="a.pth", resume=resume)) == weights
+
+
+def measured(name):
+    return json.loads((ROOT / f"docs/benchmarks/comparison_{name}.json").read_text())["rows"]
+
+
+def test_the_tables_of_the_measured_comparison_are_those_of_its_runs():
+    """Every run is finished, and each cell is the mean of last validations, computed here."""
+    text = (ROOT / "docs/comparison.md").read_text()
+    tables = [[line.strip("| ").split(" | ") for line in block.splitlines()[2:]] for block in text.split("\n\n| method")]
+    synthetic, camvid = ({cells[0]: cells for cells in table if len(cells) > 4} for table in tables[1:3])
+    for row in measured("synthetic"):
+        last = [list(run["validations"].values())[-1] for run in row["runs"]]
+        assert [run["seed"] for run in row["runs"]] == [0, 1, 2]
+        assert synthetic[row["name"]][1] == f"{np.mean(last):.2f} ± {np.std(last, ddof=1):.2f}"
+    for column, name in ((1, "camvid_1-16"), (3, "camvid_1-8")):
+        for row in measured(name):
+            (run,) = row["runs"]
+            assert camvid[row["name"]][column] == f"{list(run['validations'].values())[-1]:.2f}" and not run["problem"]
+    assert len(synthetic) == 9 and len(camvid) == 8

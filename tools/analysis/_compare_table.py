@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from mmseg_allspark.visualization.style import COLOURS, new_figure, save_figure
 
 MARKERS = "osD^vP*X"
+LINES = ("-", "--", "-.")  # one for each round of the colours
 
 
 def spread(values: Sequence[float]) -> str:
@@ -182,6 +183,7 @@ def plot(rows: Sequence[Row], key: str, path: Path) -> None:
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.06)
     figure.suptitle(title(rows), fontsize=11)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1))
+    few = len(rows) <= len(COLOURS)  # more bands would hide each other
     styles = list(zip(range(len(rows)), rows, cycle(COLOURS), cycle(MARKERS), strict=False))
     for index, row, colour, marker in styles:
         values = [run.last for run in row.finished]
@@ -192,11 +194,11 @@ def plot(rows: Sequence[Row], key: str, path: Path) -> None:
             left.plot(values, places, marker, color=colour, markersize=6, markeredgecolor="white", markeredgewidth=0.6)
             if index == 0:
                 left.axvline(mean, color=colour, linewidth=1, linestyle="--", zorder=0)
-        _curves(right, row, colour, marker)
+        _curves(right, row, f"{marker}{LINES[index // len(COLOURS) % len(LINES)]}", colour, band=few)
     left.set_yticks(range(len(rows)), [row.name for row in rows])
     left.set_ylim(len(rows) - 0.5, -0.5)
     left.set_xlabel(f"{key} (%), last validation: seeds, mean; dashed: mean of {rows[0].name}", fontsize=8)
-    right.set_xlabel("iteration; line: mean of the seeds, band: lowest to highest", fontsize=8)
+    right.set_xlabel("iteration; line: mean of the seeds" + (", band: lowest to highest" if few else ""), fontsize=8)
     right.set_ylabel(f"{key} (%) on the validation images", fontsize=8)
     for axis in (left, right):
         axis.grid(alpha=0.3)
@@ -207,20 +209,18 @@ def plot(rows: Sequence[Row], key: str, path: Path) -> None:
     save_figure(figure, path)
 
 
-def _curves(axis: Axes, row: Row, colour: str, marker: str) -> None:
+def _curves(axis: Axes, row: Row, line: str, colour: str, band: bool) -> None:
     """Mean and range at the iterations that all finished runs validated at; unfinished runs as dotted lines."""
     curves = [run.curve for run in row.finished]
     if curves:
         steps = sorted(set.intersection(*map(set, curves)))
         values = [[curve[step] for curve in curves] for step in steps]
         means = [statistics.mean(group) for group in values]
-        axis.plot(steps, means, marker=marker, markersize=4, linewidth=1.5, color=colour, label=row.name)
-        if len(curves) > 1:
+        axis.plot(steps, means, line, markersize=4, linewidth=1.5, color=colour, label=row.name)
+        if band and len(curves) > 1:
             lows, highs = list(map(min, values)), list(map(max, values))
             axis.fill_between(steps, lows, highs, color=colour, alpha=0.15, linewidth=0)
     open_runs = [run for run in row.results if run.problem and run.curve]
     for number, run in enumerate(open_runs):
         label = f"{row.name}, not finished" if number == 0 else None
-        axis.plot(
-            list(run.curve), list(run.curve.values()), ":", marker=marker, markersize=3, color=colour, label=label
-        )
+        axis.plot(list(run.curve), list(run.curve.values()), f"{line[0]}:", markersize=3, color=colour, label=label)
