@@ -170,7 +170,9 @@ def measured(name):
 def test_the_tables_of_the_measured_comparison_are_those_of_its_runs():
     """Every run is finished, and each cell is the mean of last validations, computed here."""
     text = (ROOT / "docs/comparison.md").read_text()
-    tables = [[line.strip("| ").split(" | ") for line in block.splitlines()[2:]] for block in text.split("\n\n| method")]
+    tables = [
+        [line.strip("| ").split(" | ") for line in block.splitlines()[2:]] for block in text.split("\n\n| method")
+    ]
     synthetic, camvid = ({cells[0]: cells for cells in table if len(cells) > 4} for table in tables[1:3])
     for row in measured("synthetic"):
         last = [list(run["validations"].values())[-1] for run in row["runs"]]
