@@ -264,8 +264,8 @@ class SemiSegmentor(EncoderDecoder):
         missing = [name for name in self.trained_views if name not in inputs]
         if missing:
             raise KeyError(
-                f"model.type={type(self).__name__!r} trains on the view {missing[0]!r}, but the unlabeled data give "
-                f"the views {sorted(set(inputs) - {'labeled'})}; add {missing[0]}=[...] to views of the "
+                f"{type(self).__name__} trains on the view {missing[0]!r} (model.unlabeled_view, strong_views), but "
+                f"the unlabeled data give {sorted(set(inputs) - {'labeled'})}; add {missing[0]}=[...] to views of the "
                 "pipeline's MultiView (weak=[] has to be there too) and pack with PackSemiInputs."
             )
         sizes = [tuple(inputs[name].shape[2:]) for name in ("labeled", *self.trained_views)]
