@@ -120,15 +120,29 @@ def check_palettes(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
                 )
 
 
-def pretrained_addresses(cfg: Config) -> dict[str, str]:
-    """Key and address of every weights file that the model would download."""
+def pretrained_weights(cfg: Config) -> dict[str, str]:
+    """Key and place (file or address) of all weights that the model starts with."""
     found = {}
     for key, part in walk(cfg.model.to_dict() if hasattr(cfg.model, "to_dict") else cfg.model, "model"):
         for name in ("checkpoint", "pretrained"):
-            value = part.get(name)
-            if isinstance(value, str) and "://" in value:
-                found[f"{key}.{name}"] = value
+            if isinstance(part.get(name), str):
+                found[f"{key}.{name}"] = part[name]
     return found
+
+
+def check_pretrained_files(cfg: Config) -> None:
+    """Raise if weights that the model starts with are a file that is not there.
+
+    Raises:
+        FileNotFoundError: Naming key, file and remedy.
+    """
+    for key, place in pretrained_weights(cfg).items():
+        if "://" not in place and not Path(place).is_file():
+            raise FileNotFoundError(
+                f"{key}={place!r} is not a file (looked in {Path.cwd()}). The comment at the top of the model's base "
+                f"config says where to get it. Give another file with --cfg-options {key}=FILE, or start without: "
+                f"{key.removesuffix('.checkpoint')}=None."
+            )
 
 
 def drop_pretrained(cfg: Config) -> None:

@@ -25,7 +25,13 @@ from _common import (
     require_gpu_for_amp,
     start_processes,
 )
-from _config_checks import check_data_paths, check_palettes, drop_pretrained, pretrained_addresses
+from _config_checks import (
+    check_data_paths,
+    check_palettes,
+    check_pretrained_files,
+    drop_pretrained,
+    pretrained_weights,
+)
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list
@@ -157,12 +163,13 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     unlabeled = ["unlabeled_dataloader"] if is_semi_supervised(cfg) else []
     check_palettes(cfg)
     check_data_paths(cfg, ("train_dataloader", *unlabeled, "val_dataloader"))
-    addresses = pretrained_addresses(cfg)
+    check_pretrained_files(cfg)
+    weights = pretrained_weights(cfg)
     runner = build_runner(cfg)
     try:
         runner.train()
     except URLError as error:
-        listed = ", ".join(f"{key}={address}" for key, address in addresses.items())
+        listed = ", ".join(f"{key}={place}" for key, place in weights.items() if "://" in place)
         raise RuntimeError(
             f"Pretrained weights cannot be downloaded ({error.reason}): {listed}. Without a network give a file, "
             "--cfg-options model.backbone.init_cfg.checkpoint=FILE, or start without: model.backbone.init_cfg=None."

@@ -76,10 +76,21 @@ def test_missing_folders_and_lists_are_named(checks, tmp_path, monkeypatch):
 
 def test_pretrained_weights_are_left_out_where_a_checkpoint_replaces_them(checks):
     cfg = Config(CONFIG.to_dict())
-    assert checks.pretrained_addresses(cfg) == {"model.backbone.init_cfg.checkpoint": "https://there/b0.pth"}
+    assert checks.pretrained_weights(cfg) == {"model.backbone.init_cfg.checkpoint": "https://there/b0.pth"}
     checks.drop_pretrained(cfg)
     assert cfg.model.backbone.init_cfg is None
-    assert checks.pretrained_addresses(cfg) == {}
+    assert checks.pretrained_weights(cfg) == {}
+
+
+def test_missing_pretrained_file_is_named_with_its_key(checks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cfg = Config(CONFIG.to_dict())
+    cfg.model.backbone.init_cfg.checkpoint = "weights/b0.pth"
+    with pytest.raises(FileNotFoundError, match=r"model.backbone.init_cfg.checkpoint='weights/b0.pth' is not a file"):
+        checks.check_pretrained_files(cfg)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/b0.pth").touch()
+    checks.check_pretrained_files(cfg)
 
 
 def test_a_failed_download_names_key_address_and_remedy(load_tool, monkeypatch, tmp_path):
