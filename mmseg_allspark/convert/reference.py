@@ -90,8 +90,8 @@ def convert_reference_checkpoint(state_dict: dict[str, Tensor]) -> dict[str, Ten
             converted[target] = _reshape(target, value)
     if unknown:
         raise KeyError(
-            f"{len(unknown)} names of the checkpoint are neither AllSpark's nor UniMatch's: {unknown[:5]}...; pass the model's "
-            "state dict itself (often checkpoint['model'] or ['state_dict'])."
+            f"{len(unknown)} names of the checkpoint are neither AllSpark's nor UniMatch's: {unknown[:5]}...; pass the "
+            "model's state dict itself (often checkpoint['model'] or ['state_dict'])."
         )
     for target, halves in projections.items():
         if set(halves) != {"q", "kv"}:

@@ -1,6 +1,6 @@
 # DeepLabV3+ with ResNet-101 at stride 16: the network of UniMatch's release, on which the papers' R101 figures rest.
-# Its stem is 64-64-128 wide (mmseg's V1c: 32-32-64), so it needs ImageNet weights of that form: the link "ResNet-101" of
-# UniMatch's README, or timm's resnet101s.gluon_in1k, converted by
+# Its stem is 64-64-128 wide (mmseg's V1c: 32-32-64) and needs ImageNet weights of that form: the file that UniMatch's
+# README links as "ResNet-101", or timm's resnet101s.gluon_in1k, converted by
 #   python tools/convert_reference_checkpoint.py resnet101.pth weights/resnet101_deep-stem.pth --backbone-only
 norm_cfg = dict(type="SyncBN", requires_grad=True)
 model = dict(

@@ -10,9 +10,9 @@ class ReferenceMixVisionTransformer(MixVisionTransformer):
     """mmseg's MiT with two details of the original code: eps 1e-5 in some LayerNorms, and the start.
 
     The original code (and AllSpark's release) builds the LayerNorms of patch embedding and key reduction with torch's
-    default, all others with 1e-6; mmseg uses 1e-6 everywhere. Weights are interchangeable, outputs differ from about the
-    fifth digit. Without ``init_cfg`` all linear maps start from a normal distribution of deviation 0.02; mmseg starts
-    those that it has as 1x1 convolutions or inside torch's attention otherwise.
+    default, all others with 1e-6; mmseg uses 1e-6 everywhere. Weights are interchangeable, outputs differ from about
+    the fifth digit. Without ``init_cfg`` all linear maps start from a normal distribution of deviation 0.02; mmseg
+    starts those that it has as 1x1 convolutions or inside torch's attention otherwise.
 
     Its attention does not ask torch for the maps, which mmseg's averages over the heads and throws away: fused
     kernels do the same without ever forming them.
