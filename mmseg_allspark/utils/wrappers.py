@@ -20,12 +20,13 @@ def bare_model(model: nn.Module) -> nn.Module:
 def eval_mode(model: nn.Module) -> Iterator[None]:
     """Put a model into eval mode for a while; every submodule then gets its own mode back.
 
-    ``model.train()`` would put submodules that a user keeps in eval mode, such as frozen norms, into train mode.
+    ``model.train()`` alone would put submodules that a user keeps in eval mode, such as frozen norms, into train mode.
     """
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
         yield
     finally:
-        for module, training in modes.items():
-            module.training = training
+        for module, training in modes.items():  # parents first, so that a child's own mode is the last one set
+            if module.training != training:
+                module.train(training)
