@@ -25,7 +25,7 @@ def is_logging_step(runner: Runner, batch_idx: int) -> bool:
 
 
 def per_class(names: tuple[str, ...] | list[str] | None, values: list[float], form: str) -> str:
-    """Format one number per class, e.g. ``sky 0.31, road 0.24``, leaving out zeros.
+    """Format one number per class, e.g. ``sky 0.31, road 0.24``, leaving out zeros and NaN.
 
     Args:
         names: Class names; None: indices.
@@ -36,5 +36,5 @@ def per_class(names: tuple[str, ...] | list[str] | None, values: list[float], fo
         The text; ``'none'`` when all are zero.
     """
     names = names or [str(index) for index in range(len(values))]
-    parts = [f"{name} {value:{form}}" for name, value in zip(names, values, strict=True) if value]
+    parts = [f"{name} {value:{form}}" for name, value in zip(names, values, strict=True) if value > 0]
     return ", ".join(parts) or "none"

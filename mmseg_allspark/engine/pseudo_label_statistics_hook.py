@@ -1,4 +1,6 @@
-"""PseudoLabelStatisticsHook: what the pseudo labels look like, at every logging step."""
+"""PseudoLabelStatisticsHook: what the pseudo labels have looked like since the last line of the log."""
+
+import math
 
 import torch
 from mmengine.dist import is_main_process
@@ -9,46 +11,61 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_allspark.engine.log_steps import is_logging_step, per_class
-from mmseg_allspark.methods import pseudo_label_statistics
+from mmseg_allspark.methods import count_pseudo_labels, pseudo_label_statistics
 from mmseg_allspark.utils.wrappers import bare_model
+
+_THIN = (..., slice(None, None, 4), slice(None, None, 4))  # one pixel in 16 gives the same figures
+PER_CLASS = ("share", "precision", "recall")
 
 
 @HOOKS.register_module()
 class PseudoLabelStatisticsHook(Hook):
-    """Logs share kept, entropy, class shares and, where masks exist, agreement of the pseudo labels.
+    """Logs share kept, entropy, class shares and, where masks exist, agreement of the pseudo labels, also per class.
 
-    The figures are those of rank 0's batch at the logging step; ground truth of unlabeled images is used for
-    nothing else.
+    The figures are means over rank 0's batches since the last logging step, counted on the device and read once a
+    logging step; ground truth of unlabeled images is used for nothing else.
     """
 
     priority = "NORMAL"
 
+    def __init__(self) -> None:
+        self._counts: Tensor | int = 0
+
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
-        """Compute and report at logging steps."""
-        if not (is_logging_step(runner, batch_idx) and is_main_process()):
+        """Count, and report at logging steps."""
+        if not is_main_process():
             return
-        if data_batch.get("pseudo_logits") is None:
-            return
-        model = bare_model(runner.model)
-        ignore_index = model.decode_head.ignore_index
-        samples = data_batch["data_samples"]["unlabeled"]
-        statistics = pseudo_label_statistics(
-            model.make_pseudo_label(data_batch["pseudo_logits"], model.valid_pixels(samples)),
-            _stack_truth(samples, ignore_index),
-            num_classes=model.num_classes,
-            ignore_index=ignore_index,
-        )
-        share = statistics.pop("class_share").tolist()
-        scalars = {name: value.item() for name, value in statistics.items()}
+        if data_batch.get("pseudo_logits") is not None:
+            self._counts = self._counts + _count(bare_model(runner.model), data_batch)
+        if isinstance(self._counts, Tensor) and is_logging_step(runner, batch_idx):
+            self._report(runner, self._counts.cpu())
+            self._counts = 0
+
+    def _report(self, runner: Runner, counts: Tensor) -> None:
         names = (runner.visualizer.dataset_meta or {}).get("classes")
-        figures = ", ".join(f"{name} {value:.3f}" for name, value in scalars.items())
-        runner.logger.info(f"Pseudo labels: {figures}; share: {per_class(names, share, '.3f')}")
-        names = names or list(map(str, range(len(share))))
-        scalars |= {f"share_{name}": value for name, value in zip(names, share, strict=True)}
-        scalars = {f"pseudo/{name}": value for name, value in scalars.items()}
+        statistics = {name: value.tolist() for name, value in pseudo_label_statistics(counts).items()}
+        means = {name: value for name, value in statistics.items() if name not in PER_CLASS}
+        classes = {name: value for name, value in statistics.items() if name in PER_CLASS}
+        figures = ", ".join(f"{name} {value:.3f}" for name, value in means.items())
+        lists = "".join(f"; {name}: {per_class(names, value, '.3f')}" for name, value in classes.items())
+        runner.logger.info(f"Pseudo labels: {figures}{lists}")
+        names = names or list(map(str, range(counts.shape[2])))
+        scalars = {f"pseudo/{name}": value for name, value in means.items()}
+        for figure, values in classes.items():
+            scalars |= {f"pseudo/{figure}_{name}": value for name, value in zip(names, values, strict=True)}
+        scalars = {name: value for name, value in scalars.items() if not math.isnan(value)}
         runner.visualizer.add_scalars(scalars, step=runner.iter + 1)
+
+
+@torch.no_grad()
+def _count(model: torch.nn.Module, data_batch: dict) -> Tensor:
+    """Pixels by truth and label, (3, K + 1, K)."""
+    samples = data_batch["data_samples"]["unlabeled"]
+    valid, truth = model.valid_pixels(samples), _stack_truth(samples, model.decode_head.ignore_index)
+    pseudo = model.make_pseudo_label(data_batch["pseudo_logits"][_THIN], None if valid is None else valid[_THIN])
+    return count_pseudo_labels(pseudo, None if truth is None else truth[_THIN], model.num_classes)
 
 
 def _stack_truth(samples: list[SegDataSample], ignore_index: int) -> Tensor | None:

@@ -9,6 +9,7 @@ from .pseudo_label import (
     ConfidenceThreshold,
     DistributionAlignment,
     PseudoLabel,
+    count_pseudo_labels,
     pseudo_label_statistics,
 )
 from .semi_batch import SemiBatch, SemiDataPreprocessor
@@ -28,5 +29,6 @@ __all__ = [
     "SemiDataPreprocessor",
     "SemiSegmentor",
     "UniMatchSegmentor",
+    "count_pseudo_labels",
     "pseudo_label_statistics",
 ]

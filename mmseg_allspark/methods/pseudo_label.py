@@ -242,34 +242,49 @@ class DistributionAlignment(BaseModule):
 
 
 @torch.no_grad()
-def pseudo_label_statistics(
-    pseudo: PseudoLabel, truth: Tensor | None, *, num_classes: int, ignore_index: int = 255
-) -> dict[str, Tensor]:
-    """Figures about pseudo labels for the log.
+def count_pseudo_labels(pseudo: PseudoLabel, truth: Tensor | None, num_classes: int) -> Tensor:
+    """Count the pixels that are not padding by label and ground truth; counts of several steps can be added.
 
     Args:
         pseudo: The pseudo labels of a batch.
         truth: (B, H, W) int64 ground truth where masks happen to exist, else None. Only counted, never trained on.
         num_classes: Classes K.
-        ignore_index: Truth not counted. Default 255.
 
     Returns:
-        Over valid pixels, ``kept``: mean weight of a pixel in [0, 1]; ``entropy``: mean entropy of the softmax in
-        nats; ``class_share``: (K,) share of each class; with ``truth`` also ``agreement``: share of pixels whose
-        label is true, and ``agreement_kept``: the same weighted by the weight.
+        (3, K + 1, K) float64, ground truth by label; the last row is for pixels of unknown truth. First all pixels,
+        then the sum of their weights, then of their entropies in nats.
     """
     log_prob = pseudo.logits.float().log_softmax(dim=1)
-    every = torch.ones_like(pseudo.label, dtype=torch.bool) if pseudo.valid is None else pseudo.valid
-    counts = count_per_class(every, pseudo.label, num_classes)
-    statistics = dict(
-        kept=masked_mean(pseudo.weight, pseudo.valid),
-        entropy=masked_mean(-(log_prob.exp() * log_prob).sum(dim=1), pseudo.valid),
-        class_share=counts / counts.sum(),
-    )
-    if truth is not None:
-        valid = (truth != ignore_index).float()
-        correct = (pseudo.label == truth).float() * valid
-        weight = pseudo.weight * valid
-        statistics["agreement"] = correct.sum() / valid.sum().clamp(min=1)
-        statistics["agreement_kept"] = (correct * weight).sum() / weight.sum().clamp(min=1e-6)
+    entropy = -(log_prob.exp() * log_prob).sum(dim=1)
+    every = torch.ones_like(pseudo.weight) if pseudo.valid is None else pseudo.valid.float()
+    truth = torch.full_like(pseudo.label, num_classes) if truth is None else truth
+    rows = torch.where((truth >= 0) & (truth < num_classes), truth, num_classes)
+    index = (rows * num_classes + pseudo.label).flatten()
+    values = torch.stack([every, every * pseudo.weight, every * entropy]).flatten(1).double()
+    counts = values.new_zeros(3, (num_classes + 1) * num_classes)
+    return counts.index_add_(1, index, values).unflatten(1, (num_classes + 1, num_classes))
+
+
+def pseudo_label_statistics(counts: Tensor) -> dict[str, Tensor]:
+    """Figures for the log, from the sum of :func:`count_pseudo_labels`.
+
+    Args:
+        counts: (3, K + 1, K).
+
+    Returns:
+        Means over all pixels: ``kept``, the weight of a pixel in [0, 1]; ``entropy`` of the softmax in nats; ``share``
+        (K,) of each class. Where the truth of some pixels is known, also ``agreement``: the share of them whose label
+        is true; ``agreement_kept``: the same weighted by the weight; ``precision`` (K,): agreement among the kept
+        pixels labeled as a class; ``recall`` (K,): agreement among all pixels that truly are of a class. NaN where
+        there is no such pixel.
+    """
+    every, kept, entropy = counts
+    total = every.sum()
+    statistics = dict(kept=kept.sum() / total, entropy=entropy.sum() / total, share=every.sum(dim=0) / total)
+    known, known_kept = every[:-1], kept[:-1]
+    if known.sum() > 0:
+        statistics["agreement"] = known.trace() / known.sum()
+        statistics["agreement_kept"] = known_kept.trace() / known_kept.sum()
+        statistics["precision"] = known_kept.diagonal() / known_kept.sum(dim=0)
+        statistics["recall"] = known.diagonal() / known.sum(dim=1)
     return statistics

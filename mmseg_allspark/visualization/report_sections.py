@@ -88,9 +88,9 @@ def shares(run: Run) -> str:
     steps = thin(sorted({step for curve in found.values() for step in curve}), MOST_COLUMNS)
     rows = {name: [_at(curve, step, 100) for step in steps] for name, curve in found.items()}
     note = (
-        "Percent of the pixels of one batch, by iteration, before the confidence decides. A class whose row goes pale "
+        "Percent of the pixels since the last line of the log, before the confidence decides. A class whose row goes "
+        "pale and stays pale is being lost; one that darkens until the others are pale is taking over."
     )
-    note += "and stays pale is being lost; one that darkens until the others are pale is taking over."
     # the colour is full at a half: most classes are small
     return paragraph(note, "soft") + heat_map(
         "Share of each class among the pseudo labels",

@@ -9,6 +9,7 @@ from mmseg_allspark.methods import (
     ConfidenceThreshold,
     DistributionAlignment,
     PseudoLabel,
+    count_pseudo_labels,
     pseudo_label_statistics,
 )
 
@@ -128,38 +129,53 @@ def test_alignment_without_a_labeled_pixel_keeps_the_labeled_mean():
     assert module.updates == 1
 
 
-def statistics_oracle(pseudo, truth):
-    logits, label, weight = (value.double().numpy() for value in (pseudo.logits, pseudo.label, pseudo.weight))
+def statistics_oracle(pseudos, truths):
+    """Pixel by pixel over all batches."""
+    logits = np.concatenate([pseudo.logits.double().numpy().transpose(0, 2, 3, 1).reshape(-1, 4) for pseudo in pseudos])
+    label, weight = (
+        np.concatenate([getattr(p, part).numpy().ravel() for p in pseudos]) for part in ("label", "weight")
+    )
     probability = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     expected = dict(
         kept=weight.mean(),
         entropy=-(probability * np.log(probability)).sum(axis=1).mean(),
-        class_share=[(label == kind).mean() for kind in range(logits.shape[1])],
+        share=[(label == kind).mean() for kind in range(4)],
     )
-    if truth is not None:
-        valid = truth.numpy() != 255
-        hits = (label == truth.numpy())[valid]
-        expected["agreement"] = hits.mean()
-        expected["agreement_kept"] = (hits * weight[valid]).sum() / weight[valid].sum()
+    if truths is not None:
+        truth = np.concatenate([mask.numpy().ravel() for mask in truths])
+        label, truth, weight = (values[truth != 255] for values in (label, truth, weight))
+        hits = label == truth
+        expected |= dict(
+            agreement=hits.mean(),
+            agreement_kept=(hits * weight).sum() / weight.sum(),
+            precision=[(hits * weight)[label == kind].sum() / weight[label == kind].sum() for kind in range(4)],
+            recall=[hits[truth == kind].mean() for kind in range(4)],
+        )
     return expected
 
 
 @pytest.mark.parametrize("with_truth", [True, False])
-def test_statistics_equal_numpy(with_truth):
-    logits = torch.randn(2, 4, 5, 7)
-    pseudo = PseudoLabel(logits, logits.argmax(dim=1), torch.rand(2, 5, 7))
-    truth = torch.randint(0, 4, (2, 5, 7))
-    truth[0, :3] = 255
-    truth = truth if with_truth else None
-    got = pseudo_label_statistics(pseudo, truth, num_classes=4)
-    expected = statistics_oracle(pseudo, truth)
+def test_statistics_of_two_batches_equal_numpy(with_truth):
+    pseudos, truths = [], []
+    for _ in range(2):
+        logits = torch.randn(2, 4, 5, 7)
+        pseudos.append(PseudoLabel(logits, logits.argmax(dim=1), torch.rand(2, 5, 7)))
+        truths.append(torch.randint(0, 4, (2, 5, 7)))
+        truths[-1][0, :3] = 255
+    truths = truths if with_truth else None
+    counts = sum(count_pseudo_labels(p, truths and truths[i], num_classes=4) for i, p in enumerate(pseudos))
+    got, expected = pseudo_label_statistics(counts), statistics_oracle(pseudos, truths)
     assert got.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(got[name].numpy(), value, rtol=1e-5, err_msg=name)
 
 
-def test_statistics_without_any_kept_or_known_pixel_are_finite():
+def test_statistics_leave_out_padding_and_have_no_agreement_without_a_known_pixel():
     logits = torch.randn(1, 3, 2, 2)
-    pseudo = PseudoLabel(logits, logits.argmax(dim=1), torch.zeros(1, 2, 2))
-    got = pseudo_label_statistics(pseudo, torch.full((1, 2, 2), 255), num_classes=3)
-    assert got["kept"] == got["agreement"] == got["agreement_kept"] == 0.0
+    valid = torch.tensor([[[True, True], [False, False]]])
+    weight = torch.tensor([[[1.0, 0.0], [1.0, 1.0]]])
+    pseudo = PseudoLabel(logits, logits.argmax(dim=1), weight, valid)
+    counts = count_pseudo_labels(pseudo, torch.full((1, 2, 2), 255), num_classes=3)
+    assert counts[0].sum() == 2
+    got = pseudo_label_statistics(counts)
+    assert got["kept"] == 0.5 and "agreement" not in got
