@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmseg.registry import DATASETS
 
+from mmseg_allspark.utils.config_files import load_config_file
 from mmseg_allspark.utils.embedded_config import read_embedded_config
 
 
@@ -27,6 +28,7 @@ def load_config(
 
     Raises:
         FileNotFoundError: If there is no such config file.
+        ImportError, ValueError: As :func:`load_config_file`.
         EmbeddedConfigError: If the checkpoint holds no config, or one that could run code.
     """
     if config is None:
@@ -36,7 +38,7 @@ def load_config(
     elif not os.path.isfile(config):
         raise FileNotFoundError(f"The config {config} does not exist.")
     else:
-        cfg = Config.fromfile(config)
+        cfg = load_config_file(config)
     cfg.merge_from_dict(cfg_options or {})
     return cfg
 
