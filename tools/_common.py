@@ -57,7 +57,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         ValueError: On an option without effect.
-        ImportError, ValueError: As :func:`load_config_file`.
+        ImportError, TypeError: As :func:`load_config_file`.
     """
     cfg = load_config_file(args.config)
     warn_of_misspelled_keys(cfg)

@@ -28,7 +28,7 @@ def load_config(
 
     Raises:
         FileNotFoundError: If there is no such config file.
-        ImportError, ValueError: As :func:`load_config_file`.
+        ImportError, TypeError: As :func:`load_config_file`.
         EmbeddedConfigError: If the checkpoint holds no config, or one that could run code.
     """
     if config is None:

@@ -17,7 +17,7 @@ def load_config_file(path: str | os.PathLike) -> Config:
     Raises:
         ImportError: If it needs ``mmpretrain.models``, which cannot be imported; mmengine's error names neither the
             reason nor a way out.
-        ValueError: As :func:`check_loaders`.
+        TypeError: As :func:`check_loaders`.
     """
     try:
         cfg = Config.fromfile(path)
@@ -38,13 +38,13 @@ def check_loaders(cfg: Config) -> None:
     """Raise unless every data loader of a config is one.
 
     Raises:
-        ValueError: On a list of loaders, naming the key.
+        TypeError: On a list of loaders, naming the key.
     """
     for key in LOADERS:
         if isinstance(cfg.get(key), (list, tuple)):
-            raise ValueError(
-                f"{key} is a list of {len(cfg[key])} loaders, but mmengine's loops take one. Join the data sets: "
-                f"{key}=dict(dataset=dict(type='ConcatDataset', datasets=[...]), ...)."
+            raise TypeError(
+                f"{key} must be a config dict, got a list of {len(cfg[key])}: mmengine's loops take one. Join the data "
+                f"sets: {key}=dict(dataset=dict(type='ConcatDataset', datasets=[...]), ...)."
             )
 
 
