@@ -15,7 +15,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 from mmseg.registry import RUNNERS
 
 from mmseg_allspark.engine.checkpoint_fit_hook import require_checkpoint_fit
-from mmseg_allspark.utils.config_files import load_config_file
+from mmseg_allspark.utils.config_files import check_variables, load_config_file
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed
 from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
 
@@ -56,9 +56,10 @@ def load_config(args: argparse.Namespace) -> Config:
     The work directory is ``--work-dir``, else the config's ``work_dir``, else ``work_dirs/<config name>``.
 
     Raises:
-        ValueError: On an option without effect.
+        ValueError: On an option or a variable without effect.
         ImportError, TypeError: As :func:`load_config_file`.
     """
+    check_variables(args.config)
     cfg = load_config_file(args.config)
     warn_of_misspelled_keys(cfg)
     cfg.launcher = args.launcher

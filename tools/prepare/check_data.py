@@ -29,7 +29,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.datasets.data_report import report_data
-from mmseg_allspark.utils.config_files import load_config_file
+from mmseg_allspark.utils.config_files import check_variables, load_config_file
 
 
 def make_progress(seconds: float = 2.0) -> Callable[[int, int], None]:
@@ -66,6 +66,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespa
     if options.workers is not None and options.workers < 1:
         parser.error(f"--workers {options.workers}: at least 1")
     try:
+        check_variables(options.config)
         cfg = load_config_file(options.config)
         cfg.merge_from_dict(options.cfg_options or {})
     except Exception as error:  # a config is code: anything can happen in it
