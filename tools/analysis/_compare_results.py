@@ -13,6 +13,7 @@ from _compare_runs import RECORD
 from mmengine.config import Config
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
+from mmseg_allspark.utils.config_types import name_types
 from mmseg_allspark.visualization.work_dir import Curve, read_run
 
 
@@ -99,12 +100,13 @@ def read_result(work_dir: Path, key: str, seed: int | str | None = None, why: st
         run = read_run(work_dir)
     except FileNotFoundError:
         return Result("?" if seed is None else seed, work_dir, problem=why or "not trained yet")
-    randomness = (run.config.get("randomness") or {}) if run.config else {}
+    cfg = run.config and name_types(run.config)
+    randomness = (cfg.get("randomness") or {}) if cfg else {}
     seed = randomness.get("seed", run.facts.get("seed")) if seed is None else seed
     seed = int(seed) if str(seed).isdigit() else "?"
-    total = (run.config.get("train_cfg") or {}).get("max_iters") if run.config else None
+    total = (cfg.get("train_cfg") or {}).get("max_iters") if cfg else None
     total = total or run.facts.get("max_iters")
-    result = Result(seed, work_dir, dict(sorted(run.metrics.get(key, {}).items())), total, cfg=run.config)
+    result = Result(seed, work_dir, dict(sorted(run.metrics.get(key, {}).items())), total, cfg=cfg)
     record = work_dir / RECORD
     result.starts = json.loads(record.read_text())["starts"] if record.is_file() else []
     result.facts = {name: str(run.facts.get(name) or "") for name in ("commit", "versions", "hardware")}

@@ -35,9 +35,10 @@ from _compare_results import Row, has_begun, read_result, runs_below
 from _compare_runs import Job, Terminated, Trainer, conflicts
 from _compare_table import markdown, plot, title, to_json
 from _schedule import Options, steps_options, to_arguments
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
 from mmseg_allspark.engine.report_hook import collect_facts
+from mmseg_allspark.utils.config_types import read_config
 
 
 def say(text: str) -> None:
@@ -115,16 +116,14 @@ def make_jobs(name: str, path: Path, args: argparse.Namespace, commit: str) -> t
         ValueError: For options without effect, or a schedule that cannot be moved.
     """
     given = parse_options(args.cfg_options)
-    cfg = Config.fromfile(path)
-    check_options(cfg, given)
-    cfg.merge_from_dict(given)
+    check_options(read_config(path), given)
+    cfg = read_config(path, given)
     length, phases = steps_options(cfg, args.steps, args.val_interval, given) if args.steps else ({}, {})
     words = [*args.cfg_options, *to_arguments(length | phases)]
     jobs = []
     for seed in args.seeds:
         options = [*words, f"randomness.seed={seed}"]
-        own = Config.fromfile(path)
-        own.merge_from_dict(parse_options(options))
+        own = read_config(path, parse_options(options))
         work_dir = args.out / re.sub(r"[^\w.+/-]+", "_", name) / f"seed{seed}"
         jobs.append(Job(name, path, seed, work_dir, options, own, commit))
     return jobs, phases
