@@ -99,8 +99,14 @@ def start_processes(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner a config asks for (``runner_type``, else mmengine's)."""
+    """Build the Runner a config asks for (``runner_type``, else mmengine's).
+
+    mmengine shares logs and visualizers of the same name within a process: each run gets names of its own.
+    """
     load_safely_from_now_on()
+    cfg.setdefault("experiment_name", cfg.work_dir)
+    if cfg.get("visualizer"):
+        cfg.visualizer.pop("name", None)
     runner = Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
     require_checkpoint_fit(runner)
     return runner
