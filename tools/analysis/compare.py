@@ -39,6 +39,7 @@ from mmengine.config import DictAction
 
 from mmseg_allspark.engine.report_hook import collect_facts
 from mmseg_allspark.utils.config_types import read_config
+from mmseg_allspark.utils.metric_names import choose_metric, metric_names
 
 
 def say(text: str) -> None:
@@ -63,7 +64,7 @@ def parse_args(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, arg
     parser.add_argument("--threads", type=int, help="CPU threads of each (default: cores / jobs)")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for every config")
     parser.add_argument("--collect-only", action="store_true", help="train nothing: the table of what is there")
-    parser.add_argument("--key", default="mIoU", help="metric, the larger the better (default: mIoU)")
+    parser.add_argument("--key", default="mIoU", help="metric, the larger the better (default: mIoU, else mDice)")
     args = parser.parse_args(argv)
     if args.steps is not None and args.steps < 2:
         parser.error(f"--steps {args.steps}: at least 2")
@@ -150,6 +151,22 @@ def announce(name: str, phases: Options, args: argparse.Namespace) -> None:
         say(f"{name}: {args.steps} iterations, validated every {interval}; phases in proportion: {moved}")
 
 
+def agree_on_metric(found: list[tuple[str, str]], key: str) -> str:
+    """The metric of all rows, by the name of the first: each may have its own prefix.
+
+    Args:
+        found: Row and name of the metric of each run, as far as it is known.
+        key: What the command line says.
+
+    Raises:
+        ValueError: If they are different metrics.
+    """
+    if len({name.rpartition("/")[2] for _, name in found}) > 1:
+        listed = ", ".join(f"{name} ({row})" for row, name in dict.fromkeys(found))
+        raise ValueError(f"the validations give {listed}: choose one that all runs have with --key")
+    return found[0][1] if found else key
+
+
 def train(jobs: list[Job], slots: list[dict[str, str]], key: str) -> dict[Path, str]:
     """Train what is not finished.
 
@@ -222,8 +239,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         differing = conflicts(jobs)
         if differing and not args.collect_only:
             raise ValueError("\n".join(differing))
+        known = [(job.name, names) for job in jobs if (names := metric_names(job.cfg))]
+        agree_on_metric([(name, choose_metric(names, args.key, "--key")) for name, names in known], args.key)
         failed = {} if args.collect_only or not jobs else train(jobs, make_slots(parser, args), args.key)
         rows = collect(methods, jobs, failed, args.key)
+        args.key = agree_on_metric(
+            [(row.name, run.metric) for row in rows for run in row.results if run.curve], args.key
+        )
     except ValueError as error:
         parser.error(str(error))
     except KeyboardInterrupt as stop:
