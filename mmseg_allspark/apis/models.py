@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmseg.registry import DATASETS
 
+from mmseg_allspark.utils.config_types import name_types
 from mmseg_allspark.utils.embedded_config import read_embedded_config
 
 
@@ -27,6 +28,7 @@ def load_config(
 
     Raises:
         FileNotFoundError: If there is no such config file.
+        ValueError: If its ``default_scope`` is not mmseg's.
         EmbeddedConfigError: If the checkpoint holds no config, or one that could run code.
     """
     if config is None:
@@ -38,7 +40,7 @@ def load_config(
     else:
         cfg = Config.fromfile(config)
     cfg.merge_from_dict(cfg_options or {})
-    return cfg
+    return name_types(cfg)
 
 
 def read_dataset_meta(cfg: Config, checkpoint_meta: dict) -> dict[str, tuple]:

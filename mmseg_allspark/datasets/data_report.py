@@ -12,6 +12,8 @@ import numpy as np
 from mmengine.config import Config
 from mmseg.registry import DATASETS
 
+from mmseg_allspark.utils.config_types import type_name
+
 from .inspection import Inspection, Problem, inspect_samples
 
 SPLIT_KEYS = {
@@ -35,7 +37,7 @@ _REMEDIES = {
 
 def is_semi_supervised(cfg: Config) -> bool:
     """Whether a config trains on its ``unlabeled_dataloader``; supervised ones merely inherit it from a base."""
-    return (cfg.get("train_cfg") or {}).get("type") == "PseudoLabelLoop"
+    return type_name((cfg.get("train_cfg") or {}).get("type")) == "PseudoLabelLoop"
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.datasets.data_report import report_data
+from mmseg_allspark.utils.config_types import read_config
 
 
 def make_progress(seconds: float = 2.0) -> Callable[[int, int], None]:
@@ -65,8 +66,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespa
     if options.workers is not None and options.workers < 1:
         parser.error(f"--workers {options.workers}: at least 1")
     try:
-        cfg = Config.fromfile(options.config)
-        cfg.merge_from_dict(options.cfg_options or {})
+        cfg = read_config(options.config, options.cfg_options)
     except Exception as error:  # a config is code: anything can happen in it
         parser.error(f"{options.config} cannot be read with these --cfg-options: {type(error).__name__}: {error}")
     try:
@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 without errors, 1 with some.
     """
     options, cfg = parse_args(arguments)
-    init_default_scope(cfg.get("default_scope", "mmseg"))
+    init_default_scope("mmseg")
     report = report_data(cfg, options.workers, make_progress())
     say(report.to_text())
     if options.json is not None:
