@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builders import ROOT
+from mmengine.config import Config
 from PIL import Image
 
 TOOL = ROOT / "tools/prepare/own_data.py"
@@ -41,6 +42,31 @@ def write_images(root: Path, *, labeled: int = 5, rest: int = 2, unlabeled: int 
             (root / "masks").mkdir(exist_ok=True)
             Image.fromarray(mask).save(root / "masks" / f"{index}.png")
     return root
+
+
+def own_config(folder: Path, method: str, variable: str, value: object) -> Config:
+    """The config of a method on top of the AllSpark config with one of its variables edited."""
+    names = [f"configs/{name}/segformer_b0_own-data.py" for name in dict.fromkeys(("allspark", method))]
+    base = (ROOT / names[0]).read_text().replace('"segformer', f'"{ROOT}/configs/allspark/segformer')
+    text, count = re.subn(rf"^{variable} = [^#\n]+", f"{variable} = {value}", base, flags=re.MULTILINE)
+    assert count == 1
+    for name, content in zip(names, (text, (ROOT / names[-1]).read_text()), strict=False):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    return Config.fromfile(folder / names[-1])
+
+
+@pytest.mark.parametrize("method", ["allspark", "supervised", "pseudo_label", "unimatch", "mean_teacher", "guidedmix"])
+@pytest.mark.parametrize("length", [2, 8])
+def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method, length):
+    cfg = own_config(tmp_path, method, "max_iters", length)
+    assert cfg.train_cfg.max_iters == length and cfg.train_cfg.val_interval == 1
+    assert all(hook.get("interval", 1) >= 1 for hook in (*cfg.default_hooks.values(), *cfg.custom_hooks))
+
+
+@pytest.mark.parametrize(("crop", "size"), [((224, 224), (7, 7)), ((256, 257), (8, 9)), ((512, 513), (16, 17))])
+def test_the_memory_has_the_size_of_the_crops_features(tmp_path, crop, size):
+    assert own_config(tmp_path, "allspark", "crop_size", crop).model.neck.memory_size == size
 
 
 def prepare(root, *options):

@@ -11,6 +11,8 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmseg_allspark.utils.config_files import LOADERS
+
 # top-level keys that something reads; all others are variables of the config file
 READ = set(inspect.signature(Runner.__init__).parameters) | {
     "activation_checkpointing",
@@ -25,7 +27,6 @@ READ = set(inspect.signature(Runner.__init__).parameters) | {
     "tta_pipeline",
     "unlabeled_dataloader",
 }
-LOADERS = ("train_dataloader", "unlabeled_dataloader", "val_dataloader", "test_dataloader")
 
 
 def walk(part: object, path: str = "") -> Iterator[tuple[str, dict]]:

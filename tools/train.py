@@ -35,8 +35,9 @@ from _config_checks import (
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 from torch.distributed.elastic.multiprocessing.errors import record
 
@@ -141,6 +142,19 @@ def protect_checkpoints(cfg: Config) -> None:
         cfg.custom_imports = dict(imports, imports=[*names, "mmseg_allspark"])
 
 
+class ValidateFinishedHook(Hook):
+    """Validates a run that is resumed from its last checkpoint: mmengine's own loops have nothing left to do then."""
+
+    priority = "LOWEST"  # after ReportHook, which begins its report at the same moment
+
+    def before_train(self, runner: Runner) -> None:
+        """Validate if no iteration is left."""
+        loop = runner.train_loop
+        is_plain = isinstance(loop, EpochBasedTrainLoop | IterBasedTrainLoop)
+        if is_plain and loop.iter >= loop.max_iters and runner.val_loop is not None:
+            runner.val_loop.run()
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Train what the command line asks for."""
     args = parse_args(argv)
@@ -167,6 +181,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     check_pretrained_files(cfg)
     weights = pretrained_weights(cfg)
     runner = build_runner(cfg)
+    runner.register_hook(ValidateFinishedHook())
     try:
         runner.train()
     except URLError as error:

@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmseg.registry import DATASETS
 
+from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.config_types import name_types
 from mmseg_allspark.utils.embedded_config import read_embedded_config
 
@@ -28,7 +29,7 @@ def load_config(
 
     Raises:
         FileNotFoundError: If there is no such config file.
-        ValueError: If its ``default_scope`` is not mmseg's.
+        ImportError, TypeError, ValueError: As :func:`read_config`.
         EmbeddedConfigError: If the checkpoint holds no config, or one that could run code.
     """
     if config is None:
@@ -38,7 +39,7 @@ def load_config(
     elif not os.path.isfile(config):
         raise FileNotFoundError(f"The config {config} does not exist.")
     else:
-        cfg = Config.fromfile(config)
+        cfg = read_config(config)
     cfg.merge_from_dict(cfg_options or {})
     return name_types(cfg)
 

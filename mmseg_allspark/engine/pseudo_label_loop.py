@@ -15,6 +15,7 @@ from mmseg_allspark.engine.randomness import RandomStream
 from mmseg_allspark.engine.start_checks import check_before_training
 from mmseg_allspark.engine.stream_loader import build_stream, seek_stream
 from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_types
+from mmseg_allspark.utils.config_files import check_loaders
 from mmseg_allspark.utils.wrappers import bare_model
 
 _VALIDATED = "last_validated_iter"  # in the message hub, which checkpoints hold; mmengine logs what begins with "val"
@@ -80,6 +81,7 @@ class PseudoLabelLoop(BaseLoop):
                 f"max_epochs={max_epochs}, max_iters={max_iters}; delete the other (key=None in an inherited "
                 "config)."
             )
+        check_loaders(runner.cfg)
         check_choice("train_cfg.pseudo_labels_from", pseudo_labels_from, ("model", "ema"))
         for name, value in (("burn_in_iters", burn_in_iters), ("ramp_up_iters", ramp_up_iters)):
             if value != 0:

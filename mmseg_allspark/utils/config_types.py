@@ -1,7 +1,5 @@
 """The names behind the ``type`` of a config, which may be a class, the path to one, or a name with its scope."""
 
-import os
-from collections.abc import Mapping
 from typing import Any
 
 import mmengine.registry
@@ -13,21 +11,6 @@ from mmseg.utils import register_all_modules
 
 SCOPES = ("mmcv", "mmdet", "mmengine", "mmpretrain", "mmseg")  # of the mm* families
 _ROOTS = [registry for registry in vars(mmengine.registry).values() if isinstance(registry, Registry)]
-
-
-def read_config(path: str | os.PathLike, options: Mapping[str, Any] | None = None) -> Config:
-    """Read a config file, and name its types.
-
-    Args:
-        path: The file.
-        options: Changes, nested keys with dots. Default None.
-
-    Raises:
-        ValueError: As :func:`name_types`.
-    """
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options or {})
-    return name_types(cfg)
 
 
 def name_types(cfg: Config) -> Config:

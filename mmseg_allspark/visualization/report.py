@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path
 
+from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.utils.files import write_whole
 from mmseg_allspark.utils.metric_names import find_metric
 from mmseg_allspark.visualization import report_sections as sections
@@ -97,7 +98,7 @@ def details(run: Run) -> str:
     known = {
         "method": _method(run),
         "labeled data": _dataset(config.get("train_dataloader")),
-        "unlabeled data": _dataset(config.get("unlabeled_dataloader")),
+        "unlabeled data": is_semi_supervised(config) and _dataset(config.get("unlabeled_dataloader")),
         "validation data": _dataset(config.get("val_dataloader")),
         "seed": str(facts.get("seed") or (config.get("randomness") or {}).get("seed", "")),
         "parts": "; resumed: ".join(parts),

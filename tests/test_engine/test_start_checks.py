@@ -205,6 +205,16 @@ def test_labeled_and_unlabeled_crops_of_different_size(data, tmp_path):
     fails(ValueError, text, data, tmp_path, loop=dict(max_iters=1, unlabeled_dataloader=loader))
 
 
+def test_a_list_of_validation_loaders_is_refused_and_joined_data_sets_work(data, tmp_path):
+    loader = loader_config(data, "val")
+    text = r"val_dataloader must be a config dict, got a list of 2.*ConcatDataset"
+    assert not fails(TypeError, text, data, tmp_path, val_dataloader=[loader, loader])
+    joined = dict(loader, dataset=dict(type="ConcatDataset", datasets=[dataset_config(data, "val")] * 2))
+    start(data, tmp_path, val_dataloader=joined, loop=dict(max_iters=1, val_interval=1))
+    assert start.iterations == 1
+    assert "Iter(val) [4/4]" in next(tmp_path.glob("*/*.log")).read_text()
+
+
 def test_a_batch_sampler_of_ones_own_is_refused(data, tmp_path):
     loader = loader_config(data, "unlabeled", batch_sampler=dict(type="BatchSampler", drop_last=True))
     text = r"unlabeled_dataloader.batch_sampler=.*is not supported"

@@ -42,6 +42,15 @@ def test_an_option_that_only_the_file_reads_is_refused(checks):
     checks.check_options(CONFIG, {"train_cfg.max_iters": 2, "unlabeled_dataloader.batch_size": 1, "work_dir": "w"})
 
 
+@pytest.mark.parametrize("tool", ["train", "prepare/check_data"])
+def test_a_list_of_loaders_is_refused_by_whatever_reads_a_config(load_tool, tmp_path, capsys, tool):
+    path = tmp_path / "config.py"
+    path.write_text("val_dataloader = [dict(dataset=dict(type='CamVidDataset'))] * 2")
+    with pytest.raises((TypeError, SystemExit)) as error:
+        load_tool(tool).main([str(path)])
+    assert "val_dataloader must be a config dict, got a list of 2" in str(error.value) + capsys.readouterr().err
+
+
 def test_a_misspelled_key_of_the_config_is_noticed(checks, load_tool, tmp_path, recwarn):
     checks.warn_of_misspelled_keys(Config(CONFIG.to_dict() | dict(test_pipeline=[], num_classes=2, optimizer=dict())))
     assert not recwarn.list
@@ -101,6 +110,9 @@ def test_a_failed_download_names_key_address_and_remedy(load_tool, monkeypatch, 
     train = load_tool("train")
 
     class Offline:
+        def register_hook(self, hook):
+            pass
+
         def train(self):
             raise URLError("Name or service not known")
 

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.methods.cutmix import CutMix
-from mmseg_allspark.utils.config_types import read_config
+from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.visualization import colour_labels, save_panels, to_picture
 
 IGNORE = 255

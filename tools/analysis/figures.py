@@ -43,7 +43,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.models import SemanticMemory
-from mmseg_allspark.utils.config_types import read_config
+from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.visualization import (
     ChannelBlock,
     MemoryEntry,

@@ -22,8 +22,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
-from mmseg_allspark.models import TeacherAverage
-from mmseg_allspark.utils.config_types import read_config
+from mmseg_allspark.models import TeacherAverage, feature_size
+from mmseg_allspark.utils.config_files import read_config
 
 DEFAULT = [
     ROOT / "configs" / f"{name}.py"
@@ -69,7 +69,7 @@ class Step:
         def batch() -> tuple[list[torch.Tensor], list[SegDataSample]]:
             samples = [SegDataSample(metainfo=dict(img_shape=(crop, crop))) for _ in range(images)]
             for sample in samples:
-                label = torch.randint(self.model.num_classes, (1, crop // 32 + 1, crop // 32 + 1), generator=rng)
+                label = torch.randint(self.model.num_classes, (1, *feature_size(crop)), generator=rng)
                 label = label.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, :crop, :crop]
                 sample.gt_sem_seg = PixelData(data=label)
                 sample.valid = PixelData(data=torch.ones(1, crop, crop, dtype=torch.bool))

@@ -30,8 +30,8 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-import mmseg_allspark  # noqa: F401
-from mmseg_allspark.utils.config_types import read_config
+from mmseg_allspark.models import feature_size
+from mmseg_allspark.utils.config_files import read_config
 
 STAGES = ("preprocess", "pseudo label", "forward", "backward", "update")
 # name -> parts computed as the release does; each row takes one more of them away
@@ -76,9 +76,7 @@ class Step:
         def part(images: int, masks: bool) -> dict:
             samples = [SegDataSample(metainfo=dict(img_shape=(self.crop, self.crop))) for _ in range(images)]
             for sample in samples if masks else []:
-                label = torch.randint(
-                    self.model.num_classes, (1, self.crop // 32 + 1, self.crop // 32 + 1), generator=rng
-                )
+                label = torch.randint(self.model.num_classes, (1, *feature_size(self.crop)), generator=rng)
                 label = label.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, : self.crop, : self.crop]
                 sample.gt_sem_seg = PixelData(data=label)
             shape = (images, 3, self.crop, self.crop)

@@ -29,7 +29,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.datasets.data_report import report_data
-from mmseg_allspark.utils.config_types import read_config
+from mmseg_allspark.utils.config_files import read_config
 
 
 def make_progress(seconds: float = 2.0) -> Callable[[int, int], None]:
