@@ -12,13 +12,13 @@
 # --cfg-options model.backbone.init_cfg.checkpoint=FILE        --cfg-options model.backbone.init_cfg=None
 _base_ = "segformer_b0_camvid_1-16_robust.py"
 data_root = "data/own"
-classes = ("background", "object")
+classes = ("background", "object")  # or a file with one name a line
 palette = [(60, 60, 60), (230, 80, 60)]  # a colour (R, G, B) for each, for pictures
 img_suffix = ".jpg"
 max_iters = 10000
 
 crop_size = (257, 257)  # (h, w)
-num_classes = len(classes)
+num_classes = len(palette)
 metainfo = dict(classes=classes, palette=palette)
 dataset = dict(
     _delete_=True,

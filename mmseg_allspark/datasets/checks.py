@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import filecmp
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from mmengine.fileio import list_from_file
 
 _NAMED = 3  # how many offending files a message names
 
@@ -58,6 +60,31 @@ def require_images(dataset: Any, name: str, data_list: list[dict]) -> list[dict]
     why = f"the list {dataset.ann_file} is empty"
     why = why if dataset.ann_file else f"{folder} holds no file ending in {dataset.img_suffix}"
     raise ValueError(f"The {name} data set has no image: {why}.")
+
+
+def read_classes(metainfo: Mapping, key: str) -> Sequence[str] | None:
+    """Names of the classes, which mmseg allows to be in a file, one a line.
+
+    Args:
+        metainfo: Of a data set or its config.
+        key: Config key of the classes, for the message.
+
+    Returns:
+        The names; None where there are none.
+
+    Raises:
+        TypeError: If they are a string that is no file.
+    """
+    classes = metainfo.get("classes")
+    if not isinstance(classes, str):
+        return classes
+    try:
+        return list_from_file(classes)
+    except FileNotFoundError as error:
+        raise TypeError(
+            f"{key}={classes!r} is a string, not a tuple of names, and no file of names: a tuple of one name needs a "
+            f"comma, ({classes!r},)."
+        ) from error
 
 
 def iter_leaves(dataset: Any) -> Iterator[Any]:

@@ -12,7 +12,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mmseg_allspark.datasets.checks import check_splits, iter_leaves, list_files
+from mmseg_allspark.datasets.checks import check_splits, iter_leaves, list_files, read_classes
 from mmseg_allspark.engine.atomic_checkpoints import AtomicCheckpointHook
 from mmseg_allspark.engine.label_checks import check_labels
 from mmseg_allspark.engine.semantic_memory_hook import SemanticMemoryHook
@@ -104,12 +104,7 @@ def _check_model(model: nn.Module, loaders: dict[str, DataLoader]) -> None:
             "method derived from it."
         )
     for key, loader in loaders.items():
-        classes = (getattr(loader.dataset, "metainfo", None) or {}).get("classes")
-        if isinstance(classes, str):
-            raise TypeError(
-                f"{key}.dataset.metainfo.classes={classes!r} is a string, not a tuple of names: a tuple of one name "
-                f"needs a comma, ({classes!r},)."
-            )
+        classes = read_classes(getattr(loader.dataset, "metainfo", None) or {}, f"{key}.dataset.metainfo.classes")
         if classes is not None and len(classes) != model.num_classes:
             raise ValueError(
                 f"{key} has {len(classes)} classes but model.decode_head.num_classes={model.num_classes}; set "

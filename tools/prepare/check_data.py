@@ -71,7 +71,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespa
         parser.error(f"{options.config} cannot be read with these --cfg-options: {type(error).__name__}: {error}")
     try:
         check_palettes(cfg)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         parser.error(str(error))
     if not (cfg.get("train_dataloader") or {}).get("dataset"):
         parser.error(f"{options.config} has no train_dataloader.dataset: give a config that trains.")
