@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from mmengine.fileio import list_from_file
 
+from .transforms.decoding import explain_missing
+
 _NAMED = 3  # how many offending files a message names
 
 
@@ -180,9 +182,10 @@ def find_overlap(first: Sequence[str], second: Sequence[str]) -> list[tuple[str,
 def _check_present(name: str, what: str, paths: Sequence[str], keys: str) -> None:
     missing = [path for path in paths if not _is_remote(path) and not os.path.isfile(path)]
     if missing:
+        why = next(filter(None, map(explain_missing, missing)), "")
         raise FileNotFoundError(
             f"{len(missing)} of {len(paths)} {what}s of the {name} data do not exist, first: "
-            f"{missing[:_NAMED]}. Check {keys} of the {name} dataset."
+            f"{missing[:_NAMED]}{why}. Check {keys} of the {name} dataset."
         )
 
 

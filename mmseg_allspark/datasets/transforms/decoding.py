@@ -62,8 +62,9 @@ def read_bytes(path: str, what: str, key: str, backend_args: dict | None) -> byt
         _require_ordinary(path, what)
         content = fileio.get(path, backend_args=backend_args)
     except FileNotFoundError as error:
-        broken = f" (it is a link to {os.readlink(path)}, which is not there)" if os.path.islink(path) else ""
-        raise DataFileError(f"The {what} {path} does not exist{broken}. Check {key} of the dataset.") from error
+        raise DataFileError(
+            f"The {what} {path} does not exist{explain_missing(path)}. Check {key} of the dataset."
+        ) from error
     except (OSError, ValueError) as error:
         if isinstance(error, DataFileError):
             raise
@@ -75,6 +76,21 @@ def read_bytes(path: str, what: str, key: str, backend_args: dict | None) -> byt
             f"The {what} {path} is empty (0 bytes). Copy or download it again, or take it off the list."
         )
     return content
+
+
+def explain_missing(path: str) -> str:
+    """Why a file may be missing, in brackets; empty where nothing is known.
+
+    Args:
+        path: Of the missing file.
+
+    Returns:
+        The end of a sentence.
+    """
+    if os.path.islink(path):
+        return f" (it is a link to {os.readlink(path)}, which is not there)"
+    # a suffix alone: .jpg, or _leftImg8bit.png
+    return " (is a line of the list blank?)" if os.path.basename(path).startswith((".", "_")) else ""
 
 
 def _require_ordinary(path: str, what: str) -> None:
