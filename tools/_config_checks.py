@@ -11,7 +11,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from mmseg_allspark.datasets.checks import read_classes
+from mmseg_allspark.datasets.setting_checks import read_classes
 
 # top-level keys that something reads; all others are variables of the config file
 READ = set(inspect.signature(Runner.__init__).parameters) | {

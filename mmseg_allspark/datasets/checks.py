@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import filecmp
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from mmengine.fileio import list_from_file
+from mmseg.datasets.transforms import LoadAnnotations
 
 from .transforms.decoding import explain_missing
 
@@ -62,31 +62,6 @@ def require_images(dataset: Any, name: str, data_list: list[dict]) -> list[dict]
     why = f"the list {dataset.ann_file} is empty"
     why = why if dataset.ann_file else f"{folder} holds no file ending in {dataset.img_suffix}"
     raise ValueError(f"The {name} data set has no image: {why}.")
-
-
-def read_classes(metainfo: Mapping, key: str) -> Sequence[str] | None:
-    """Names of the classes, which mmseg allows to be in a file, one a line.
-
-    Args:
-        metainfo: Of a data set or its config.
-        key: Config key of the classes, for the message.
-
-    Returns:
-        The names; None where there are none.
-
-    Raises:
-        TypeError: If they are a string that is no file.
-    """
-    classes = metainfo.get("classes")
-    if not isinstance(classes, str):
-        return classes
-    try:
-        return list_from_file(classes)
-    except FileNotFoundError as error:
-        raise TypeError(
-            f"{key}={classes!r} is a string, not a tuple of names, and no file of names: a tuple of one name needs a "
-            f"comma, ({classes!r},)."
-        ) from error
 
 
 def iter_leaves(dataset: Any) -> Iterator[Any]:
@@ -189,16 +164,40 @@ def _check_present(name: str, what: str, paths: Sequence[str], keys: str) -> Non
         )
 
 
-def _check_labeled_images_stop(**datasets: Any) -> None:
-    """An image with a label that cannot be read is a mistake to be mended, not one to train around."""
-    for name, dataset in datasets.items():
-        for leaf in iter_leaves(dataset) if dataset is not None else ():
-            for step in getattr(getattr(leaf, "pipeline", None), "transforms", ()):
-                if getattr(step, "unreadable", None) == "skip":
-                    raise SplitError(
-                        f"The pipeline of the {name} data has {type(step).__name__}(unreadable='skip'), which is for "
-                        "unlabeled images: leave it out there."
-                    )
+def check_pipeline(name: str, dataset: Any) -> None:
+    """Raise if a pipeline would use images or masks in a way that its data set is not for.
+
+    Args:
+        name: 'labeled', 'unlabeled' or 'validation'.
+        dataset: A BaseSegDataset or alike, perhaps inside ConcatDataset or RepeatDataset.
+
+    Raises:
+        SplitError: If labeled images that cannot be read would be skipped, masks of unlabeled images would choose the
+            crops, or a mask is looked for where there is none.
+    """
+    for leaf in iter_leaves(dataset):
+        for step in getattr(getattr(leaf, "pipeline", None), "transforms", ()):
+            if name == "unlabeled":
+                _check_unlabeled_step(step)
+            elif getattr(step, "unreadable", None) == "skip":
+                raise SplitError(
+                    f"The pipeline of the {name} data has {type(step).__name__}(unreadable='skip'), which is for "
+                    "unlabeled images: leave it out there."
+                )
+
+
+def _check_unlabeled_step(step: object) -> None:
+    ratio = getattr(step, "cat_max_ratio", 1.0)
+    if ratio < 1.0:
+        raise SplitError(
+            f"The unlabeled pipeline has {type(step).__name__}(cat_max_ratio={ratio}), which looks at masks to "
+            "choose a crop: set cat_max_ratio=1.0 there (unlabeled_dataloader.dataset.pipeline)."
+        )
+    if type(step) is LoadAnnotations:
+        raise SplitError(
+            "The unlabeled pipeline has LoadAnnotations, which needs a mask for every image: remove it, or "
+            "use LoadSegMask(optional=True) for the agreement statistic."
+        )
 
 
 def _check_files(name: str, files: Sequence[SampleFiles], with_masks: bool) -> None:
@@ -243,14 +242,14 @@ def check_splits(
         Number of samples of each dataset given, by name.
 
     Raises:
-        SplitError: On an empty set, a pipeline that would skip labeled images, a sample that names no mask, or an
-            image in two sets, naming the first.
+        SplitError: On a pipeline that does not fit its set (:func:`check_pipeline`), an empty set, a sample that
+            names no mask, or an image in two sets, naming the first.
         FileNotFoundError: On missing images or masks, naming the first few and how many.
     """
     datasets = dict(labeled=labeled, unlabeled=unlabeled, validation=val)
-    _check_labeled_images_stop(labeled=labeled, validation=val)
     files = {name: list_files(dataset) for name, dataset in datasets.items() if dataset is not None}
     for name, entries in files.items():
+        check_pipeline(name, datasets[name])
         _check_files(name, entries, with_masks=name != "unlabeled")
     leak = "Training on validation images makes every figure worthless: take them off one list (`ann_file`)."
     for name in ("labeled", "unlabeled"):

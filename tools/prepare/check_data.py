@@ -4,7 +4,8 @@
 
 Works with any mmseg config (train_dataloader, val_dataloader) and looks at unlabeled_dataloader too. Every
 image and mask is read once, with the loading settings of the config. Images count as the same if they are the same
-file, have equal bytes or equal pixels. Exit code: 0 fine (perhaps with warnings), 1 errors found, 2 wrong usage.
+file, have equal bytes or equal pixels. What training refuses about its data is an error here. Exit code: 0 fine
+(perhaps with warnings), 1 errors found, 2 wrong usage.
 """
 
 from __future__ import annotations
