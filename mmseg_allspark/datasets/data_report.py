@@ -51,7 +51,11 @@ class DataReport:
     def to_text(self) -> str:
         """Everything, to be read."""
         lines = [", ".join(f"{count} {name}" for name, count in self.samples.items()) + " images", ""]
-        lines += [*self._frequency_lines(), ""]
+        return "\n".join([*lines, *self._frequency_lines(), "", self.describe_findings()])
+
+    def describe_findings(self) -> str:
+        """The findings, to be read."""
+        lines = []
         for finding in self.findings:
             lines.append(f"{finding.level.upper()} [{finding.kind}] {finding.where}: {finding.text}")
             lines += [f"    {name}" for name in finding.files[:_SHOWN]]
