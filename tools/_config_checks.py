@@ -11,6 +11,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmseg_allspark.datasets.setting_checks import read_classes
 from mmseg_allspark.utils.config_files import LOADERS
 
 # top-level keys that something reads; all others are variables of the config file
@@ -108,12 +109,13 @@ def check_palettes(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
     """Raise if a data set has not as many colours as classes; mmseg's own error names neither.
 
     Raises:
+        TypeError: If the classes are a string that is no file.
         ValueError: Naming both numbers and where to edit.
     """
     for loader in loaders:
-        for _, part in walk((cfg.get(loader) or {}).get("dataset") or {}):
+        for key, part in walk((cfg.get(loader) or {}).get("dataset") or {}, f"{loader}.dataset"):
             meta = part.get("metainfo") or {}
-            classes, palette = meta.get("classes"), meta.get("palette")
+            classes, palette = read_classes(meta, f"{key}.metainfo.classes"), meta.get("palette")
             if classes and palette and len(classes) != len(palette):
                 raise ValueError(
                     f"palette has {len(palette)} colours, classes has {len(classes)} names: edit `palette` at the top "

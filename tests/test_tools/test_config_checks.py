@@ -3,6 +3,7 @@
 from urllib.error import URLError
 
 import pytest
+from builders import ROOT
 from mmengine.config import Config
 
 
@@ -30,6 +31,27 @@ def test_a_palette_that_does_not_fit_the_classes_is_named_once(checks):
     with pytest.raises(ValueError, match="palette has 3 colours, classes has 8 names: edit `palette`"):
         checks.check_palettes(cfg)
     checks.check_palettes(CONFIG)
+
+
+def test_classes_may_be_named_in_a_file(checks, tmp_path, monkeypatch):
+    """As mmseg allows; the length of the file's name is no number of classes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "classes.txt").write_text("grass\npond\npath\n")
+    text = (ROOT / "configs/allspark/segformer_b0_own-data.py").read_text()
+    text = text.replace('_base_ = "', f'_base_ = "{ROOT}/configs/allspark/').replace(
+        '("background", "object")', '"classes.txt"'
+    )
+    path = tmp_path / "own.py"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="palette has 2 colours, classes has 3 names"):
+        checks.check_palettes(Config.fromfile(path))
+    path.write_text(text.replace("palette = [", "palette = [(0, 0, 0), "))
+    cfg = Config.fromfile(path)
+    checks.check_palettes(cfg)
+    assert cfg.model.decode_head.num_classes == 3
+    path.write_text(text.replace('"classes.txt"', '"object"'))
+    with pytest.raises(TypeError, match=r"train_dataloader.dataset.metainfo.classes='object' is a string.*no file"):
+        checks.check_palettes(Config.fromfile(path))
 
 
 def test_an_option_that_only_the_file_reads_is_refused(checks):

@@ -191,7 +191,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespa
     cfg = read_config(args.config, args.cfg_options)
     try:
         check_palettes(cfg)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         parser.error(str(error))
     args.out = args.out or Path("work_dirs") / Path(args.config).stem / "browse"
     return args, cfg

@@ -4,7 +4,8 @@
 
 Works with any mmseg config (train_dataloader, val_dataloader) and looks at unlabeled_dataloader too. Every
 image and mask is read once, with the loading settings of the config. Images count as the same if they are the same
-file, have equal bytes or equal pixels. Exit code: 0 fine (perhaps with warnings), 1 errors found, 2 wrong usage.
+file, have equal bytes or equal pixels. What training refuses about its data is an error here. Exit code: 0 fine
+(perhaps with warnings), 1 errors found, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespa
         parser.error(f"{options.config} cannot be read with these --cfg-options: {type(error).__name__}: {error}")
     try:
         check_palettes(cfg)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         parser.error(str(error))
     if not (cfg.get("train_dataloader") or {}).get("dataset"):
         parser.error(f"{options.config} has no train_dataloader.dataset: give a config that trains.")
