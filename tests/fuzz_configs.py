@@ -105,7 +105,7 @@ def whole_config(data: Path, work_dir: Path, model: Mapping = MappingProxyType({
 def guidedmix_configs(data: Path, work_dir: Path) -> Iterator[Config]:
     """GuidedMix-Net with each of its heads and losses."""
     aspp = dict(in_channels=WIDTHS[-1], in_index=3, dilations=(1, 2))
-    deep = aspp | dict(type="SplitDepthwiseSeparableASPPHead", c1_in_channels=WIDTHS[0], c1_channels=4)
+    deep = aspp | dict(type="DeepLabV3PlusHead", c1_in_channels=WIDTHS[0], c1_channels=4)
     for loss, head in (
         ("SigmoidFocalLoss", head_config()),
         ("PixelCrossEntropyLoss", head_config(**aspp | dict(type="SplitASPPHead"))),

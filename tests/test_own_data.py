@@ -1,18 +1,23 @@
 """docs/own_data.md: from an empty folder to a trained model, by the commands of the page."""
 
+import io
 import os
 import re
+import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from builders import ROOT
 from mmengine.config import Config
 from PIL import Image
+from test_datasets.prepare_tools import load_tool
 
-TOOL = ROOT / "tools/prepare/own_data.py"
 COMMANDS = [
     line
     for block in re.findall(r"```bash\n(.*?)```", (ROOT / "docs/own_data.md").read_text(), re.DOTALL)
@@ -70,7 +75,11 @@ def test_the_memory_has_the_size_of_the_crops_features(tmp_path, crop, size):
 
 
 def prepare(root, *options):
-    return subprocess.run([sys.executable, TOOL, root, *options], capture_output=True, text=True)
+    """Exit code and what is printed."""
+    out, err = io.StringIO(), io.StringIO()
+    with load_tool("own_data") as tool, redirect_stdout(out), redirect_stderr(err):
+        code = tool.main([str(root), *options])
+    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
 
 def test_the_page_leads_from_files_to_pictures(tmp_path):
@@ -125,7 +134,17 @@ def spoil_mask(root):
         Image.fromarray((np.arange(80) > 9).astype(np.uint8)[None].repeat(60, 0) * 7).save(root / f"masks/{index}.png")
 
 
+def binary_masks(root):
+    """As label tools export them."""
+    for path in (root / "masks").iterdir():
+        Image.fromarray((np.asarray(Image.open(path)) > 0).astype(np.uint8) * 255).save(path)
+
+
 FAULTS = {
+    "hold class 0 only; 255, which is ignored, covers": binary_masks,
+    "labeled and unlabeled: 1 images in both": lambda root: shutil.copy(root / "images/3.jpg", root / "unlabeled"),
+    "mixes .PNG and .png": lambda root: (root / "masks/3.png").rename(root / "masks/3.PNG"),
+    "one mask": lambda root: [(root / f"masks/{index}.png").unlink() for index in range(4)],
     "no image of the same name": lambda root: (root / "images/3.jpg").unlink(),
     "is 40x60 but its image is 80x60": lambda root: Image.new("L", (40, 60)).save(root / "masks/2.png"),
     "mode RGB: one channel of label numbers": lambda root: Image.new("RGB", (80, 60)).save(root / "masks/2.png"),
@@ -142,3 +161,16 @@ def test_a_fault_is_named(tmp_path, message):
     done = prepare(root)
     assert done.returncode == 1
     assert message in done.stderr
+
+
+def test_what_is_odd_is_said_and_masks_may_have_another_suffix(tmp_path):
+    root = write_images(tmp_path / "own [1]", labeled=9)
+    for path in (root / "masks").glob("*.png"):
+        path.rename(path.with_suffix(".PNG"))
+    Image.open(root / "masks/0.PNG").save(root / "unlabeled/camera 1/12_mask.png")
+    cv2.imwrite(str(root / "unlabeled/a.tif"), np.random.default_rng(0).integers(0, 3060, (60, 80, 3), np.uint16))
+    done = prepare(root)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING [mask] unlabeled: 1 of 7 images look like masks" in done.stdout
+    assert "use 5% of the range" in done.stdout
+    assert "In your config: img_suffix = '.jpg', seg_map_suffix = '.PNG'" in done.stdout

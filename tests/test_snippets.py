@@ -64,6 +64,9 @@ RUN = {
     ("configs/guidedmix/README.md", "python tools/prepare/splits.py make"): (
         "tests/test_datasets/test_prepare_own_splits.py::test_lists_of_given_sizes_in_a_folder_of_their_own"
     ),
+    ("configs/unimatch/README.md", "python tools/convert_reference_checkpoint.py"): (
+        "tests/test_models/test_deeplabv3plus_head.py::test_imagenet_weights_of_a_resnet_with_a_deep_stem_load_strictly"
+    ),
     ("docs/own_data.md", ""): OWN_DATA,
     ("docs/inference.md", "pip install 'torch"): f"{PAGE}::test_the_graphs",
     ("docs/inference.md", "import cv2"): f"{PAGE}::test_the_graphs",

@@ -15,7 +15,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 from mmseg.registry import RUNNERS
 
 from mmseg_allspark.engine.checkpoint_fit_hook import require_checkpoint_fit
-from mmseg_allspark.utils.config_files import check_variables, load_config_file
+from mmseg_allspark.utils.config_files import check_variables, read_config
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed
 from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
 
@@ -57,15 +57,15 @@ def load_config(args: argparse.Namespace) -> Config:
 
     Raises:
         ValueError: On an option or a variable without effect.
-        ImportError, TypeError: As :func:`load_config_file`.
+        ImportError, TypeError, ValueError: As :func:`read_config`.
     """
     check_variables(args.config)
-    cfg = load_config_file(args.config)
+    cfg = read_config(args.config)
     warn_of_misspelled_keys(cfg)
-    cfg.launcher = args.launcher
     if args.cfg_options is not None:
         check_options(cfg, args.cfg_options)
-        cfg.merge_from_dict(args.cfg_options)
+        cfg = read_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
@@ -103,8 +103,14 @@ def start_processes(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner a config asks for (``runner_type``, else mmengine's)."""
+    """Build the Runner a config asks for (``runner_type``, else mmengine's).
+
+    mmengine shares logs and visualizers of the same name within a process: each run gets names of its own.
+    """
     load_safely_from_now_on()
+    cfg.setdefault("experiment_name", cfg.work_dir)
+    if cfg.get("visualizer"):
+        cfg.visualizer.pop("name", None)
     runner = Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
     require_checkpoint_fit(runner)
     return runner

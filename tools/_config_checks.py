@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from mmseg_allspark.datasets.setting_checks import read_classes
 from mmseg_allspark.utils.config_files import LOADERS, READ, find_settings, walk
 
 
@@ -80,12 +81,13 @@ def check_palettes(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
     """Raise if a data set has not as many colours as classes; mmseg's own error names neither.
 
     Raises:
+        TypeError: If the classes are a string that is no file.
         ValueError: Naming both numbers and where to edit.
     """
     for loader in loaders:
-        for _, part in walk((cfg.get(loader) or {}).get("dataset") or {}):
+        for key, part in walk((cfg.get(loader) or {}).get("dataset") or {}, f"{loader}.dataset"):
             meta = part.get("metainfo") or {}
-            classes, palette = meta.get("classes"), meta.get("palette")
+            classes, palette = read_classes(meta, f"{key}.metainfo.classes"), meta.get("palette")
             if classes and palette and len(classes) != len(palette):
                 raise ValueError(
                     f"palette has {len(palette)} colours, classes has {len(classes)} names: edit `palette` at the top "
@@ -93,15 +95,29 @@ def check_palettes(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
                 )
 
 
-def pretrained_addresses(cfg: Config) -> dict[str, str]:
-    """Key and address of every weights file that the model would download."""
+def pretrained_weights(cfg: Config) -> dict[str, str]:
+    """Key and place (file or address) of all weights that the model starts with."""
     found = {}
     for key, part in walk(cfg.model.to_dict() if hasattr(cfg.model, "to_dict") else cfg.model, "model"):
         for name in ("checkpoint", "pretrained"):
-            value = part.get(name)
-            if isinstance(value, str) and "://" in value:
-                found[f"{key}.{name}"] = value
+            if isinstance(part.get(name), str):
+                found[f"{key}.{name}"] = part[name]
     return found
+
+
+def check_pretrained_files(cfg: Config) -> None:
+    """Raise if weights that the model starts with are a file that is not there.
+
+    Raises:
+        FileNotFoundError: Naming key, file and remedy.
+    """
+    for key, place in pretrained_weights(cfg).items():
+        if "://" not in place and not Path(place).is_file():
+            raise FileNotFoundError(
+                f"{key}={place!r} is not a file (looked in {Path.cwd()}). The comment at the top of the model's base "
+                f"config says where to get it. Give another file with --cfg-options {key}=FILE, or start without: "
+                f"{key.removesuffix('.checkpoint')}=None."
+            )
 
 
 def drop_pretrained(cfg: Config) -> None:

@@ -1,7 +1,8 @@
-"""Convert a checkpoint of the released AllSpark implementation, or MiT weights in the original naming.
+"""Convert a checkpoint of the AllSpark or UniMatch release, or weights of their backbones in the original naming.
 
     python tools/convert_reference_checkpoint.py best.pth allspark.pth
     python tools/convert_reference_checkpoint.py mit_b5.pth mit_b5_mmseg.pth --backbone-only
+    python tools/convert_reference_checkpoint.py resnet101.pth weights/resnet101_deep-stem.pth --backbone-only
 
 The first form gives a checkpoint for tools/test.py and load_from; the second one for
 model.backbone.init_cfg.checkpoint, without the prefix ``backbone.``.

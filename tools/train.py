@@ -25,7 +25,13 @@ from _common import (
     require_gpu_for_amp,
     start_processes,
 )
-from _config_checks import check_data_paths, check_palettes, drop_pretrained, pretrained_addresses
+from _config_checks import (
+    check_data_paths,
+    check_palettes,
+    check_pretrained_files,
+    drop_pretrained,
+    pretrained_weights,
+)
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list
@@ -39,6 +45,7 @@ from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.engine.resume_point import NAMES, find_resume_point
 from mmseg_allspark.utils.distributed import shutdown_distributed
 from mmseg_allspark.utils.rank_failure import failing_together
+from mmseg_allspark.utils.work_dir_lock import only_training_in
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -154,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     export_local_rank(args)
     cfg = load_config(args)
     start_processes(cfg)
-    with failing_together():
+    with failing_together(), only_training_in(cfg.work_dir):
         train(cfg, args)
     shutdown_distributed()
 
@@ -171,13 +178,14 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     unlabeled = ["unlabeled_dataloader"] if is_semi_supervised(cfg) else []
     check_palettes(cfg)
     check_data_paths(cfg, ("train_dataloader", *unlabeled, "val_dataloader"))
-    addresses = pretrained_addresses(cfg)
+    check_pretrained_files(cfg)
+    weights = pretrained_weights(cfg)
     runner = build_runner(cfg)
     runner.register_hook(ValidateFinishedHook())
     try:
         runner.train()
     except URLError as error:
-        listed = ", ".join(f"{key}={address}" for key, address in addresses.items())
+        listed = ", ".join(f"{key}={place}" for key, place in weights.items() if "://" in place)
         raise RuntimeError(
             f"Pretrained weights cannot be downloaded ({error.reason}): {listed}. Without a network give a file, "
             "--cfg-options model.backbone.init_cfg.checkpoint=FILE, or start without: model.backbone.init_cfg=None."

@@ -14,20 +14,22 @@ _base_ = "segformer_b0_camvid_1-16_robust.py"
 from mmseg_allspark.models import feature_size  # noqa: E402  (an import above _base_ is another kind of config)
 
 data_root = "data/own"
-classes = ("background", "object")
+classes = ("background", "object")  # or a file with one name a line
 palette = [(60, 60, 60), (230, 80, 60)]  # a colour (R, G, B) for each, for pictures
 img_suffix = ".jpg"
+seg_map_suffix = ".png"
 max_iters = 10000
 
 crop_size = (257, 257)  # (h, w)
 interval = max(1, max_iters // 10)
-num_classes = len(classes)
+num_classes = len(palette)
 metainfo = dict(classes=classes, palette=palette)
 dataset = dict(
     _delete_=True,
     type="BaseSegDataset",
     data_root=data_root,
     img_suffix=img_suffix,
+    seg_map_suffix=seg_map_suffix,
     data_prefix=dict(img_path="images", seg_map_path="masks"),
     metainfo=metainfo,
 )

@@ -8,7 +8,8 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmseg.registry import DATASETS
 
-from mmseg_allspark.utils.config_files import load_config_file
+from mmseg_allspark.utils.config_files import read_config
+from mmseg_allspark.utils.config_types import name_types
 from mmseg_allspark.utils.embedded_config import read_embedded_config
 
 
@@ -28,7 +29,7 @@ def load_config(
 
     Raises:
         FileNotFoundError: If there is no such config file.
-        ImportError, TypeError: As :func:`load_config_file`.
+        ImportError, TypeError, ValueError: As :func:`read_config`.
         EmbeddedConfigError: If the checkpoint holds no config, or one that could run code.
     """
     if config is None:
@@ -38,9 +39,9 @@ def load_config(
     elif not os.path.isfile(config):
         raise FileNotFoundError(f"The config {config} does not exist.")
     else:
-        cfg = load_config_file(config)
+        cfg = read_config(config)
     cfg.merge_from_dict(cfg_options or {})
-    return cfg
+    return name_types(cfg)
 
 
 def read_dataset_meta(cfg: Config, checkpoint_meta: dict) -> dict[str, tuple]:

@@ -1,4 +1,4 @@
-"""Checkpoints of the released AllSpark implementation -> our parameter names."""
+"""Checkpoints of the released AllSpark and UniMatch implementations -> our parameter names."""
 
 import re
 from collections import defaultdict
@@ -46,16 +46,26 @@ _STAGE_NORM = re.compile(r"norm(\d)\.(weight|bias)")
 _LEVEL = re.compile(r"linear_c([1-4])\.proj\.(weight|bias)")
 _FUSION = re.compile(r"linear_fuse\.(conv|bn)\.(\w+)")
 _CLASSIFIER = re.compile(r"linear_pred\.(weight|bias)")
+# UniMatch's DeepLabV3+, and ResNets with a deep stem in torchvision's naming (timm's resnet101s)
+_DEEPLAB_NAMES = (
+    (re.compile(r"conv1\.(\d\.\w+)"), r"backbone.stem.\1"),
+    (re.compile(r"bn1\.(\w+)"), r"backbone.stem.7.\1"),
+    (re.compile(r"(layer[1-4]\.\d+\.(?:conv[123]|bn[123]|downsample\.[01])\.\w+)"), r"backbone.\1"),
+    (re.compile(r"head\.b4\.gap\.(.+)"), r"decode_head.image_pool.\1"),
+    (re.compile(r"head\.b([0-3]\..+)"), r"decode_head.branches.\1"),
+    (re.compile(r"(?:head\.)?((?:project|reduce|fuse)\.\d\.\w+)"), r"decode_head.\1"),
+    (re.compile(r"classifier\.(weight|bias)"), r"decode_head.conv_seg.\1"),
+)
 
 
 def convert_reference_checkpoint(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Map a checkpoint of github:xmed-lab/AllSpark to the names of ``SemiSegmentor`` with our components.
+    """Map a checkpoint of github:xmed-lab/AllSpark, or of UniMatch's DeepLabV3+, to the names of our components.
 
     Args:
         state_dict: Names of the release, with or without ``module.`` in front. Parts are accepted: the whole
             model, ``decoder.allspark.*`` alone, the bare neck (``map_in.0.weight`` ...) or the bare encoder
-            (``patch_embed1.proj.weight`` ..., as in MiT ImageNet checkpoints, whose classifier ``head.*`` is
-            dropped).
+            (``patch_embed1.proj.weight`` ... of a MiT, ``conv1.0.weight`` ... of a ResNet with a deep stem, as in
+            ImageNet checkpoints, whose classifier ``head.*`` or ``fc.*`` is dropped).
 
     Returns:
         A new dict with names ``backbone.*``, ``neck.*`` and ``decode_head.*``.
@@ -69,7 +79,7 @@ def convert_reference_checkpoint(state_dict: dict[str, Tensor]) -> dict[str, Ten
     unknown = []
     for name, value in state_dict.items():
         bare = name.removeprefix("module.")
-        if re.fullmatch(r"head\.(weight|bias)", bare):
+        if re.fullmatch(r"(head|fc)\.(weight|bias)", bare):
             continue
         target = _target_name(bare)
         if target is None:
@@ -80,8 +90,8 @@ def convert_reference_checkpoint(state_dict: dict[str, Tensor]) -> dict[str, Ten
             converted[target] = _reshape(target, value)
     if unknown:
         raise KeyError(
-            f"{len(unknown)} names of the checkpoint are not AllSpark's: {unknown[:5]}...; pass the model's "
-            "state dict itself (often checkpoint['model'] or ['state_dict'])."
+            f"{len(unknown)} names of the checkpoint are neither AllSpark's nor UniMatch's: {unknown[:5]}...; pass the "
+            "model's state dict itself (often checkpoint['model'] or ['state_dict'])."
         )
     for target, halves in projections.items():
         if set(halves) != {"q", "kv"}:
@@ -100,7 +110,9 @@ def _target_name(name: str) -> str | None:
     neck = NECK_NAMES.get(name.removeprefix(NECK_PREFIX))
     if neck is not None:
         return f"neck.{neck}"
-    return _backbone_name(name.removeprefix("backbone."))
+    bare = name.removeprefix("backbone.")
+    deeplab = (pattern.sub(ours, bare) for pattern, ours in _DEEPLAB_NAMES if pattern.fullmatch(bare))
+    return _backbone_name(bare) or next(deeplab, None)
 
 
 def _backbone_name(name: str) -> str | None:

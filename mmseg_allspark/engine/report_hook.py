@@ -39,7 +39,11 @@ class ReportHook(Hook):
             return
         self._has_files = (Path(runner.log_dir) / "vis_data").is_dir()
         if not self._has_files:
-            runner.logger.warning("ReportHook: no report without LocalVisBackend in visualizer.vis_backends.")
+            runner.logger.warning(
+                "ReportHook: no report without LocalVisBackend in visualizer.vis_backends, nor with visualizer.name="
+                f"{runner.visualizer.instance_name!r} if an earlier training in this process has used this name: its "
+                "files get the figures of this one. Leave the name out."
+            )
         else:
             facts = dict(max_iters=runner.max_iters, **collect_facts())
             (Path(runner.log_dir) / FACTS).write_text(json.dumps(facts))

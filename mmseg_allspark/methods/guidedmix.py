@@ -131,7 +131,7 @@ class GuidedMixSegmentor(SemiSegmentor):
         if not isinstance(head, SplitHead):
             raise TypeError(
                 f"model.decode_head.type={type(head).__name__!r} is not in two parts to mix between: "
-                "use SplitASPPHead, SplitDepthwiseSeparableASPPHead or SegformerMLPHead."
+                "use SplitASPPHead, DeepLabV3PlusHead or SegformerMLPHead."
             )
         channels, module = head.trunk_channels, None
         if mitrans is not None:

@@ -16,6 +16,7 @@ from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor
 from mmseg_allspark.models import AllSparkNeck
 from mmseg_allspark.models.necks.allspark_neck import INFERENCE_KEYS
 from mmseg_allspark.utils.checks import check_choice, check_range, check_types
+from mmseg_allspark.utils.wrappers import eval_mode
 
 
 @MODELS.register_module()
@@ -182,13 +183,10 @@ class SemiSegmentor(EncoderDecoder):
         Args:
             inputs: As in :meth:`loss`; ``'weak'`` (B_u, 3, H, W) is labeled.
         """
-        training = self.training
-        self.eval()
         images = inputs["weak"]
-        feats = self.extract_feat(images, inference_keys=self.pseudo_label_keys)
-        logits = self.upsample(self.decode(feats), images.shape[2:])
-        self.train(training)
-        return logits
+        with eval_mode(self):
+            feats = self.extract_feat(images, inference_keys=self.pseudo_label_keys)
+            return self.upsample(self.decode(feats), images.shape[2:])
 
     @torch.no_grad()
     def make_pseudo_label(self, pseudo_logits: Tensor, valid: Tensor | None = None) -> PseudoLabel:

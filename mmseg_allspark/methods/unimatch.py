@@ -89,6 +89,13 @@ class UniMatchSegmentor(SemiSegmentor):
         """Leave the weak view as it is; the strong ones are mixed by :meth:`unsup_losses`."""
         return images, pseudo
 
+    def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """Decode the features and, in the same batch as the release does, the perturbed ones: logits of both."""
+        if self.feature_weight == 0:
+            return super().decode_joint(feats)
+        both = [torch.cat([level, F.dropout2d(level, self.feature_drop)]) for level in feats]
+        return self.decode(both).chunk(2)
+
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Losses of the strong views and of the perturbed features."""
         own = self._own_labels(joint)
@@ -100,9 +107,8 @@ class UniMatchSegmentor(SemiSegmentor):
         strong = sum(map(self.pseudo_label_loss, logits, targets)) / len(images)
         scale = self.unsup_weight * joint.unsup_scale
         losses = {"unsup.decode.loss_strong": strong * (self.strong_weight * scale)}
-        if self.feature_weight > 0:
-            perturbed = [F.dropout2d(level, self.feature_drop) for level in joint.unlabeled_feats]
-            loss = self.pseudo_label_loss(self.decode(perturbed), own)
+        if joint.hidden is not None:
+            loss = self.pseudo_label_loss(joint.hidden[joint.num_labeled :], own)
             losses["unsup.decode.loss_feature"] = loss * (self.feature_weight * scale)
         return losses
 

@@ -2,7 +2,7 @@
 
 from .backbones import ReferenceMixVisionTransformer
 from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, channel_attention
-from .heads import HeadTail, SegformerMLPHead, SplitASPPHead, SplitDepthwiseSeparableASPPHead, SplitHead
+from .heads import DeepLabV3PlusHead, HeadTail, SegformerMLPHead, SplitASPPHead, SplitHead
 from .losses import OhemLoss, PixelCrossEntropyLoss, PixelMSELoss, SigmoidFocalLoss
 from .mitrans import MITrans
 from .necks import AllSparkNeck
@@ -13,6 +13,7 @@ __all__ = [
     "AllSparkNeck",
     "ChannelCrossAttention",
     "ChannelSelfAttention",
+    "DeepLabV3PlusHead",
     "HeadTail",
     "MITrans",
     "OhemLoss",
@@ -23,7 +24,6 @@ __all__ = [
     "SemanticMemory",
     "SigmoidFocalLoss",
     "SplitASPPHead",
-    "SplitDepthwiseSeparableASPPHead",
     "SplitHead",
     "TeacherAverage",
     "channel_attention",

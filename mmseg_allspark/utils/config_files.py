@@ -4,12 +4,14 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.runner import Runner
+
+from mmseg_allspark.utils.config_types import name_types
 
 # top-level keys that something reads; all others are variables of the config file
 READ = set(inspect.signature(Runner.__init__).parameters) | {
@@ -30,13 +32,18 @@ _MOST_SHOWN = 8
 _MMPRETRAIN = "mmpretrain.models"
 
 
-def load_config_file(path: str | os.PathLike) -> Config:
-    """Read a config file as ``Config.fromfile`` does.
+def read_config(path: str | os.PathLike, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config file, of either of mmengine's kinds, and name its types.
+
+    Args:
+        path: The file.
+        options: Changes, nested keys with dots. Default None.
 
     Raises:
         ImportError: If it needs ``mmpretrain.models``, which cannot be imported; mmengine's error names neither the
             reason nor a way out.
         TypeError: As :func:`check_loaders`.
+        ValueError: As :func:`name_types`.
     """
     try:
         cfg = Config.fromfile(path)
@@ -44,6 +51,8 @@ def load_config_file(path: str | os.PathLike) -> Config:
         if f"'{_MMPRETRAIN}'" not in str(error):
             raise
         raise _advise_imports(path, error) from error
+    cfg.merge_from_dict(options or {})
+    cfg = name_types(cfg)
     if re.search(r"'type': 'mmpretrain\.", str(cfg._cfg_dict)) and _MMPRETRAIN not in sys.modules:
         try:
             import_module(_MMPRETRAIN)  # as mmengine's registry does when it builds the model

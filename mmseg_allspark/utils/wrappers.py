@@ -1,4 +1,7 @@
-"""Access to a model whatever it is wrapped in."""
+"""Access to a model whatever it is wrapped in, and to its modes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mmengine.model import is_model_wrapper
 from torch import nn
@@ -11,3 +14,19 @@ def bare_model(model: nn.Module) -> nn.Module:
         model: A runner's model.
     """
     return model.module if is_model_wrapper(model) else model
+
+
+@contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Put a model into eval mode for a while; every submodule then gets its own mode back.
+
+    ``model.train()`` alone would put submodules that a user keeps in eval mode, such as frozen norms, into train mode.
+    """
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():  # parents first, so that a child's own mode is the last one set
+            if module.training != training:
+                module.train(training)

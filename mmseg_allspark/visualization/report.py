@@ -6,9 +6,9 @@ from pathlib import Path
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.utils.files import write_whole
+from mmseg_allspark.utils.metric_names import find_metric
 from mmseg_allspark.visualization import report_sections as sections
 from mmseg_allspark.visualization.page import page, paragraph, section, table_of_facts
-from mmseg_allspark.visualization.report_sections import METRIC
 from mmseg_allspark.visualization.work_dir import Run, read_run
 
 _MOST_DAMAGED = 10  # that are named
@@ -59,10 +59,11 @@ def header(run: Run) -> str:
     """Name and the figures that one looks for first."""
     total = run.facts.get("max_iters")
     cards = {"iterations": f"{run.last_iter} of {total}" if total else str(run.last_iter)}
-    if curve := run.metrics.get(METRIC):
+    if metric := find_metric(run.metrics):
+        curve = run.metrics[metric]
         best = sections.find_best(curve)
-        cards[f"{METRIC}, last (%)"] = f"{curve[max(curve)]:.2f}"
-        cards[f"{METRIC}, best (%), iteration {best}"] = f"{curve[best]:.2f}"
+        cards[f"{metric}, last (%)"] = f"{curve[max(curve)]:.2f}"
+        cards[f"{metric}, best (%), iteration {best}"] = f"{curve[best]:.2f}"
     if run.times:
         cards["time, all parts"] = str(sum((last - first for first, last in run.times), timedelta()))
     if number := sum(entry.in_training for entry in run.warnings):

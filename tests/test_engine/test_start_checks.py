@@ -79,6 +79,12 @@ def test_missing_files(own, tmp_path, name, folder, text):
     assert fails(FileNotFoundError, text, own, tmp_path) == 0
 
 
+def test_a_blank_line_at_the_end_of_a_list(own, tmp_path):
+    with (own / "labeled.txt").open("a") as file:
+        file.write("\n\n")
+    assert fails(FileNotFoundError, r"img/\.png'\] \(is a line of the list blank\?\).*`ann_file`", own, tmp_path) == 0
+
+
 def test_unlabeled_images_need_no_masks(own, tmp_path):
     for path in (own / "mask").glob("unlabeled*.png"):
         path.unlink()

@@ -159,8 +159,7 @@ def test_resumed_run_is_the_undisturbed_one(data, tmp_path):
 
 HEADS = dict(
     ASPPHead=ASPP,
-    DepthwiseSeparableASPPHead=ASPP
-    | dict(type="SplitDepthwiseSeparableASPPHead", c1_in_channels=CNN_WIDTHS[0], c1_channels=4),
+    DeepLabV3PlusHead=ASPP | dict(type="DeepLabV3PlusHead", c1_in_channels=CNN_WIDTHS[0], c1_channels=4),
     SegformerMLPHead=dict(type="SegformerMLPHead", in_channels=CNN_WIDTHS, in_index=[0, 1, 2, 3]),
 )
 
@@ -175,7 +174,7 @@ def test_what_is_left_is_a_plain_model_without_the_mixed_branch(data, tmp_path, 
     assert type(plain.model) is EncoderDecoder and type(plain.model.decode_head).__name__ == kind
     assert set(plain.state_dict) < set(checkpoint["state_dict"])
     assert {name.split(".")[0] for name in plain.dropped} == {"mitrans", "decode_head_mix", "alignment"}
-    assert plain.needs == (dict(mmseg_allspark=("SegformerMLPHead",)) if kind == "SegformerMLPHead" else {})
+    assert plain.needs == ({} if kind == "ASPPHead" else dict(mmseg_allspark=(kind,)))
     trained = build_model(alignment=dict(), **options)
     trained = nn.SyncBatchNorm.convert_sync_batchnorm(trained).eval()
     trained.load_state_dict(checkpoint["state_dict"])

@@ -92,9 +92,11 @@ def test_every_parameter_takes_part_with_the_neck(step):
 @pytest.mark.parametrize("training", [True, False])
 def test_labelling_leaves_mode_statistics_memory_and_gradients_alone(training):
     model = build_model().train(training)
+    model.backbone.layers[0].train(not training)  # as a user who freezes a stage
+    modes = [module.training for module in model.modules()]
     before = {name: value.clone() for name, value in model.state_dict().items()}
     logits = model.label_unlabeled(dict(weak=(images := torch.randn(2, 3, CROP, CROP))))
-    assert all(module.training is training for module in model.modules())
+    assert [module.training for module in model.modules()] == modes and len(set(modes)) == 2
     assert not logits.requires_grad
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name

@@ -105,14 +105,17 @@ def test_a_rectangle_comes_from_another_image():
 
 def test_features_are_dropped_by_channel():
     model = unimatch(feature_drop=0.5)
-    seen = []
-    decode = model.decode
+    batch, seen, decode = batch_of(model), [], model.decode
     model.decode = lambda feats: seen.append(feats) or decode(feats)
-    model(**batch_of(model), mode="loss")
-    perturbed = seen[-1]
-    zero = torch.cat([(level == 0).flatten(2).all(dim=2).flatten() for level in perturbed])
-    assert 0.2 < zero.float().mean() < 0.8
-    assert len(perturbed[0]) == 2  # the unlabeled images only
+    model(**batch, mode="loss")
+    images = len(batch["inputs"]["labeled"]) + 2
+    # as in the release: labeled and unlabeled features, then both again with channels dropped, in one batch
+    assert [len(feats[0]) for feats in seen] == [2 * images, 4]
+    dropped = torch.cat([(level == 0).flatten(2).all(dim=2) for level in seen[0]], dim=1).float().mean(dim=1)
+    assert (dropped[:images] < 0.1).all() and (dropped[images:] > 0.2).all() and (dropped < 0.8).all()
+    for level in seen[0]:
+        kept = level[images:] != 0
+        torch.testing.assert_close(level[images:][kept], 2 * level[:images][kept])
 
 
 @pytest.mark.parametrize("weights", [dict(unsup_weight=0.0), dict(strong_weight=0.0, feature_weight=0.0)])

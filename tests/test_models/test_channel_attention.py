@@ -162,3 +162,13 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean(attention_path):
 def test_bad_options_are_named(option, error, text):
     with pytest.raises(error, match=text):
         ChannelSelfAttention(4, **option)
+
+
+@pytest.mark.parametrize("attention", [ChannelSelfAttention, ChannelCrossAttention])
+def test_projections_start_xavier_uniform(attention):
+    module = attention(channels=64, num_heads=2)
+    for projection in (module.q, module.k, module.v, module.out):
+        bound = (6 / (64 + 128)) ** 0.5
+        weight = projection.weight
+        assert 0.99 * bound < weight.abs().max() <= bound
+        torch.testing.assert_close(weight.std(), torch.tensor(bound / 3**0.5), rtol=0.05, atol=0)

@@ -9,9 +9,7 @@ ASPP = dict(in_channels=WIDTHS[-1], in_index=3, dilations=(1, 2))
 HEADS = dict(
     SegformerMLPHead=({}, "SegformerMLPHead", 4 * 16),
     SplitASPPHead=(ASPP, "ASPPHead", 3 * 16),
-    SplitDepthwiseSeparableASPPHead=(
-        ASPP | dict(c1_in_channels=WIDTHS[0], c1_channels=6), "DepthwiseSeparableASPPHead", 16 + 6
-    ),
+    DeepLabV3PlusHead=(ASPP | dict(c1_in_channels=WIDTHS[0], c1_channels=6), "DeepLabV3PlusHead", 16 + 6),
 )  # fmt: skip
 each_head = pytest.mark.parametrize("name", HEADS)
 
@@ -49,7 +47,7 @@ def test_second_tail_has_the_form_of_the_first_and_weights_of_its_own(name, chan
         return
     assert not torch.allclose(tail(trunk), head.tail(trunk))
     assert not {id(parameter) for parameter in tail.parameters()} & {id(parameter) for parameter in head.parameters()}
-    fuse = head.fusion_conv if name == "SegformerMLPHead" else head.sep_bottleneck if "Sep" in name else head.bottleneck
+    fuse = head.fusion_conv if name == "SegformerMLPHead" else head.fuse if "Plus" in name else head.bottleneck
     tail.fuse.load_state_dict(fuse.state_dict(), strict=True)
     tail.conv_seg.load_state_dict(head.conv_seg.state_dict())
     torch.testing.assert_close(tail(trunk), head.tail(trunk))

@@ -34,6 +34,27 @@ def test_a_palette_that_does_not_fit_the_classes_is_named_once(checks):
     checks.check_palettes(CONFIG)
 
 
+def test_classes_may_be_named_in_a_file(checks, tmp_path, monkeypatch):
+    """As mmseg allows; the length of the file's name is no number of classes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "classes.txt").write_text("grass\npond\npath\n")
+    text = (ROOT / "configs/allspark/segformer_b0_own-data.py").read_text()
+    text = text.replace('_base_ = "', f'_base_ = "{ROOT}/configs/allspark/').replace(
+        '("background", "object")', '"classes.txt"'
+    )
+    path = tmp_path / "own.py"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="palette has 2 colours, classes has 3 names"):
+        checks.check_palettes(Config.fromfile(path))
+    path.write_text(text.replace("palette = [", "palette = [(0, 0, 0), "))
+    cfg = Config.fromfile(path)
+    checks.check_palettes(cfg)
+    assert cfg.model.decode_head.num_classes == 3
+    path.write_text(text.replace('"classes.txt"', '"object"'))
+    with pytest.raises(TypeError, match=r"train_dataloader.dataset.metainfo.classes='object' is a string.*no file"):
+        checks.check_palettes(Config.fromfile(path))
+
+
 def test_an_option_that_only_the_file_reads_is_refused(checks):
     with pytest.raises(ValueError, match=r"max_iters=... has no effect.*Set train_cfg.max_iters\."):
         checks.check_options(CONFIG, {"max_iters": 2})
@@ -132,10 +153,21 @@ def test_missing_folders_and_lists_are_named(checks, tmp_path, monkeypatch):
 
 def test_pretrained_weights_are_left_out_where_a_checkpoint_replaces_them(checks):
     cfg = Config(CONFIG.to_dict())
-    assert checks.pretrained_addresses(cfg) == {"model.backbone.init_cfg.checkpoint": "https://there/b0.pth"}
+    assert checks.pretrained_weights(cfg) == {"model.backbone.init_cfg.checkpoint": "https://there/b0.pth"}
     checks.drop_pretrained(cfg)
     assert cfg.model.backbone.init_cfg is None
-    assert checks.pretrained_addresses(cfg) == {}
+    assert checks.pretrained_weights(cfg) == {}
+
+
+def test_missing_pretrained_file_is_named_with_its_key(checks, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cfg = Config(CONFIG.to_dict())
+    cfg.model.backbone.init_cfg.checkpoint = "weights/b0.pth"
+    with pytest.raises(FileNotFoundError, match=r"model.backbone.init_cfg.checkpoint='weights/b0.pth' is not a file"):
+        checks.check_pretrained_files(cfg)
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/b0.pth").touch()
+    checks.check_pretrained_files(cfg)
 
 
 def test_a_failed_download_names_key_address_and_remedy(load_tool, monkeypatch, tmp_path):

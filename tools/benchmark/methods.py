@@ -15,7 +15,6 @@ from _harness import DEVICE, ROOT, add_dtype, autocast, parser, save, say, start
 
 # isort: split
 import torch
-from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
@@ -24,6 +23,7 @@ from mmseg.structures import SegDataSample
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.models import TeacherAverage, feature_size
+from mmseg_allspark.utils.config_files import read_config
 
 DEFAULT = [
     ROOT / "configs" / f"{name}.py"
@@ -50,8 +50,8 @@ class Step:
     """
 
     def __init__(self, path: Path, crop: int, images: int, dtype: str) -> None:
-        cfg = Config.fromfile(path)
-        init_default_scope(cfg.get("default_scope", "mmseg"))
+        cfg = read_config(path)
+        init_default_scope("mmseg")
         cfg.model.pop("pretrained", None)
         cfg.model.backbone.pop("init_cfg", None)
         torch.manual_seed(0)

@@ -24,13 +24,14 @@ import statistics
 import time
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from mmseg_allspark.models import feature_size
+from mmseg_allspark.utils.config_files import read_config
 
 STAGES = ("preprocess", "pseudo label", "forward", "backward", "update")
 # name -> parts computed as the release does; each row takes one more of them away
@@ -48,8 +49,7 @@ class Step:
 
     def __init__(self, args: argparse.Namespace) -> None:
         init_default_scope("mmseg")
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options or {})
+        cfg = read_config(args.config, args.cfg_options)
         if cfg.model.get("neck", {}).get("type") != "AllSparkNeck":
             raise SystemExit(
                 f"{args.config} has no model.neck of type AllSparkNeck: give a config of configs/allspark."

@@ -1,8 +1,11 @@
-# DeepLabV3+ with ResNet-101 at stride 16.
+# DeepLabV3+ with ResNet-101 at stride 16: the network of UniMatch's release, on which the papers' R101 figures rest.
+# Its stem is 64-64-128 wide (mmseg's V1c: 32-32-64) and needs ImageNet weights of that form: the file that UniMatch's
+# README links as "ResNet-101", or timm's resnet101s.gluon_in1k, converted by
+#   python tools/convert_reference_checkpoint.py resnet101.pth weights/resnet101_deep-stem.pth --backbone-only
 norm_cfg = dict(type="SyncBN", requires_grad=True)
 model = dict(
     type="EncoderDecoder",
-    pretrained="open-mmlab://resnet101_v1c",
+    pretrained="weights/resnet101_deep-stem.pth",
     data_preprocessor=dict(
         type="SegDataPreProcessor",
         mean=[123.675, 116.28, 103.53],
@@ -15,6 +18,8 @@ model = dict(
     backbone=dict(
         type="ResNetV1c",
         depth=101,
+        stem_channels=128,
+        zero_init_residual=False,
         num_stages=4,
         out_indices=(0, 1, 2, 3),
         dilations=(1, 1, 1, 2),
@@ -25,17 +30,11 @@ model = dict(
         contract_dilation=True,
     ),
     decode_head=dict(
-        type="DepthwiseSeparableASPPHead",
+        type="DeepLabV3PlusHead",
         in_channels=2048,
-        in_index=3,
         channels=256,
-        dilations=(1, 6, 12, 18),
-        c1_in_channels=256,
-        c1_channels=48,
-        dropout_ratio=0.1,
         num_classes=19,
         norm_cfg=norm_cfg,
-        align_corners=False,
         # avg_non_ignore: the mean is over labeled pixels, as in the release
         loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True),
     ),

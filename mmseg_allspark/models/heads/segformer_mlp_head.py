@@ -20,14 +20,15 @@ class SegformerMLPHead(SegformerHead):
 
     mmseg's :class:`SegformerHead` adds norm and ReLU after each level's layer and concatenates shallowest
     first, so weights trained with one head do not fit the other (arXiv 2105.15203, section 3.2). The weights of
-    ``convs`` and ``fusion_conv`` are used without calling these modules.
+    ``convs`` and ``fusion_conv`` are used without calling these modules. The classifier starts with torch's own
+    initialisation, as in AllSpark's release, not with mmseg's ``Normal(0.01)``.
 
     Args:
-        **kwargs: Those of :class:`mmseg.models.decode_heads.SegformerHead`.
+        **kwargs: Those of :class:`mmseg.models.decode_heads.SegformerHead`; ``init_cfg`` defaults to None.
     """
 
     def __init__(self, **kwargs) -> None:  # noqa: ANN003
-        super().__init__(**kwargs)
+        super().__init__(**dict(init_cfg=None) | kwargs)
         self.convs = nn.ModuleList(nn.Conv2d(channels, self.channels, 1) for channels in self.in_channels)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:

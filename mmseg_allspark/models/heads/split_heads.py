@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
-from mmcv.cnn import ConvModule, DepthwiseSeparableConvModule
+from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
-from mmseg.models.decode_heads import ASPPHead, DepthwiseSeparableASPPHead
+from mmseg.models.decode_heads import ASPPHead
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -90,48 +90,4 @@ class SplitASPPHead(ASPPHead):
         """Build the tail once more."""
         convs = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         fuse = ConvModule(in_channels or self.trunk_channels, self.channels, 3, padding=1, **convs)
-        return HeadTail(fuse, self.channels, self.num_classes, self.dropout_ratio)
-
-
-@MODELS.register_module()
-class SplitDepthwiseSeparableASPPHead(DepthwiseSeparableASPPHead):
-    """DeepLabV3+'s head; trunk: fused branches beside the shallow level, tail: separable convolutions and classifier.
-
-    Same weights by the same names as mmseg's :class:`DepthwiseSeparableASPPHead`.
-
-    Args:
-        **kwargs: Those of :class:`mmseg.models.decode_heads.DepthwiseSeparableASPPHead`.
-    """
-
-    plain_type = "DepthwiseSeparableASPPHead"
-
-    @property
-    def trunk_channels(self) -> int:
-        """Channels of the fused branches and of the shallow level."""
-        return self.sep_bottleneck[0].depthwise_conv.conv.in_channels
-
-    def trunk(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Everything before the separable convolutions: -> (B, C, h, w)."""
-        hidden = self._forward_feature(inputs)
-        if self.c1_bottleneck is None:
-            return hidden
-        shallow = self.c1_bottleneck(inputs[0])
-        hidden = resize(hidden, size=shallow.shape[2:], mode="bilinear", align_corners=self.align_corners)
-        return torch.cat([hidden, shallow], dim=1)
-
-    def tail(self, hidden: Tensor) -> Tensor:
-        """Fuse and classify: (B, C, h, w) -> logits (B, K, h, w)."""
-        return self.cls_seg(self.sep_bottleneck(hidden))
-
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Decode backbone maps to logits (B, K, h, w)."""
-        return self.tail(self.trunk(inputs))
-
-    def build_tail(self, in_channels: int | None = None) -> HeadTail:
-        """Build the tail once more."""
-        parts = dict(kernel_size=3, padding=1, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
-        fuse = nn.Sequential(
-            DepthwiseSeparableConvModule(in_channels or self.trunk_channels, self.channels, **parts),
-            DepthwiseSeparableConvModule(self.channels, self.channels, **parts),
-        )
         return HeadTail(fuse, self.channels, self.num_classes, self.dropout_ratio)

@@ -44,7 +44,8 @@ class AllSparkNeck(BaseModule):
             rows bilinearly on the way in and out. Default ``'error'``.
         implementation: ``'exact'``, or ``'plain'`` as the release computes, for study; the same numbers. Default
             ``'exact'``.
-        init_cfg: mmengine's initialisation config. Default None, torch's own initialisation.
+        init_cfg: mmengine's initialisation config. Default None, the release's start: Xavier-uniform projections of the
+            attention, torch's own initialisation elsewhere.
 
     Raises:
         TypeError, ValueError: On an argument of a wrong type or value.
