@@ -15,6 +15,7 @@ data_root = "data/own"
 classes = ("background", "object")
 palette = [(60, 60, 60), (230, 80, 60)]  # a colour (R, G, B) for each, for pictures
 img_suffix = ".jpg"
+reduce_zero_label = False  # True: 0 in the masks is ignored, the classes are 1 ... K
 max_iters = 10000
 
 crop_size = (257, 257)  # (h, w)
@@ -25,6 +26,7 @@ dataset = dict(
     type="BaseSegDataset",
     data_root=data_root,
     img_suffix=img_suffix,
+    reduce_zero_label=reduce_zero_label,
     data_prefix=dict(img_path="images", seg_map_path="masks"),
     metainfo=metainfo,
 )

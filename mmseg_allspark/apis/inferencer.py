@@ -17,7 +17,7 @@ from mmseg.visualization import SegLocalVisualizer
 from torch import nn
 
 from mmseg_allspark.apis.image_files import find_images
-from mmseg_allspark.apis.models import load_config, read_dataset_meta
+from mmseg_allspark.apis.models import load_config, read_dataset_meta, reduces_zero_label
 from mmseg_allspark.apis.weights import load_model
 from mmseg_allspark.datasets.transforms import DataFileError, LoadImage
 from mmseg_allspark.utils.checks import check_choice, check_positive_int
@@ -66,6 +66,9 @@ class SegInferencer(MMSegInferencer):
         which: ``'ema'``, ``'model'`` (as trained), or None: those stored as ``state_dict``, which the run evaluated.
             :attr:`which` says what it is. Default None.
 
+    Attributes:
+        reduce_zero_label: Whether class k has the number k + 1 in the mask files; labels given here are class numbers.
+
     Raises:
         FileNotFoundError: If config or checkpoint do not exist.
         UnsafeCheckpointError, EmbeddedConfigError: If reading them could run code.
@@ -89,6 +92,7 @@ class SegInferencer(MMSegInferencer):
         if not isinstance(checkpoint, dict):
             raise ValueError(f"{weights} is no checkpoint of mmengine: it holds a {type(checkpoint).__name__}.")
         cfg = load_config(model, checkpoint, str(weights), cfg_options)
+        self.reduce_zero_label = reduces_zero_label(cfg)
         self._meta = read_dataset_meta(cfg, checkpoint.get("meta") or {})
         if palette is not None:
             self._meta["palette"] = _as_palette(palette, len(self._meta["classes"]))

@@ -79,19 +79,19 @@ def link_rest(root: Path, images: dict[str, Path], masked: set[str]) -> None:
             target.symlink_to(path.resolve())
 
 
-def describe(counts: dict[str, np.ndarray], labeled: list[str], val: list[str]) -> None:
-    """Say which classes there are; a label that no labeled mask shows cannot be learned."""
+def describe(counts: dict[str, np.ndarray], labeled: list[str], val: list[str], first: int) -> None:
+    """Say which classes there are, from the label ``first`` on; one that no labeled mask shows cannot be learned."""
     total = sum(counts.values())
-    labels = [label for label in range(256) if total[label] and label != IGNORE]
+    labels = [label for label in range(first, 256) if total[label] and label != IGNORE]
     shares = {part: sum(counts[n] for n in names) for part, names in (("labeled", labeled), ("val", val))}
     for label in labels:
         parts = ", ".join(f"{100 * c[label] / max(1, c[labels].sum()):.2f} % of {part}" for part, c in shares.items())
         missing = "" if shares["labeled"][label] else "   <- in no labeled image: another --seed, or more masks"
-        say(f"  class {label}: {parts}{missing}")
-    if labels != list(range(len(labels))):
+        say(f"  class {label - first}{f' (label {label})' if first else ''}: {parts}{missing}")
+    if labels != list(range(first, first + len(labels))):
         raise PrepareError(
-            f"The masks hold the labels {labels}; classes have to be 0 ... {len(labels) - 1} (and {IGNORE} = ignore): "
-            "renumber the masks. A 0/255 mask of a binary task has to become 0/1."
+            f"The masks hold the labels {labels}; classes have to be {first} ... {first + len(labels) - 1} (and "
+            f"{IGNORE} = ignore): renumber the masks. A 0/255 mask of a binary task has to become 0/1."
         )
 
 
@@ -103,7 +103,7 @@ def prepare(root: Path, options: argparse.Namespace) -> None:
     held_out = max(options.val, Fraction(1, len(counts)))
     val, labeled = draw_labeled(list(counts), held_out, options.seed)
     say(f"{len(images)} images, {len(counts)} with a mask: {len(labeled)} labeled, {len(val)} for validation")
-    describe(counts, labeled, val)
+    describe(counts, labeled, val, int(options.reduce_zero_label))
     write_texts(root, {"labeled.txt": join_lines(labeled), "val.txt": join_lines(val)}, options.force)
     link_rest(root, images, set(counts))
     unlabeled = list(walk_files(root / "unlabeled", IMAGE_SUFFIXES))
@@ -111,7 +111,8 @@ def prepare(root: Path, options: argparse.Namespace) -> None:
         raise PrepareError(f"No unlabeled image: put some into {root / 'unlabeled'}, any folders inside.")
     say(f"{len(unlabeled)} unlabeled images")
     suffix = next(iter(images.values())).suffix
-    say(f"Ready: {root}. In your config: img_suffix = '{suffix}', and as many classes as above.")
+    settings = f"img_suffix = '{suffix}', reduce_zero_label = {options.reduce_zero_label}"
+    say(f"Ready: {root}. In your config: {settings}, and as many classes as above.")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -122,6 +123,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--val", type=parse_fraction, default=parse_fraction("1/5"), help="share held out (default: 1/5)"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--reduce-zero-label", action="store_true", help="0 in the masks is ignored, the classes are 1 ... K"
+    )
     parser.add_argument("--force", action="store_true", help="replace lists of other content")
     options = parser.parse_args(arguments)
     return run_tool(lambda: prepare(options.root, options))
