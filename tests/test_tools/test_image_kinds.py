@@ -77,6 +77,19 @@ def test_infer_paints_them(kind, tmp_path, load_tool):
     assert cv2.imread(str(tmp_path / "painted/0.png")).std() > 30
 
 
+def test_test_py_paints_them(kind, tmp_path, load_tool, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    cfg = Config.fromfile(tmp_path / "config.py")
+    cfg.default_hooks.visualization = dict(type="SegVisualizationHook")
+    cfg.visualizer.update(vis_backends=[dict(type="LocalVisBackend")], alpha=0.1)
+    cfg.dump(str(tmp_path / "config.py"))
+    folders = ["--work-dir", str(tmp_path / "work"), "--show-dir", str(tmp_path / "painted")]
+    load_tool("test").main([str(tmp_path / "config.py"), str(tmp_path / "model.pth"), *folders])
+    painted = [cv2.imread(str(path)) for path in (tmp_path / "painted").rglob("test_?.png_?.png")]
+    assert [picture.shape for picture in painted] == [(72, 144, 3)] * 2  # truth, prediction
+    assert all(picture[:, :72].std() > 30 for picture in painted)
+
+
 def test_export_says_what_uint8_cannot_carry(kind, tmp_path, load_tool, monkeypatch, capsys):
     line = [str(tmp_path / name) for name in ("config.py", "model.pth")]
     tool, nets = load_tool("export"), []
