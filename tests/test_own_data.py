@@ -18,6 +18,8 @@ from mmengine.config import Config
 from PIL import Image
 from test_datasets.prepare_tools import load_tool
 
+from mmseg_allspark.apis.models import reduces_zero_label
+
 COMMANDS = [
     line
     for block in re.findall(r"```bash\n(.*?)```", (ROOT / "docs/own_data.md").read_text(), re.DOTALL)
@@ -117,6 +119,24 @@ def test_lists_and_links(tmp_path):
     assert "5 unlabeled images" in done.stdout
     assert prepare(root).returncode == 0  # again: nothing changes
     assert prepare(root, "--seed", "1", "--val", "2/5").returncode == 1  # other lists need --force
+
+
+def test_a_zero_that_is_no_class(tmp_path):
+    """Masks of 0, 1, 2 have two classes with --reduce-zero-label, and the config says so to training and evaluation."""
+    root = write_images(tmp_path / "own")
+    done = prepare(root, "--reduce-zero-label")
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"class (\d) \(label (\d)\): ([\d.]+) %", done.stdout) == [
+        ("0", "1", "50.00"),
+        ("1", "2", "50.00"),
+    ]
+    assert "reduce_zero_label = True" in done.stdout and "reduce_zero_label = False" in prepare(root).stdout
+    text = (ROOT / "configs/allspark/segformer_b0_own-data.py").read_text()
+    text = text.replace('_base_ = "', f'_base_ = "{ROOT}/configs/allspark/')
+    (tmp_path / "my_data.py").write_text(text.replace("reduce_zero_label = False", "reduce_zero_label = True"))
+    cfg = Config.fromfile(tmp_path / "my_data.py")
+    assert cfg.train_dataloader.dataset.reduce_zero_label and reduces_zero_label(cfg)
+    assert not reduces_zero_label(Config.fromfile(ROOT / "configs/allspark/segformer_b0_own-data.py"))
 
 
 def test_newly_labeled_images_leave_the_unlabeled_ones(tmp_path):

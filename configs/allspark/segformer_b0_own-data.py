@@ -18,6 +18,7 @@ classes = ("background", "object")  # or a file with one name a line
 palette = [(60, 60, 60), (230, 80, 60)]  # a colour (R, G, B) for each, for pictures
 img_suffix = ".jpg"
 seg_map_suffix = ".png"
+reduce_zero_label = False  # True: 0 in the masks is ignored, the classes are 1 ... K
 max_iters = 10000
 
 crop_size = (257, 257)  # (h, w)
@@ -30,6 +31,7 @@ dataset = dict(
     data_root=data_root,
     img_suffix=img_suffix,
     seg_map_suffix=seg_map_suffix,
+    reduce_zero_label=reduce_zero_label,
     data_prefix=dict(img_path="images", seg_map_path="masks"),
     metainfo=metainfo,
 )

@@ -1,5 +1,6 @@
 """What inference, export and publishing read from a config and a checkpoint."""
 
+import inspect
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -65,6 +66,26 @@ def read_dataset_meta(cfg: Config, checkpoint_meta: dict) -> dict[str, tuple]:
     if len(palette) != len(classes):  # mmseg's own choice where a data set has no colours
         palette = np.random.RandomState(42).randint(0, 255, size=(len(classes), 3)).tolist()
     return dict(classes=classes, palette=tuple(tuple(int(value) for value in colour) for colour in palette))
+
+
+def reduces_zero_label(cfg: Config) -> bool:
+    """Whether class k has the number k + 1 in the mask files: ``reduce_zero_label`` of the data set evaluated.
+
+    Args:
+        cfg: The config. Where its data set does not say, the default of the data set's class counts.
+    """
+    for loader in ("test_dataloader", "val_dataloader", "train_dataloader"):
+        dataset = (cfg.get(loader) or {}).get("dataset") or {}
+        while "dataset" in dataset or "datasets" in dataset:  # repeated or concatenated
+            dataset = dataset["dataset"] if "dataset" in dataset else dataset["datasets"][0]
+        if not dataset:
+            continue
+        kind = DATASETS.get(dataset["type"]) if isinstance(dataset["type"], str) else dataset["type"]
+        for base in inspect.getmro(kind) if inspect.isclass(kind) else ():
+            argument = inspect.signature(base.__init__).parameters.get("reduce_zero_label")
+            if argument is not None:
+                return bool(dataset.get("reduce_zero_label", argument.default))
+    return False
 
 
 def _config_meta(cfg: Config) -> dict[str, Any]:

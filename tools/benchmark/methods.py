@@ -24,6 +24,7 @@ from mmseg.structures import SegDataSample
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.models import TeacherAverage, feature_size
 from mmseg_allspark.utils.config_files import read_config
+from mmseg_allspark.utils.images import input_channels
 
 DEFAULT = [
     ROOT / "configs" / f"{name}.py"
@@ -73,7 +74,8 @@ class Step:
                 label = label.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, :crop, :crop]
                 sample.gt_sem_seg = PixelData(data=label)
                 sample.valid = PixelData(data=torch.ones(1, crop, crop, dtype=torch.bool))
-            return list(torch.randint(256, (images, 3, crop, crop), dtype=torch.uint8, generator=rng)), samples
+            shape = (images, input_channels(self.model), crop, crop)
+            return list(torch.randint(256, shape, dtype=torch.uint8, generator=rng)), samples
 
         inputs, samples = batch()
         labeled = dict(inputs=inputs, data_samples=samples)

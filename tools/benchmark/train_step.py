@@ -32,6 +32,7 @@ from mmseg.structures import SegDataSample
 
 from mmseg_allspark.models import feature_size
 from mmseg_allspark.utils.config_files import read_config
+from mmseg_allspark.utils.images import input_channels
 
 STAGES = ("preprocess", "pseudo label", "forward", "backward", "update")
 # name -> parts computed as the release does; each row takes one more of them away
@@ -79,7 +80,7 @@ class Step:
                 label = torch.randint(self.model.num_classes, (1, *feature_size(self.crop)), generator=rng)
                 label = label.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, : self.crop, : self.crop]
                 sample.gt_sem_seg = PixelData(data=label)
-            shape = (images, 3, self.crop, self.crop)
+            shape = (images, input_channels(self.model), self.crop, self.crop)
             inputs = list(torch.randint(256, shape, dtype=torch.uint8, generator=rng))
             views = {"weak", self.model.unlabeled_view}
             return dict(inputs=inputs if masks else dict.fromkeys(sorted(views), inputs), data_samples=samples)

@@ -80,24 +80,27 @@ def link_rest(root: Path, images: dict[str, Path], masked: set[str]) -> None:
             target.symlink_to(path.resolve())
 
 
-def describe(counts: dict[str, np.ndarray], labeled: list[str], val: list[str]) -> int:
-    """Say which classes there are, and how many; a label that no labeled mask shows cannot be learned."""
+def describe(counts: dict[str, np.ndarray], labeled: list[str], val: list[str], first: int) -> int:
+    """Say which classes there are, from the label ``first`` on, and return their number.
+
+    A label that no labeled mask shows cannot be learned.
+    """
     total = sum(counts.values())
-    labels = [label for label in range(256) if total[label] and label != IGNORE]
+    labels = [label for label in range(first, 256) if total[label] and label != IGNORE]
     shares = {part: sum(counts[n] for n in names) for part, names in (("labeled", labeled), ("val", val))}
     for label in labels:
         parts = ", ".join(f"{100 * c[label] / max(1, c[labels].sum()):.2f} % of {part}" for part, c in shares.items())
         missing = "" if shares["labeled"][label] else "   <- in no labeled image: another --seed, or more masks"
-        say(f"  class {label}: {parts}{missing}")
-    if labels != list(range(len(labels))):
+        say(f"  class {label - first}{f' (label {label})' if first else ''}: {parts}{missing}")
+    if labels != list(range(first, first + len(labels))):
         raise PrepareError(
-            f"The masks hold the labels {labels}; classes have to be 0 ... {len(labels) - 1} (and {IGNORE} = ignore): "
-            "renumber the masks. A 0/255 mask of a binary task has to become 0/1."
+            f"The masks hold the labels {labels}; classes have to be {first} ... {first + len(labels) - 1} (and "
+            f"{IGNORE} = ignore): renumber the masks. A 0/255 mask of a binary task has to become 0/1."
         )
     return len(labels)
 
 
-def check(root: Path, suffixes: dict[str, str], num_classes: int) -> None:
+def check(root: Path, form: dict[str, str | bool], num_classes: int) -> None:
     """Read every file as training will, and say what is odd.
 
     Raises:
@@ -110,7 +113,7 @@ def check(root: Path, suffixes: dict[str, str], num_classes: int) -> None:
         data_prefix=dict(img_path="images", seg_map_path="masks"),
         metainfo=dict(classes=[f"class {label}" for label in range(num_classes)]),
         pipeline=load,
-        **suffixes,
+        **form,
     )
     unlabeled = dict(type="UnlabeledDataset", data_root=str(root), source="unlabeled", pipeline=load[:1])
     cfg = Config(
@@ -138,7 +141,7 @@ def prepare(root: Path, options: argparse.Namespace) -> None:
     held_out = max(options.val, Fraction(1, len(counts)))
     val, labeled = draw_labeled(list(counts), held_out, options.seed)
     say(f"{len(images)} images, {len(counts)} with a mask: {len(labeled)} labeled, {len(val)} for validation")
-    num_classes = describe(counts, labeled, val)
+    num_classes = describe(counts, labeled, val, int(options.reduce_zero_label))
     write_texts(root, {"labeled.txt": join_lines(labeled), "val.txt": join_lines(val)}, options.force)
     link_rest(root, images, set(counts))
     unlabeled = list(walk_files(root / "unlabeled", IMAGE_SUFFIXES))
@@ -146,9 +149,10 @@ def prepare(root: Path, options: argparse.Namespace) -> None:
         raise PrepareError(f"No unlabeled image: put some into {root / 'unlabeled'}, any folders inside.")
     say(f"{len(unlabeled)} unlabeled images")
     files = dict(img_suffix=images, seg_map_suffix=masks)
-    suffixes = {key: next(iter(found.values())).suffix for key, found in files.items()}
-    check(root, suffixes, num_classes)
-    settings = ", ".join(f"{key} = '{suffix}'" for key, suffix in suffixes.items())
+    form = {key: next(iter(found.values())).suffix for key, found in files.items()}
+    form["reduce_zero_label"] = options.reduce_zero_label
+    check(root, form, num_classes)
+    settings = ", ".join(f"{key} = {value!r}" for key, value in form.items())
     say(f"Ready: {root}. In your config: {settings}, and as many classes as above.")
 
 
@@ -160,6 +164,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--val", type=parse_fraction, default=parse_fraction("1/5"), help="share held out (default: 1/5)"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--reduce-zero-label", action="store_true", help="0 in the masks is ignored, the classes are 1 ... K"
+    )
     parser.add_argument("--force", action="store_true", help="replace lists of other content")
     options = parser.parse_args(arguments)
     return run_tool(lambda: prepare(options.root, options))
