@@ -20,7 +20,9 @@ def curves(run: Run) -> str:
     shares_of_pixels = ("pseudo/kept", "pseudo/agreement", "pseudo/agreement_kept")
     note = "kept: counts in the loss; agreement: equals the ground truth, where masks happen to exist "
     note += "(agreement_kept: among the kept)."
-    validation = {name: curve for name, curve in run.metrics.items() if name.rpartition("/")[2] in VALIDATION}
+    validation = {
+        name: curve for kind in VALIDATION for name, curve in run.metrics.items() if name.rpartition("/")[2] == kind
+    }
     charts = [
         ("validation (%)", dict(list(validation.items())[:STYLES]), 0, ""),
         ("loss", dict(list(losses.items())[:STYLES]), 0, ""),
