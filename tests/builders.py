@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
 CLASSES = ("a", "b", "c", "d")
 CROP = 65
-MEMORY_SIZE = (3, 3)  # CROP // 32 + 1
+MEMORY_SIZE = (3, 3)  # CROP / 32, rounded up
 WIDTHS = [8, 16, 24, 32]
 _RUNS = count()
 

@@ -6,15 +6,15 @@ import pytest
 from builders import ROOT
 
 PACKAGE = ROOT / "mmseg_allspark"
-# compat, which the package imports first, <- utils <- models <- methods <- engine, datasets and visualization beside
-# them; engine checks data sets and draws
+# compat, which the package imports first, <- utils <- models <- methods <- engine; beside them datasets <-
+# visualization; engine checks data sets and draws
 ALLOWED = dict(
     utils={"utils", "compat"},
     models={"utils", "models"},
     methods={"utils", "models", "methods"},
     engine={"utils", "models", "methods", "datasets", "visualization", "engine"},
     datasets={"utils", "datasets"},
-    visualization={"utils", "visualization"},
+    visualization={"utils", "datasets", "visualization"},
     convert={"utils", "convert"},
     apis={"utils", "models", "datasets", "apis"},  # apis and deploy: for whoever uses a trained model
     deploy={"utils", "models", "methods", "apis", "deploy"},

@@ -1,17 +1,25 @@
 """docs/own_data.md: from an empty folder to a trained model, by the commands of the page."""
 
+import io
 import os
 import re
+import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from builders import ROOT
+from mmengine.config import Config
 from PIL import Image
+from test_datasets.prepare_tools import load_tool
 
-TOOL = ROOT / "tools/prepare/own_data.py"
+from mmseg_allspark.apis.models import reduces_zero_label
+
 COMMANDS = [
     line
     for block in re.findall(r"```bash\n(.*?)```", (ROOT / "docs/own_data.md").read_text(), re.DOTALL)
@@ -43,8 +51,37 @@ def write_images(root: Path, *, labeled: int = 5, rest: int = 2, unlabeled: int 
     return root
 
 
+def own_config(folder: Path, method: str, variable: str, value: object) -> Config:
+    """The config of a method on top of the AllSpark config with one of its variables edited."""
+    names = [f"configs/{name}/segformer_b0_own-data.py" for name in dict.fromkeys(("allspark", method))]
+    base = (ROOT / names[0]).read_text().replace('"segformer', f'"{ROOT}/configs/allspark/segformer')
+    text, count = re.subn(rf"^{variable} = [^#\n]+", f"{variable} = {value}", base, flags=re.MULTILINE)
+    assert count == 1
+    for name, content in zip(names, (text, (ROOT / names[-1]).read_text()), strict=False):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    return Config.fromfile(folder / names[-1])
+
+
+@pytest.mark.parametrize("method", ["allspark", "supervised", "pseudo_label", "unimatch", "mean_teacher", "guidedmix"])
+@pytest.mark.parametrize("length", [2, 8])
+def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method, length):
+    cfg = own_config(tmp_path, method, "max_iters", length)
+    assert cfg.train_cfg.max_iters == length and cfg.train_cfg.val_interval == 1
+    assert all(hook.get("interval", 1) >= 1 for hook in (*cfg.default_hooks.values(), *cfg.custom_hooks))
+
+
+@pytest.mark.parametrize(("crop", "size"), [((224, 224), (7, 7)), ((256, 257), (8, 9)), ((512, 513), (16, 17))])
+def test_the_memory_has_the_size_of_the_crops_features(tmp_path, crop, size):
+    assert own_config(tmp_path, "allspark", "crop_size", crop).model.neck.memory_size == size
+
+
 def prepare(root, *options):
-    return subprocess.run([sys.executable, TOOL, root, *options], capture_output=True, text=True)
+    """Exit code and what is printed."""
+    out, err = io.StringIO(), io.StringIO()
+    with load_tool("own_data") as tool, redirect_stdout(out), redirect_stderr(err):
+        code = tool.main([str(root), *options])
+    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
 
 def test_the_page_leads_from_files_to_pictures(tmp_path):
@@ -84,6 +121,24 @@ def test_lists_and_links(tmp_path):
     assert prepare(root, "--seed", "1", "--val", "2/5").returncode == 1  # other lists need --force
 
 
+def test_a_zero_that_is_no_class(tmp_path):
+    """Masks of 0, 1, 2 have two classes with --reduce-zero-label, and the config says so to training and evaluation."""
+    root = write_images(tmp_path / "own")
+    done = prepare(root, "--reduce-zero-label")
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"class (\d) \(label (\d)\): ([\d.]+) %", done.stdout) == [
+        ("0", "1", "50.00"),
+        ("1", "2", "50.00"),
+    ]
+    assert "reduce_zero_label = True" in done.stdout and "reduce_zero_label = False" in prepare(root).stdout
+    text = (ROOT / "configs/allspark/segformer_b0_own-data.py").read_text()
+    text = text.replace('_base_ = "', f'_base_ = "{ROOT}/configs/allspark/')
+    (tmp_path / "my_data.py").write_text(text.replace("reduce_zero_label = False", "reduce_zero_label = True"))
+    cfg = Config.fromfile(tmp_path / "my_data.py")
+    assert cfg.train_dataloader.dataset.reduce_zero_label and reduces_zero_label(cfg)
+    assert not reduces_zero_label(Config.fromfile(ROOT / "configs/allspark/segformer_b0_own-data.py"))
+
+
 def test_newly_labeled_images_leave_the_unlabeled_ones(tmp_path):
     root = write_images(tmp_path / "own", labeled=2)
     assert prepare(root).returncode == 0  # two masks are enough: one is held out
@@ -99,7 +154,17 @@ def spoil_mask(root):
         Image.fromarray((np.arange(80) > 9).astype(np.uint8)[None].repeat(60, 0) * 7).save(root / f"masks/{index}.png")
 
 
+def binary_masks(root):
+    """As label tools export them."""
+    for path in (root / "masks").iterdir():
+        Image.fromarray((np.asarray(Image.open(path)) > 0).astype(np.uint8) * 255).save(path)
+
+
 FAULTS = {
+    "hold class 0 only; 255, which is ignored, covers": binary_masks,
+    "labeled and unlabeled: 1 images in both": lambda root: shutil.copy(root / "images/3.jpg", root / "unlabeled"),
+    "mixes .PNG and .png": lambda root: (root / "masks/3.png").rename(root / "masks/3.PNG"),
+    "one mask": lambda root: [(root / f"masks/{index}.png").unlink() for index in range(4)],
     "no image of the same name": lambda root: (root / "images/3.jpg").unlink(),
     "is 40x60 but its image is 80x60": lambda root: Image.new("L", (40, 60)).save(root / "masks/2.png"),
     "mode RGB: one channel of label numbers": lambda root: Image.new("RGB", (80, 60)).save(root / "masks/2.png"),
@@ -116,3 +181,16 @@ def test_a_fault_is_named(tmp_path, message):
     done = prepare(root)
     assert done.returncode == 1
     assert message in done.stderr
+
+
+def test_what_is_odd_is_said_and_masks_may_have_another_suffix(tmp_path):
+    root = write_images(tmp_path / "own [1]", labeled=9)
+    for path in (root / "masks").glob("*.png"):
+        path.rename(path.with_suffix(".PNG"))
+    Image.open(root / "masks/0.PNG").save(root / "unlabeled/camera 1/12_mask.png")
+    cv2.imwrite(str(root / "unlabeled/a.tif"), np.random.default_rng(0).integers(0, 3060, (60, 80, 3), np.uint16))
+    done = prepare(root)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING [mask] unlabeled: 1 of 7 images look like masks" in done.stdout
+    assert "use 5% of the range" in done.stdout
+    assert "In your config: img_suffix = '.jpg', seg_map_suffix = '.PNG'" in done.stdout

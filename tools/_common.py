@@ -15,6 +15,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 from mmseg.registry import RUNNERS
 
 from mmseg_allspark.engine.checkpoint_fit_hook import require_checkpoint_fit
+from mmseg_allspark.utils.config_files import check_variables, read_config
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed
 from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
 
@@ -55,14 +56,16 @@ def load_config(args: argparse.Namespace) -> Config:
     The work directory is ``--work-dir``, else the config's ``work_dir``, else ``work_dirs/<config name>``.
 
     Raises:
-        ValueError: On an option without effect.
+        ValueError: On an option or a variable without effect.
+        ImportError, TypeError, ValueError: As :func:`read_config`.
     """
-    cfg = Config.fromfile(args.config)
+    check_variables(args.config)
+    cfg = read_config(args.config)
     warn_of_misspelled_keys(cfg)
-    cfg.launcher = args.launcher
     if args.cfg_options is not None:
         check_options(cfg, args.cfg_options)
-        cfg.merge_from_dict(args.cfg_options)
+        cfg = read_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
@@ -76,12 +79,14 @@ def require_gpu_for_amp(cfg: Config) -> None:
     Raises:
         RuntimeError: The config asks for ``AmpOptimWrapper`` and there is no accelerator.
     """
-    wrapper = cfg.get("optim_wrapper") or {}
+    wrapper = dict(cfg.get("optim_wrapper") or {})
     if wrapper.get("type") == "AmpOptimWrapper" and get_device() in ("cpu", "mps"):
+        kept = {key: value for key, value in wrapper.items() if key not in ("type", "loss_scale", "dtype", "use_fsdp")}
         raise RuntimeError(
-            'optim_wrapper.type="AmpOptimWrapper" needs a GPU, and none was found. Set '
-            'optim_wrapper.type="AutocastOptimWrapper" and drop optim_wrapper.loss_scale: bfloat16, on the CPU and on '
-            'GPUs. For float32 set optim_wrapper.type="OptimWrapper" and leave --amp out.'
+            'optim_wrapper.type="AmpOptimWrapper" needs a GPU, and none was found. For bfloat16, on the CPU and on '
+            "GPUs, write in the config, without _delete_ if no _base_ sets optim_wrapper:\n"
+            f'optim_wrapper = dict(_delete_=True, type="AutocastOptimWrapper", **{kept})\n'
+            'For float32 write type="OptimWrapper" there, and leave --amp out.'
         )
 
 
@@ -98,8 +103,14 @@ def start_processes(cfg: Config) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Build the Runner a config asks for (``runner_type``, else mmengine's)."""
+    """Build the Runner a config asks for (``runner_type``, else mmengine's).
+
+    mmengine shares logs and visualizers of the same name within a process: each run gets names of its own.
+    """
     load_safely_from_now_on()
+    cfg.setdefault("experiment_name", cfg.work_dir)
+    if cfg.get("visualizer"):
+        cfg.visualizer.pop("name", None)
     runner = Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
     require_checkpoint_fit(runner)
     return runner

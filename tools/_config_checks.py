@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
-from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.runner import Runner
 
-# top-level keys that something reads; all others are variables of the config file
-READ = set(inspect.signature(Runner.__init__).parameters) | {
-    "activation_checkpointing",
-    "auto_scale_lr",
-    "compile",
-    "custom_imports",
-    "efficient_conv_bn_eval",
-    "find_unused_parameters",
-    "model_wrapper_cfg",
-    "runner_type",
-    "tta_model",
-    "tta_pipeline",
-    "unlabeled_dataloader",
-}
-LOADERS = ("train_dataloader", "unlabeled_dataloader", "val_dataloader", "test_dataloader")
-
-
-def walk(part: object, path: str = "") -> Iterator[tuple[str, dict]]:
-    """Yield every dict inside a config with its key."""
-    if isinstance(part, dict):
-        yield path, part
-    items = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, (list, tuple)) else ()
-    for key, value in items:
-        yield from walk(value, f"{path}.{key}" if path else str(key))
+from mmseg_allspark.datasets.setting_checks import read_classes
+from mmseg_allspark.utils.config_files import LOADERS, READ, find_settings, walk
 
 
 def check_options(cfg: Config, options: dict) -> None:
@@ -51,8 +26,7 @@ def check_options(cfg: Config, options: dict) -> None:
         name = option.split(".")[0]
         if name in READ:
             continue
-        same = [f"{key}.{name}" for key, part in walk(cfg._cfg_dict.to_dict()) if key and name in part]
-        same = [key for key in same if key.split(".")[0] in READ]
+        same = list(find_settings(cfg, name))
         if same:
             shown = ", ".join(same[:4]) + (", ..." if len(same) > 4 else "")
             raise ValueError(
@@ -107,12 +81,13 @@ def check_palettes(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
     """Raise if a data set has not as many colours as classes; mmseg's own error names neither.
 
     Raises:
+        TypeError: If the classes are a string that is no file.
         ValueError: Naming both numbers and where to edit.
     """
     for loader in loaders:
-        for _, part in walk((cfg.get(loader) or {}).get("dataset") or {}):
+        for key, part in walk((cfg.get(loader) or {}).get("dataset") or {}, f"{loader}.dataset"):
             meta = part.get("metainfo") or {}
-            classes, palette = meta.get("classes"), meta.get("palette")
+            classes, palette = read_classes(meta, f"{key}.metainfo.classes"), meta.get("palette")
             if classes and palette and len(classes) != len(palette):
                 raise ValueError(
                     f"palette has {len(palette)} colours, classes has {len(classes)} names: edit `palette` at the top "

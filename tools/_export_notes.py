@@ -13,21 +13,34 @@ INPUT_ONLY = (
 )
 
 
+def pipeline_steps(cfg: Config) -> list[dict]:
+    """Steps of the test pipeline."""
+    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
+    steps = dataset.get("pipeline") or cfg.get("test_pipeline") or []
+    return [Config(dict(step=step)).to_dict()["step"] for step in steps]
+
+
 def test_steps(cfg: Config) -> list[dict]:
     """Steps of the test pipeline that change images: all but those that load and pack."""
-    dataset = (cfg.get("test_dataloader") or {}).get("dataset") or {}
-    steps = cfg.get("test_pipeline") or []
-    steps = dataset.get("pipeline") or steps
     loads = ("Load", "Pack", "InferencerLoader")
-    return [Config(dict(step=step)).to_dict()["step"] for step in steps if not str(step["type"]).startswith(loads)]
+    return [step for step in pipeline_steps(cfg) if not str(step["type"]).startswith(loads)]
 
 
-def notes(cfg: Config) -> list[str]:
-    """What a plain model's config does to images outside the graph, a line for each."""
-    found = []
-    for step in test_steps(cfg):
-        options = ", ".join(f"{key}={value}" for key, value in step.items() if key != "type")
-        found.append(f"step of the test pipeline: {step['type']}({options})")
+def as_call(step: dict) -> str:
+    """Write a step as Python would call it."""
+    return f"{step['type']}({', '.join(f'{key}={value!r}' for key, value in step.items() if key != 'type')})"
+
+
+def notes(cfg: Config, input_kind: str) -> list[str]:
+    """What a plain model's config does to images outside the graph, or the graph cannot take; a line for each."""
+    found = [f"step of the test pipeline: {as_call(step)}" for step in test_steps(cfg)]
+    for step in pipeline_steps(cfg)[:1] if input_kind == "image" else []:
+        is_8bit = step.get("color_type", "color") != "unchanged" and step.get("imdecode_backend") != "tifffile"
+        if not (is_8bit and step["type"] in ("LoadImage", "LoadImageFromFile")):
+            found.append(
+                f"values above 255 and fractions, which {as_call(step)} may load: the graph takes uint8. For such "
+                "images export with --input normalized"
+            )
     test_cfg = cfg.model.get("test_cfg") or {}
     if test_cfg.get("mode") == "slide":
         window = f"crop_size={test_cfg.get('crop_size')}, stride={test_cfg.get('stride')}"
@@ -48,10 +61,12 @@ def describe(net: LogitsNet, plain: Plain, which: str) -> dict:
     """Return what a user of the graph has to know."""
     preprocessor = plain.cfg.model.data_preprocessor
     normalized = (net.mean.flatten().tolist(), net.std.flatten().tolist(), bool(preprocessor.get("bgr_to_rgb")))
-    layout = "uint8 (B, 3, H, W), BGR, 0 to 255"
-    if net.input_kind == "normalized":
-        layout = f"float32 (B, 3, H, W), {'RGB' if net.swap else 'BGR'}, (value - mean) / std"
-    outputs = dict(logits="float32 (B, classes, H, W)", labels="int64 (B, H, W)")
+    order = "channels as loaded" if net.channels != 3 else "RGB" if net.swap else "BGR"
+    layout = f"float32 (B, {net.channels}, H, W), {order}, (value - mean) / std"
+    if net.input_kind == "image":
+        order = "BGR" if net.channels == 3 else order
+        layout = f"uint8 (B, {net.channels}, H, W), {order}, 0 to 255"
+    outputs = dict(logits="float32 (B, classes, H, W)", labels="int64 (B, H, W), class numbers from 0 on")
     return dict(
         producer=f"mmseg-allspark {__version__}",
         input=layout,

@@ -7,9 +7,9 @@ torch-export  OUT.pt2 for torch.export.load; height and width are free, the batc
 
 Every export is compared with the model it was made from: plain models bit by bit, graphs to --tolerance at all
 --sizes, with a table of differences and times. Exit code 1 if they differ; nothing is written then. Graphs take
-(B, 3, H, W) uint8 images as cv2.imread gives them (BGR), unless --input normalized, and give logits at the size of the
-images, unless --output labels; their metadata say so, and hold classes and colours. CONFIG may be '-': the config
-inside the checkpoint.
+(B, C, H, W) uint8 images (of three channels as cv2.imread gives them, BGR), unless --input normalized, and give logits
+at the size of the images, unless --output labels; their metadata say so, and hold classes and colours. CONFIG may be
+'-': the config inside the checkpoint.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from mmseg_allspark.deploy import LogitsNet, Plain, compare_outputs, export_onnx
 from mmseg_allspark.deploy.graphs import INPUTS, OUTPUTS, Comparison, load_graph, require_graphs
 from mmseg_allspark.deploy.publish import scrub, to_bytes
 from mmseg_allspark.utils.files import replacing, write_whole
+from mmseg_allspark.utils.images import input_channels
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
 SUFFIXES = {"plain": ".pth", "onnx": ".onnx", "torch-export": ".pt2"}
@@ -80,7 +81,8 @@ def is_same(trained: nn.Module, plain: Plain, sizes: Sequence[tuple[int, int]]) 
     pair = [revert_sync_batchnorm(model).eval() for model in (trained, plain.model)]
     same = []
     for number, (height, width) in enumerate(sizes):
-        images = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(number))
+        shape = 1, input_channels(trained), height, width
+        images = torch.randn(shape, generator=torch.Generator().manual_seed(number))
         same.append(torch.equal(*(model(images, mode="tensor") for model in pair)))
     return all(same)
 
@@ -108,15 +110,15 @@ def export_graph(args: argparse.Namespace, plain: Plain, which: str) -> None:
         GraphDiffersError: If it does not agree; a file of an earlier export stays as it is.
     """
     preprocessor = plain.cfg.model.data_preprocessor
-    outside = notes(plain.cfg)
+    outside = notes(plain.cfg, args.input)
     for note in outside:
         say(f"note: not in the graph: {note}")
     net = LogitsNet(plain.model, preprocessor, input_kind=args.input, output_kind=args.output)
     metadata, batch = describe(net, plain, which), args.batch_size
     say(f"input: {metadata['input']}; output: {metadata['output']}; tracing takes minutes, more on a busy machine ...")
-    inputs = [net.example((batch, 3, *shape), seed) for seed, shape in enumerate(args.sizes)]
+    inputs = [net.example(batch, shape, seed) for seed, shape in enumerate(args.sizes)]
     if args.format == "onnx":  # another batch size as well
-        inputs.append(net.example((batch + 1, 3, *args.sizes[0]), len(inputs)))
+        inputs.append(net.example(batch + 1, args.sizes[0], len(inputs)))
     with replacing(args.out) as partial, heartbeat():
         if args.format == "onnx":
             export_onnx(net, partial, metadata)

@@ -2,10 +2,11 @@
 
     python tools/infer.py CONFIG CHECKPOINT INPUT [INPUT ...] --out DIR [--labels] [--weights ema|model]
 
-Writes DIR/painted/<name>.png (a video: .mp4) and, with --labels, DIR/labels/<name>.png: one channel whose values are
-the class numbers; of a video's frames DIR/labels/<name>.mp4/000000.png and so on. Two inputs of one name get different
-results, and no input is ever overwritten. Exit code 1 if an image or video could not be read or a folder is empty (the
-others are done), 2 if nothing can be done. CONFIG may be '-': the config inside the checkpoint.
+Writes DIR/painted/<name>.png (a video: .mp4) and, with --labels, DIR/labels/<name>.png: one channel with the numbers
+of your mask files, as tools/test.py --out writes it: class numbers from 0 on, or from 1 on if the data set has
+reduce_zero_label=True. Labels of a video's frames are DIR/labels/<name>.mp4/000000.png and so on. Two inputs of one
+name get different results, and no input is ever overwritten. Exit code 1 if an image or video could not be read or a
+folder is empty (the others are done), 2 if nothing can be done. CONFIG may be '-': the config inside the checkpoint.
 """
 
 from __future__ import annotations
@@ -55,11 +56,13 @@ class Results:
 
     Attributes:
         palette: (R, G, B) of each class; to be set before anything is painted.
+        first: Number of the first class in written labels.
     """
 
     def __init__(self, out: Path, opacity: float, with_labels: bool) -> None:
         self.out, self.opacity, self.with_labels = out, opacity, with_labels
         self.palette: Sequence[Sequence[int]] = ()
+        self.first = 0
         self.seconds: list[float] = []
         self.unreadable: list[str] = []
 
@@ -86,7 +89,8 @@ class Results:
         if painted is not None:
             write_png(painted, self.paint(prediction))
         if labels is not None:
-            write_png(labels, prediction.labels.astype(np.uint8 if len(self.palette) <= 256 else np.uint16))
+            is_small = len(self.palette) + self.first <= 256
+            write_png(labels, (prediction.labels + self.first).astype(np.uint8 if is_small else np.uint16))
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
@@ -203,7 +207,13 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint file")
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help="image, video, folder, or glob in quotes")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
-    parser.add_argument("--labels", action="store_true", help="also write class numbers, as one-channel PNGs")
+    parser.add_argument("--labels", action="store_true", help="also write labels, as one-channel PNGs")
+    parser.add_argument(
+        "--label-numbers",
+        choices=("masks", "classes"),
+        default="masks",
+        help="numbers of --labels: those of your mask files, or classes from 0 on (default: masks)",
+    )
     parser.add_argument("--opacity", type=float, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
     parser.add_argument(
         "--palette",
@@ -254,6 +264,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     inferencer = SegInferencer(config, args.checkpoint, **options)
     say(f"weights: {MEANING.get(inferencer.which, inferencer.which)}")
     results.palette = inferencer.model.dataset_meta["palette"]
+    results.first = int(inferencer.reduce_zero_label and args.label_numbers == "masks")
     images = {path: name for path, name in names.items() if not is_video(path)}
     if images:
         label_images(inferencer, images, results, args.batch_size)

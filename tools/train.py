@@ -35,8 +35,9 @@ from _config_checks import (
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 from torch.distributed.elastic.multiprocessing.errors import record
 
@@ -44,6 +45,7 @@ from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.engine.resume_point import NAMES, find_resume_point
 from mmseg_allspark.utils.distributed import shutdown_distributed
 from mmseg_allspark.utils.rank_failure import failing_together
+from mmseg_allspark.utils.work_dir_lock import only_training_in
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -140,13 +142,26 @@ def protect_checkpoints(cfg: Config) -> None:
         cfg.custom_imports = dict(imports, imports=[*names, "mmseg_allspark"])
 
 
+class ValidateFinishedHook(Hook):
+    """Validates a run that is resumed from its last checkpoint: mmengine's own loops have nothing left to do then."""
+
+    priority = "LOWEST"  # after ReportHook, which begins its report at the same moment
+
+    def before_train(self, runner: Runner) -> None:
+        """Validate if no iteration is left."""
+        loop = runner.train_loop
+        is_plain = isinstance(loop, EpochBasedTrainLoop | IterBasedTrainLoop)
+        if is_plain and loop.iter >= loop.max_iters and runner.val_loop is not None:
+            runner.val_loop.run()
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Train what the command line asks for."""
     args = parse_args(argv)
     export_local_rank(args)
     cfg = load_config(args)
     start_processes(cfg)
-    with failing_together():
+    with failing_together(), only_training_in(cfg.work_dir):
         train(cfg, args)
     shutdown_distributed()
 
@@ -166,6 +181,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     check_pretrained_files(cfg)
     weights = pretrained_weights(cfg)
     runner = build_runner(cfg)
+    runner.register_hook(ValidateFinishedHook())
     try:
         runner.train()
     except URLError as error:

@@ -7,7 +7,7 @@ env_cfg = dict(
     dist_cfg=dict(backend="nccl"),
 )
 vis_backends = [dict(type="LocalVisBackend")]
-visualizer = dict(type="SegLocalVisualizer", vis_backends=vis_backends, name="visualizer")
+visualizer = dict(type="SegLocalVisualizer", vis_backends=vis_backends)
 log_level = "INFO"
 load_from = None
 resume = False

@@ -11,20 +11,27 @@
 # The backbone's ImageNet weights are downloaded; without a network give a file, or none:
 # --cfg-options model.backbone.init_cfg.checkpoint=FILE        --cfg-options model.backbone.init_cfg=None
 _base_ = "segformer_b0_camvid_1-16_robust.py"
+from mmseg_allspark.models import feature_size  # noqa: E402  (an import above _base_ is another kind of config)
+
 data_root = "data/own"
-classes = ("background", "object")
+classes = ("background", "object")  # or a file with one name a line
 palette = [(60, 60, 60), (230, 80, 60)]  # a colour (R, G, B) for each, for pictures
 img_suffix = ".jpg"
+seg_map_suffix = ".png"
+reduce_zero_label = False  # True: 0 in the masks is ignored, the classes are 1 ... K
 max_iters = 10000
 
 crop_size = (257, 257)  # (h, w)
-num_classes = len(classes)
+interval = max(1, max_iters // 10)
+num_classes = len(palette)
 metainfo = dict(classes=classes, palette=palette)
 dataset = dict(
     _delete_=True,
     type="BaseSegDataset",
     data_root=data_root,
     img_suffix=img_suffix,
+    seg_map_suffix=seg_map_suffix,
+    reduce_zero_label=reduce_zero_label,
     data_prefix=dict(img_path="images", seg_map_path="masks"),
     metainfo=metainfo,
 )
@@ -55,17 +62,17 @@ test_dataloader = val_dataloader
 model = dict(
     # class by class: one threshold for all lets easy classes take over (docs/results_camvid.md)
     confidence=dict(_delete_=True, type="ClassQuantileThreshold", keep=0.5),
-    neck=dict(num_classes=num_classes, memory_size=(crop_size[0] // 32 + 1, crop_size[1] // 32 + 1)),
+    neck=dict(num_classes=num_classes, memory_size=feature_size(crop_size)),
     decode_head=dict(num_classes=num_classes),
 )
 train_cfg = dict(
     max_iters=max_iters,
-    val_interval=max_iters // 10,
+    val_interval=interval,
     burn_in_iters=max_iters // 4,
     ramp_up_iters=max_iters // 4,
 )
 param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=max_iters, by_epoch=False)]
 default_hooks = dict(
-    checkpoint=dict(interval=max_iters // 10),
-    pseudo_label_pictures=dict(interval=max_iters // 10),
+    checkpoint=dict(interval=interval),
+    pseudo_label_pictures=dict(interval=interval),
 )

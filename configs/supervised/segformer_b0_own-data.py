@@ -8,7 +8,7 @@ model = dict(
     **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
 )
 train_cfg = dict(
-    _delete_=True, type="IterBasedTrainLoop", max_iters=_base_.max_iters, val_interval=_base_.max_iters // 10
+    _delete_=True, type="IterBasedTrainLoop", max_iters=_base_.max_iters, val_interval=_base_.train_cfg.val_interval
 )
 custom_hooks = [dict(type="EMAHook", momentum=0.01, update_buffers=True)]  # evaluated as the AllSpark run is
 default_hooks = dict(

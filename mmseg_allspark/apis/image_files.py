@@ -1,12 +1,12 @@
 """Which files are meant, and what their results are called."""
 
-import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
+from mmseg_allspark.utils.files import expand_glob
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
@@ -38,7 +38,7 @@ def find_images(
     if os.path.isdir(source):
         root, found = Path(source), Path(source).rglob("*") if recursive else Path(source).iterdir()
     else:
-        root, found = None, map(Path, glob.glob(source, recursive=True))
+        root, found = None, map(Path, expand_glob(source))
     paths = sorted(path for path in found if path.suffix.lower() in suffixes and path.is_file())
     if not paths:
         what = "holds no image or video" if root else "does not exist, and is no glob that any image or video fits"

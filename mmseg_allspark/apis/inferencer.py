@@ -17,10 +17,11 @@ from mmseg.visualization import SegLocalVisualizer
 from torch import nn
 
 from mmseg_allspark.apis.image_files import find_images
-from mmseg_allspark.apis.models import load_config, read_dataset_meta
+from mmseg_allspark.apis.models import load_config, read_dataset_meta, reduces_zero_label
 from mmseg_allspark.apis.weights import load_model
 from mmseg_allspark.datasets.transforms import DataFileError, LoadImage
 from mmseg_allspark.utils.checks import check_choice, check_positive_int
+from mmseg_allspark.utils.images import as_8bit, input_channels
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint, load_safely_from_now_on
 
 Image = str | os.PathLike | np.ndarray
@@ -33,8 +34,9 @@ class Prediction:
 
     Args:
         source: Path of the image, or its position among arrays.
-        image: (H, W, 3) uint8 BGR as loaded; None if it could not be.
-        labels: (H, W) int64 class numbers; None if the image could not be loaded.
+        image: (H, W, 3) uint8 to paint on, BGR, see ``as_8bit``; the model gets what its config loads. None if the
+            image could not be loaded.
+        labels: (H, W) int64 class numbers, 0 ... K-1; None if the image could not be loaded.
         seconds: Of preprocessing and network, of this image's part of the batch.
         error: Why there are no labels.
     """
@@ -64,6 +66,9 @@ class SegInferencer(MMSegInferencer):
         which: ``'ema'``, ``'model'`` (as trained), or None: those stored as ``state_dict``, which the run evaluated.
             :attr:`which` says what it is. Default None.
 
+    Attributes:
+        reduce_zero_label: Whether class k has the number k + 1 in the mask files; labels given here are class numbers.
+
     Raises:
         FileNotFoundError: If config or checkpoint do not exist.
         UnsafeCheckpointError, EmbeddedConfigError: If reading them could run code.
@@ -87,6 +92,7 @@ class SegInferencer(MMSegInferencer):
         if not isinstance(checkpoint, dict):
             raise ValueError(f"{weights} is no checkpoint of mmengine: it holds a {type(checkpoint).__name__}.")
         cfg = load_config(model, checkpoint, str(weights), cfg_options)
+        self.reduce_zero_label = reduces_zero_label(cfg)
         self._meta = read_dataset_meta(cfg, checkpoint.get("meta") or {})
         if palette is not None:
             self._meta["palette"] = _as_palette(palette, len(self._meta["classes"]))
@@ -113,8 +119,9 @@ class SegInferencer(MMSegInferencer):
                 "The config's test_dataloader.dataset.pipeline (or test_pipeline) has to begin with LoadImage or "
                 f"LoadImageFromFile, it has {[step['type'] for step in steps]}."
             )
-        self._load = _loader(steps[0])
-        return Compose([self._load, *steps[1:]])
+        self._load, self._transforms = _loader(steps[0], input_channels(self.model)), Compose(steps[1:])
+        self._is_colour = steps[0].get("color_type", "color").startswith("color")
+        return Compose([self._load, self._transforms])
 
     def _init_collate(self, cfg: Config) -> Callable:
         named = (cfg.get("test_dataloader") or {}).get("collate_fn")
@@ -148,19 +155,21 @@ class SegInferencer(MMSegInferencer):
             samples.update(zip(members, super().forward(part, **kwargs), strict=True))
         return [samples[index] for index in range(len(samples))]
 
-    def load_image(self, source: Image) -> np.ndarray:
-        """Load an image as the model will see it.
+    def visualize(self, inputs: list, preds: list[SegDataSample], **kwargs: object) -> list[np.ndarray] | None:
+        """Draw predictions.
 
         Args:
-            source: A path, or an image, which is returned.
+            inputs: Paths or arrays. Where the config does not load files as 8-bit colour, mmseg cannot read them:
+                they are drawn as arrays, and numbered in ``out_dir``.
+            preds: A sample for each.
+            **kwargs: As in ``MMSegInferencer``.
 
         Returns:
-            (H, W, 3) uint8 BGR, turned as its EXIF data say.
-
-        Raises:
-            DataFileError: If it cannot be loaded; names the file.
+            (H, W, 3) uint8 pictures, or None if nobody asks for them.
         """
-        return self._load(source)["img"].astype(np.uint8, copy=False)
+        if not self._is_colour and any(kwargs.get(key) for key in ("return_vis", "show", "img_out_dir")):
+            inputs = [as_8bit(self._load(source)["img"])[..., ::-1] for source in inputs]
+        return super().visualize(inputs, preds, **kwargs)
 
     def stream(
         self, sources: Iterable[Image], *, batch_size: int = 1, unreadable: str = "stop"
@@ -168,7 +177,8 @@ class SegInferencer(MMSegInferencer):
         """Predict images one batch after the other, without keeping logits.
 
         Args:
-            sources: Image files or (H, W, 3) uint8 BGR arrays, any number of them; one alone is a list of one.
+            sources: Image files, or arrays (H, W, C) as the config's pipeline loads them: for most configs uint8 BGR.
+                Any number of them; one alone is a list of one.
             batch_size: Images in one batch. Default 1.
             unreadable: ``'stop'``: an image that cannot be loaded raises. ``'skip'``: its prediction has an ``error``
                 and no labels. Default ``'stop'``.
@@ -188,53 +198,58 @@ class SegInferencer(MMSegInferencer):
 
     def _stream(self, sources: Iterable[Image], batch_size: int, unreadable: str) -> Iterator[Prediction]:
         waiting: list[Prediction] = []
+        samples: list[dict] = []
         for number, source in enumerate(sources):
             prediction = Prediction(number if isinstance(source, np.ndarray) else str(source))
             try:
-                prediction.image = self.load_image(source)
+                samples.append(self._load(source))
+                prediction.image = as_8bit(samples[-1]["img"])
             except DataFileError as error:
                 if unreadable == "stop":
                     raise
                 prediction.error = error
             waiting.append(prediction)
-            if sum(each.image is not None for each in waiting) == batch_size:
-                yield from self._predict(waiting)
-                waiting = []
-        yield from self._predict(waiting)
+            if len(samples) == batch_size:
+                yield from self._predict(waiting, samples)
+                waiting, samples = [], []
+        yield from self._predict(waiting, samples)
 
-    def _predict(self, predictions: list[Prediction]) -> list[Prediction]:
-        """Fill in labels and times where there is an image."""
+    def _predict(self, predictions: list[Prediction], samples: list[dict]) -> list[Prediction]:
+        """Fill in labels and times where there is an image; ``samples`` are the loaded ones in their order."""
         loaded = [each for each in predictions if each.image is not None]
         if loaded:
             start = perf_counter()
-            samples = self.forward(self.collate_fn([self.pipeline(each.image) for each in loaded]))
-            for each, sample in zip(loaded, samples, strict=True):
-                each.labels = sample.pred_sem_seg.data[0].cpu().numpy()
+            outputs = self.forward(self.collate_fn([self._transforms(sample) for sample in samples]))
+            for each, output in zip(loaded, outputs, strict=True):
+                each.labels = output.pred_sem_seg.data[0].cpu().numpy()
             for each in loaded:
                 each.seconds = (perf_counter() - start) / len(loaded)
         return predictions
 
 
-def _loader(step: ConfigDict) -> Callable[[Image], dict]:
-    """Build the first step of a pipeline: a path or an image becomes a sample."""
+def _loader(step: ConfigDict, channels: int) -> Callable[[Image], dict]:
+    """Build the first step of a pipeline: a path or an image of so many channels becomes a sample."""
     options = {key: value for key, value in step.items() if key not in ("type", "unreadable", "ignore_empty")}
     from_file, from_array = LoadImage(**options), LoadImageFromNDArray(to_float32=options.get("to_float32", False))
 
     def load(source: Image) -> dict:
         if isinstance(source, np.ndarray):
-            return from_array(dict(img=_as_image(source)))
+            _check_array(source, channels, from_file.color_type == "unchanged")
+            return from_array(dict(img=source))
         return from_file(dict(img_path=str(Path(source)) if "://" not in str(source) else source))
 
     return load
 
 
-def _as_image(array: np.ndarray) -> np.ndarray:
-    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
+def _check_array(array: np.ndarray, channels: int, any_type: bool) -> None:
+    found = 1 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else None
+    if found != channels or not array.size or not (any_type or array.dtype == np.uint8):
+        needed = f"(H, W, {channels})" + (" as its config loads it" if any_type else " uint8")
+        if channels == 3 and not any_type:
+            needed += " in BGR order, as cv2.imread gives it (grey: cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))"
         raise ValueError(
-            f"An array of shape {array.shape} and dtype {array.dtype} is no image: (H, W, 3) uint8 in BGR order is "
-            "needed, as cv2.imread gives it (grey: cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))."
+            f"An array of shape {array.shape} and dtype {array.dtype} is no image for this model: {needed} is needed."
         )
-    return array
 
 
 def _as_palette(palette: str | Sequence[Sequence[int]], num_classes: int) -> tuple[tuple[int, ...], ...]:

@@ -1,5 +1,6 @@
 """What inference, export and publishing read from a config and a checkpoint."""
 
+import inspect
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +9,8 @@ import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmseg.registry import DATASETS
 
+from mmseg_allspark.utils.config_files import read_config
+from mmseg_allspark.utils.config_types import name_types
 from mmseg_allspark.utils.embedded_config import read_embedded_config
 
 
@@ -27,6 +30,7 @@ def load_config(
 
     Raises:
         FileNotFoundError: If there is no such config file.
+        ImportError, TypeError, ValueError: As :func:`read_config`.
         EmbeddedConfigError: If the checkpoint holds no config, or one that could run code.
     """
     if config is None:
@@ -36,9 +40,9 @@ def load_config(
     elif not os.path.isfile(config):
         raise FileNotFoundError(f"The config {config} does not exist.")
     else:
-        cfg = Config.fromfile(config)
+        cfg = read_config(config)
     cfg.merge_from_dict(cfg_options or {})
-    return cfg
+    return name_types(cfg)
 
 
 def read_dataset_meta(cfg: Config, checkpoint_meta: dict) -> dict[str, tuple]:
@@ -62,6 +66,26 @@ def read_dataset_meta(cfg: Config, checkpoint_meta: dict) -> dict[str, tuple]:
     if len(palette) != len(classes):  # mmseg's own choice where a data set has no colours
         palette = np.random.RandomState(42).randint(0, 255, size=(len(classes), 3)).tolist()
     return dict(classes=classes, palette=tuple(tuple(int(value) for value in colour) for colour in palette))
+
+
+def reduces_zero_label(cfg: Config) -> bool:
+    """Whether class k has the number k + 1 in the mask files: ``reduce_zero_label`` of the data set evaluated.
+
+    Args:
+        cfg: The config. Where its data set does not say, the default of the data set's class counts.
+    """
+    for loader in ("test_dataloader", "val_dataloader", "train_dataloader"):
+        dataset = (cfg.get(loader) or {}).get("dataset") or {}
+        while "dataset" in dataset or "datasets" in dataset:  # repeated or concatenated
+            dataset = dataset["dataset"] if "dataset" in dataset else dataset["datasets"][0]
+        if not dataset:
+            continue
+        kind = DATASETS.get(dataset["type"]) if isinstance(dataset["type"], str) else dataset["type"]
+        for base in inspect.getmro(kind) if inspect.isclass(kind) else ():
+            argument = inspect.signature(base.__init__).parameters.get("reduce_zero_label")
+            if argument is not None:
+                return bool(dataset.get("reduce_zero_label", argument.default))
+    return False
 
 
 def _config_meta(cfg: Config) -> dict[str, Any]:

@@ -8,6 +8,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from mmseg.datasets.transforms import LoadAnnotations
+
+from .transforms.decoding import explain_missing
+
 _NAMED = 3  # how many offending files a message names
 
 
@@ -153,22 +157,47 @@ def find_overlap(first: Sequence[str], second: Sequence[str]) -> list[tuple[str,
 def _check_present(name: str, what: str, paths: Sequence[str], keys: str) -> None:
     missing = [path for path in paths if not _is_remote(path) and not os.path.isfile(path)]
     if missing:
+        why = next(filter(None, map(explain_missing, missing)), "")
         raise FileNotFoundError(
             f"{len(missing)} of {len(paths)} {what}s of the {name} data do not exist, first: "
-            f"{missing[:_NAMED]}. Check {keys} of the {name} dataset."
+            f"{missing[:_NAMED]}{why}. Check {keys} of the {name} dataset."
         )
 
 
-def _check_labeled_images_stop(**datasets: Any) -> None:
-    """An image with a label that cannot be read is a mistake to be mended, not one to train around."""
-    for name, dataset in datasets.items():
-        for leaf in iter_leaves(dataset) if dataset is not None else ():
-            for step in getattr(getattr(leaf, "pipeline", None), "transforms", ()):
-                if getattr(step, "unreadable", None) == "skip":
-                    raise SplitError(
-                        f"The pipeline of the {name} data has {type(step).__name__}(unreadable='skip'), which is for "
-                        "unlabeled images: leave it out there."
-                    )
+def check_pipeline(name: str, dataset: Any) -> None:
+    """Raise if a pipeline would use images or masks in a way that its data set is not for.
+
+    Args:
+        name: 'labeled', 'unlabeled' or 'validation'.
+        dataset: A BaseSegDataset or alike, perhaps inside ConcatDataset or RepeatDataset.
+
+    Raises:
+        SplitError: If labeled images that cannot be read would be skipped, masks of unlabeled images would choose the
+            crops, or a mask is looked for where there is none.
+    """
+    for leaf in iter_leaves(dataset):
+        for step in getattr(getattr(leaf, "pipeline", None), "transforms", ()):
+            if name == "unlabeled":
+                _check_unlabeled_step(step)
+            elif getattr(step, "unreadable", None) == "skip":
+                raise SplitError(
+                    f"The pipeline of the {name} data has {type(step).__name__}(unreadable='skip'), which is for "
+                    "unlabeled images: leave it out there."
+                )
+
+
+def _check_unlabeled_step(step: object) -> None:
+    ratio = getattr(step, "cat_max_ratio", 1.0)
+    if ratio < 1.0:
+        raise SplitError(
+            f"The unlabeled pipeline has {type(step).__name__}(cat_max_ratio={ratio}), which looks at masks to "
+            "choose a crop: set cat_max_ratio=1.0 there (unlabeled_dataloader.dataset.pipeline)."
+        )
+    if type(step) is LoadAnnotations:
+        raise SplitError(
+            "The unlabeled pipeline has LoadAnnotations, which needs a mask for every image: remove it, or "
+            "use LoadSegMask(optional=True) for the agreement statistic."
+        )
 
 
 def _check_files(name: str, files: Sequence[SampleFiles], with_masks: bool) -> None:
@@ -213,14 +242,14 @@ def check_splits(
         Number of samples of each dataset given, by name.
 
     Raises:
-        SplitError: On an empty set, a pipeline that would skip labeled images, a sample that names no mask, or an
-            image in two sets, naming the first.
+        SplitError: On a pipeline that does not fit its set (:func:`check_pipeline`), an empty set, a sample that
+            names no mask, or an image in two sets, naming the first.
         FileNotFoundError: On missing images or masks, naming the first few and how many.
     """
     datasets = dict(labeled=labeled, unlabeled=unlabeled, validation=val)
-    _check_labeled_images_stop(labeled=labeled, validation=val)
     files = {name: list_files(dataset) for name, dataset in datasets.items() if dataset is not None}
     for name, entries in files.items():
+        check_pipeline(name, datasets[name])
         _check_files(name, entries, with_masks=name != "unlabeled")
     leak = "Training on validation images makes every figure worthless: take them off one list (`ann_file`)."
     for name in ("labeled", "unlabeled"):

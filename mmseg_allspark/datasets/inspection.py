@@ -9,16 +9,19 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+import mmcv
 import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
 
 from .checks import iter_leaves
-from .transforms.decoding import DataFileError, is_complete, read_bytes
+from .transforms.decoding import DataFileError, count_pages, is_complete, read_bytes
 from .transforms.loading import IMAGE_KEYS, LoadImage, LoadSegMask
 
 LABELS = 256
+_GREY_LEVELS = 64  # of 256; an image of 16 bit that has fewer in 8 bit has lost what tells things apart
+_COLORS_OF_MASKS = 32  # photographs have more in each channel
 _PER_TASK = 16  # samples a process takes at a time
 _IGNORE = 255
 _readers: Sequence[SampleReader] = ()  # of this worker process
@@ -29,7 +32,8 @@ class Problem:
     """What is wrong with one file.
 
     Attributes:
-        kind: 'missing', 'unreadable', 'truncated', 'size', 'labels' or 'pairing' (no mask is named).
+        kind: 'missing', 'unreadable', 'truncated', 'size', 'labels', 'pairing' (no mask is named), or, which are
+            warnings, 'depth' (few grey levels are left in 8 bit), 'pages' (one of several is read).
         what: 'image' or 'mask'.
         path: The file.
         message: What the loader says, with values and remedy.
@@ -39,6 +43,11 @@ class Problem:
     what: str
     path: str
     message: str
+
+    @property
+    def level(self) -> str:
+        """'error', or 'warning' where the file can be used all the same."""
+        return "warning" if self.kind in ("depth", "pages") else "error"
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class Inspection:
         content: Hash of the file's bytes; None if it could not be read.
         pixels: Hash of size and decoded pixels; None if it could not be decoded.
         counts: (256,) pixels per training label; None without a usable mask.
+        few_colors: Whether the image has as few colours as a mask.
         problems: What is wrong.
     """
 
@@ -57,7 +67,13 @@ class Inspection:
     content: bytes | None
     pixels: bytes | None
     counts: np.ndarray | None
+    few_colors: bool
     problems: tuple[Problem, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether image and mask can be used."""
+        return all(problem.level == "warning" for problem in self.problems)
 
 
 class _Broken(Exception):
@@ -128,11 +144,17 @@ class SampleReader:
                 problems.append(broken.problem)
                 return None
 
+        path = str(info["img_path"])
         content = attempt(self._read_bytes)
-        pixels = None if content is None else attempt(self._read_image, content)
+        image = None if content is None else attempt(self._read_image, content)
         counts = attempt(self._read_mask)
-        digest = None if content is None else _digest(content)
-        return Inspection(str(info["img_path"]), digest, pixels, counts, tuple(problems))
+        if image is None:
+            return Inspection(path, None if content is None else _digest(content), None, counts, False, tuple(problems))
+        pixels = _digest(repr(image.shape).encode() + image.tobytes())
+        some = _some_pixels(image)
+        problems += self._find_losses(path, content, some)
+        few_colors = len(np.unique(some[:, 0])) <= _COLORS_OF_MASKS
+        return Inspection(path, _digest(content), pixels, counts, few_colors, tuple(problems))
 
     def _read_bytes(self, info: dict) -> bytes:
         path = str(info["img_path"])
@@ -143,14 +165,32 @@ class SampleReader:
             kind = "missing" if missing else "truncated" if empty else "unreadable"
             raise _Broken(kind, "image", path, error) from error
 
-    def _read_image(self, info: dict, content: bytes) -> bytes:
+    def _read_image(self, info: dict, content: bytes) -> np.ndarray:
         path, complete = str(info["img_path"]), is_complete(content)
         try:
             self._images.decode_into(info, content, path)
         except DataFileError as error:
             raise _Broken("unreadable" if complete else "truncated", "image", path, error) from error
-        image = info.pop("img")
-        return _digest(repr(image.shape).encode() + image.tobytes())
+        return info.pop("img")
+
+    def _find_losses(self, path: str, content: bytes, some: np.ndarray) -> Iterator[Problem]:
+        """What is in an image's file and not in the pixels that the loader gives, some of which are looked at."""
+        if self._images.imdecode_backend == "tifffile":  # gives everything
+            return
+        if (pages := count_pages(content)) > 1:
+            yield Problem("pages", "image", path, f"The image {path} has {pages} pages; the first is read.")
+        low, high = np.percentile(some, (1, 99))
+        if self._images.color_type == "unchanged" or high - low >= _GREY_LEVELS:
+            return
+        stored = mmcv.imfrombytes(content, flag="unchanged", backend="cv2")
+        if stored is not None and stored.dtype == np.uint16:
+            low16, high16 = np.percentile(stored, (1, 99))
+            text = (
+                f"The image {path} has 16 bits, but its values ({low16:.0f} to {high16:.0f}, without the outermost "
+                f"2 %) use {(high16 - low16) / 65535:.0%} of the range. In the 8 bits that are read, "
+                f"{high - low + 1:.0f} grey levels remain."
+            )
+            yield Problem("depth", "image", path, text)
 
     def _read_mask(self, info: dict) -> np.ndarray | None:
         path = info.get("seg_map_path")
@@ -161,6 +201,12 @@ class SampleReader:
         elif path is None:
             raise _Broken("pairing", "mask", str(info["img_path"]), f"No mask is known for {info['img_path']}.")
         return np.bincount(self._masks.read(info).ravel(), minlength=LABELS)
+
+
+def _some_pixels(image: np.ndarray) -> np.ndarray:
+    """At most 20 000 pixels from all over an image, (N, C)."""
+    pixels = image.reshape(image.shape[0] * image.shape[1], -1)
+    return pixels[:: len(pixels) // 10_000 + 1]
 
 
 def _digest(content: bytes) -> bytes:

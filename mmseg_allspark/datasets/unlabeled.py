@@ -12,6 +12,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from mmseg_allspark.utils.checks import check_choice, check_types
+from mmseg_allspark.utils.files import expand_glob
 
 from .class_count import ClassCountMixin
 from .refetch import RefetchMixin
@@ -112,9 +113,8 @@ class UnlabeledDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
                 yield from (os.path.join(folder, name) for name in names if self._is_image(name))
         elif os.path.isfile(path):
             yield from self._expand_list(path) if path.lower().endswith(_LIST_SUFFIXES) else [path]
-        elif glob.has_magic(path):
-            matches = glob.iglob(path, recursive=True)
-            yield from (match for match in matches if self._is_image(match) and os.path.isfile(match))
+        elif glob.has_magic(source):
+            yield from (match for match in expand_glob(path) if self._is_image(match) and os.path.isfile(match))
         else:
             raise FileNotFoundError(
                 f"The source {path} of UnlabeledDataset does not exist. Give a folder, a glob, an image, or "

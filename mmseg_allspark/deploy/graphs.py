@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from mmseg_allspark.models import AllSparkNeck
 from mmseg_allspark.utils.checks import check_choice
+from mmseg_allspark.utils.images import input_channels
 
 INPUTS = ("image", "normalized")
 OUTPUTS = ("logits", "labels")
-_TRACED = (2, 3, 192, 256)  # two images and no square: no two sizes are the same by chance
+_TRACED = 2, (192, 256)  # two images and no square: no two sizes are the same by chance
 
 
 class LogitsNet(nn.Module):
@@ -32,9 +33,13 @@ class LogitsNet(nn.Module):
     Args:
         model: A plain model, see :func:`mmseg_allspark.deploy.make_plain`; from then on it is this module's.
         preprocessor: Config of its ``SegDataPreProcessor``.
-        input_kind: ``'image'``: (B, 3, H, W) uint8 in the order of ``cv2.imread``, BGR; the config's conversion and
-            normalisation are part of the graph. ``'normalized'``: (B, 3, H, W) float32 as the backbone takes it.
+        input_kind: ``'image'``: (B, C, H, W) uint8, of three channels in the order of ``cv2.imread``, BGR; the
+            config's conversion and normalisation are part of the graph. ``'normalized'``: (B, C, H, W) float32 as the
+            backbone takes it.
         output_kind: ``'logits'``: (B, K, H, W) float32. ``'labels'``: (B, H, W) int64.
+
+    Attributes:
+        channels: Channels C of the images.
 
     Raises:
         ValueError: On another kind, a preprocessor of another type, or a model with a sigmoid output.
@@ -53,16 +58,17 @@ class LogitsNet(nn.Module):
             )
         if model.out_channels == 1:
             raise ValueError("A model with one output (a sigmoid) cannot be exported: its logits are no class scores.")
-        self.input_kind, self.output_kind = input_kind, output_kind
+        self.input_kind, self.output_kind, self.channels = input_kind, output_kind, input_channels(model)
         self.model = revert_sync_batchnorm(model).eval().requires_grad_(False)
         for module in self.model.modules():
             if isinstance(module, AllSparkNeck):
                 module.inference_keys = "image"
-        self.swap = bool(preprocessor.get("bgr_to_rgb") or preprocessor.get("rgb_to_bgr"))
+        # SegDataPreProcessor leaves images of other numbers of channels in their order
+        self.swap = self.channels == 3 and bool(preprocessor.get("bgr_to_rgb") or preprocessor.get("rgb_to_bgr"))
         mean, std = (preprocessor.get(key) for key in ("mean", "std"))
         self.normalize = mean is not None
-        self.register_buffer("mean", torch.tensor(mean or [0.0] * 3, dtype=torch.float32).view(-1, 1, 1), False)
-        self.register_buffer("std", torch.tensor(std or [1.0] * 3, dtype=torch.float32).view(-1, 1, 1), False)
+        self.register_buffer("mean", torch.tensor(mean or [0.0], dtype=torch.float32).view(-1, 1, 1), False)
+        self.register_buffer("std", torch.tensor(std or [1.0], dtype=torch.float32).view(-1, 1, 1), False)
         self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
@@ -75,12 +81,12 @@ class LogitsNet(nn.Module):
         logits = resize(logits, size=size, mode="bilinear", align_corners=self.model.align_corners, warning=False)
         return logits if self.output_kind == "logits" else logits.argmax(dim=1)
 
-    def example(self, shape: Sequence[int] = _TRACED, seed: int = 0) -> Tensor:
-        """Return an input of this shape: noise, the same for the same seed."""
-        generator = torch.Generator().manual_seed(seed)
+    def example(self, batch_size: int = _TRACED[0], size: tuple[int, int] = _TRACED[1], seed: int = 0) -> Tensor:
+        """Return a batch of noise, the same for the same seed; ``size`` is (H, W)."""
+        generator, shape = torch.Generator().manual_seed(seed), (batch_size, self.channels, *size)
         if self.input_kind == "image":
-            return torch.randint(0, 256, tuple(shape), generator=generator, dtype=torch.uint8)
-        return torch.randn(tuple(shape), generator=generator)
+            return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        return torch.randn(shape, generator=generator)
 
 
 def export_onnx(net: LogitsNet, path: Path, metadata: dict[str, Any]) -> None:
@@ -126,9 +132,7 @@ def export_torch(net: LogitsNet, path: Path, metadata: dict[str, Any], *, batch_
     require_graphs(False)
     dynamic = torch.export.Dim.DYNAMIC
     with torch.no_grad():
-        program = torch.export.export(
-            net, (net.example((batch_size, *_TRACED[1:])),), dynamic_shapes=({2: dynamic, 3: dynamic},)
-        )
+        program = torch.export.export(net, (net.example(batch_size),), dynamic_shapes=({2: dynamic, 3: dynamic},))
     torch.export.save(program, str(path), extra_files={"metadata.json": json.dumps(metadata)})
 
 

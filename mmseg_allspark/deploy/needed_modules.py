@@ -3,39 +3,19 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import mmengine.registry
-import mmseg.registry
 from mmengine.config import Config
-from mmengine.registry import Registry
-from mmseg.utils import register_all_modules
+
+from mmseg_allspark.utils.config_types import find_class
 
 PLUGIN = "mmseg_allspark"
 _MMSEG = ("mmcv", "mmengine", "mmseg", "torch")
 # what a module registers that is not below it
 _REGISTERS = {f"{PLUGIN}.models.backbones.from_mmpretrain": "mmpretrain"}
-_REGISTRIES = [
-    registry
-    for room in (mmseg.registry, mmengine.registry)
-    for registry in vars(room).values()
-    if isinstance(registry, Registry)
-]
 
 
 def class_module(kind: str) -> str | None:
-    """Return the module that defines a registered class.
-
-    mmseg's classes are imported for it; those of other scopes, which may need more packages, are not.
-
-    Args:
-        kind: Its name, e.g. ``'SegformerHead'`` or ``'mmpretrain.ViTSAM'``.
-
-    Returns:
-        The module's name, or None if no registry has it by now.
-    """
-    register_all_modules(init_default_scope=False)
-    scope, name = Registry.split_scope_key(kind)
-    found = [room if scope in (None, room.scope) else room.children.get(scope) for room in _REGISTRIES]
-    return next((room.module_dict[name].__module__ for room in found if room and name in room.module_dict), None)
+    """Return the module that defines a class of a config, None if nobody has it by now."""
+    return getattr(find_class(kind), "__module__", None)
 
 
 def own_types(part: Any) -> list[str]:

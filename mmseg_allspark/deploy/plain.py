@@ -16,6 +16,7 @@ from mmseg_allspark.apis.models import read_dataset_meta
 from mmseg_allspark.apis.weights import check_fit, choose_weights
 from mmseg_allspark.deploy.needed_modules import imports_of, needed_imports, needed_packages, own_types
 from mmseg_allspark.methods import SemiSegmentor
+from mmseg_allspark.utils.config_types import name_types
 
 # what testing and inference read of a config
 _KEPT = (
@@ -69,7 +70,8 @@ def make_plain(cfg: Config, checkpoint: dict, name: str, which: str | None = Non
     Raises:
         ValueError: If the weights do not fit, or the segmentor is no ``EncoderDecoder``.
     """
-    init_default_scope(cfg.get("default_scope", "mmseg"))
+    init_default_scope("mmseg")
+    cfg = name_types(cfg)
     weights, which = choose_weights(checkpoint, which, name)
     meta = read_dataset_meta(cfg, checkpoint.get("meta") or {})
     plain_cfg = plain_config(cfg, meta)

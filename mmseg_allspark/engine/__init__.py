@@ -7,6 +7,7 @@ from .checkpoint_fit_hook import CheckpointFitHook
 from .collapse_monitor_hook import CollapseMonitorHook
 from .mean_teacher_hook import MeanTeacherHook
 from .non_finite_hook import NonFiniteHook
+from .prediction_visualization_hook import PredictionVisualizationHook
 from .pseudo_label_loop import PseudoLabelLoop
 from .pseudo_label_statistics_hook import PseudoLabelStatisticsHook
 from .pseudo_label_visualization_hook import PseudoLabelVisualizationHook
@@ -25,6 +26,7 @@ __all__ = [
     "CompileHook",
     "MeanTeacherHook",
     "NonFiniteHook",
+    "PredictionVisualizationHook",
     "PseudoLabelLoop",
     "PseudoLabelStatisticsHook",
     "PseudoLabelVisualizationHook",

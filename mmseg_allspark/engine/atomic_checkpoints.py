@@ -17,6 +17,7 @@ from mmseg.registry import HOOKS
 
 from mmseg_allspark.engine.rank_buffers import KEY, gather_rank_buffers, restore_rank_buffers
 from mmseg_allspark.engine.resume_point import find_resume_point
+from mmseg_allspark.utils.metric_names import choose_metric, metric_names
 
 BACKEND = "atomic_local"
 UNFINISHED = ".part"  # what the name of a file that is being written ends with
@@ -87,7 +88,7 @@ class AtomicCheckpointHook(CheckpointHook):
     Args:
         *args: As in ``CheckpointHook``.
         **kwargs: As in ``CheckpointHook``; ``backend_args`` is by default :class:`AtomicLocalBackend`'s where
-            checkpoints go to a local folder.
+            checkpoints go to a local folder, and ``save_best`` finds its metric as ``find_metric`` does.
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -128,6 +129,7 @@ class AtomicCheckpointHook(CheckpointHook):
         is_local = isinstance(get_file_backend(str(self.out_dir or runner.work_dir)), LocalBackend)
         if is_local and self.backend_args is None and self.file_client_args is None:
             self.backend_args = dict(backend=BACKEND)
+        self._find_best_metrics(runner, metric_names(runner.cfg))
         super().before_train(runner)
         positions = all_gather_object(runner.iter)
         if len(set(positions)) > 1:
@@ -171,11 +173,25 @@ class AtomicCheckpointHook(CheckpointHook):
         for outdated in steps[: -self.max_keep_ckpts]:
             self._remove(self._path(outdated))
 
+    def _find_best_metrics(self, runner: Runner, names: Iterable[str] | None) -> None:
+        """Let ``save_best`` name figures that validations give; None: nobody knows them yet."""
+        if names is None or not self.save_best or "auto" in self.key_indicators:
+            return
+        pairs = zip(self.key_indicators, self.rules, strict=True)
+        key = "default_hooks.checkpoint.save_best"
+        found = {wanted: (choose_metric(names, wanted, key), rule) for wanted, rule in pairs}
+        for wanted, (name, _) in found.items():
+            if name != wanted:
+                runner.logger.info(f"{key}={wanted!r}: validations give {name}, which is taken.")
+        rules = dict(found.values())
+        self._init_rule(list(rules.values()), list(rules))
+
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         def remember(path: str) -> None:
             outdated.append(os.path.basename(path))
             runner.message_hub.update_info(_OUTDATED, outdated)  # for a resumed run, as above
 
+        self._find_best_metrics(runner, metrics)
         outdated, backend = [], self.file_backend
         self.file_backend = _PatientBackend(backend, remember)
         try:

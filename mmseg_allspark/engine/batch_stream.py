@@ -9,6 +9,7 @@ from mmengine.dist import get_world_size
 from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import BatchSampler, Sampler
 
+from mmseg_allspark.datasets.setting_checks import check_batch
 from mmseg_allspark.utils.checks import check_positive_int
 
 EMPTY = "the data set is empty; check its ann_file, data_prefix and data_root."
@@ -60,11 +61,7 @@ class StreamBatchSampler(BatchSampler):
             raise ValueError(f"{images} images are too few for {ranks} ranks; set sampler.round_up=True.")
         if self._pass_length() == 0:
             raise ValueError(EMPTY)
-        if len(self) == 0:
-            raise ValueError(
-                f"{self._pass_length()} images per rank give no batch of batch_size={batch_size}; use a smaller "
-                "batch_size or drop_last=False."
-            )
+        check_batch(self._pass_length(), batch_size, drop_last and not cycle)
 
     def _pass_length(self) -> int:
         """Images of one pass on this rank."""

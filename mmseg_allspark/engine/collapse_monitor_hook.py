@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmseg_allspark.methods.pseudo_label import count_per_class
 from mmseg_allspark.utils.checks import check_positive_int, check_range, check_types
+from mmseg_allspark.utils.metric_names import choose_metric, find_metric, metric_names
 from mmseg_allspark.utils.wrappers import bare_model
 
 _STATE = "collapse_monitor"  # in the message hub, which checkpoints hold
@@ -39,7 +40,8 @@ class CollapseMonitorHook(Hook):
         missing: A class is lost when its share among all pseudo labels is below this part of its labeled share.
             Default 0.05.
         min_share: Classes with a smaller labeled share are not missed: a window may well be without them. Default 0.02.
-        metric: Figure of the validation, the larger the better. Default ``'mIoU'``.
+        metric: Figure of the validation, the larger the better, with or without its prefix. Default ``'mIoU'``, for
+            which mDice or mFscore stands in.
         drop: Validation has fallen when the figure is more than this part below its best. Default 0.3.
     """
 
@@ -69,6 +71,12 @@ class CollapseMonitorHook(Hook):
         self._counts: Tensor | int = 0  # (3, K): labeled pixels, all pseudo labels, those that count
         self._steps = 0
 
+    def before_train(self, runner: Runner) -> None:
+        """Raise ``ValueError`` if it is known by now that validations will not give the metric."""
+        names = metric_names(runner.cfg)
+        if names is not None:
+            choose_metric(names, self.metric, "CollapseMonitorHook.metric")
+
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
@@ -87,15 +95,23 @@ class CollapseMonitorHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Compare with the best validation so far."""
-        value = (metrics or {}).get(self.metric)
-        if value is None or not is_main_process():
+        if not metrics or not is_main_process():
             return
+        name = find_metric(metrics, self.metric)
+        if name is None:
+            # once: mmengine logs no warning twice that has the same words
+            runner.logger.warning(
+                f"CollapseMonitorHook.metric={self.metric!r} is not among {', '.join(metrics)}: validations are not "
+                "watched. Set it to one of these, the larger the better."
+            )
+            return
+        value = metrics[name]
         state = runner.message_hub.get_info(_STATE, {})
         best = max(state.get("best", 0.0), float(value))  # in this order a NaN is never the best
         runner.message_hub.update_info(_STATE, state | dict(best=best))
         symptoms = {}
         if self._is_on(runner) and not value >= (1.0 - self.drop) * best:
-            symptoms["validation"] = f"{self.metric} is {value:.2f}, its best was {best:.2f}"
+            symptoms["validation"] = f"{name} is {value:.2f}, its best was {best:.2f}"
         self._report(runner, "validation", symptoms, 1, runner.iter)
 
     def _is_on(self, runner: Runner) -> bool:

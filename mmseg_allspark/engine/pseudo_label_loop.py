@@ -10,11 +10,13 @@ from mmseg.registry import LOOPS
 from torch import nn
 from torch.utils.data import Dataset
 
+from mmseg_allspark.datasets.setting_checks import choose_unlabeled
 from mmseg_allspark.engine.checkpoint_fit_hook import require_checkpoint_fit
 from mmseg_allspark.engine.randomness import RandomStream
 from mmseg_allspark.engine.start_checks import check_before_training
 from mmseg_allspark.engine.stream_loader import build_stream, seek_stream
 from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_types
+from mmseg_allspark.utils.config_files import check_loaders
 from mmseg_allspark.utils.wrappers import bare_model
 
 _VALIDATED = "last_validated_iter"  # in the message hub, which checkpoints hold; mmengine logs what begins with "val"
@@ -80,6 +82,7 @@ class PseudoLabelLoop(BaseLoop):
                 f"max_epochs={max_epochs}, max_iters={max_iters}; delete the other (key=None in an inherited "
                 "config)."
             )
+        check_loaders(runner.cfg)
         check_choice("train_cfg.pseudo_labels_from", pseudo_labels_from, ("model", "ema"))
         for name, value in (("burn_in_iters", burn_in_iters), ("ramp_up_iters", ramp_up_iters)):
             if value != 0:
@@ -88,7 +91,7 @@ class PseudoLabelLoop(BaseLoop):
         if val_interval is not None:
             check_positive_int("train_cfg.val_interval", val_interval)
         self.labeled_dataloader = build_stream(runner, dataloader, "train_dataloader")
-        unlabeled = _choose_unlabeled(runner, unlabeled_dataloader)
+        unlabeled = choose_unlabeled(runner.cfg.get("unlabeled_dataloader"), unlabeled_dataloader)
         super().__init__(runner, build_stream(runner, unlabeled, "unlabeled_dataloader"))
         self.by_epoch = max_epochs is not None
         length = len(self.dataloader)
@@ -252,15 +255,3 @@ def _name_classes(unlabeled: Dataset, labeled: Dataset) -> None:
     own, names = getattr(unlabeled, "_metainfo", None), getattr(labeled, "metainfo", None) or {}
     if own is not None and not own.get("classes"):
         own.update({key: names[key] for key in ("classes", "palette") if key in names})
-
-
-def _choose_unlabeled(runner: Runner, argument: dict | None) -> dict:
-    """The loop's own argument, or the config's top-level key; never one of two in silence."""
-    top_level = runner.cfg.get("unlabeled_dataloader")
-    if (argument is None) == (top_level is None):
-        given = "nowhere" if argument is None else "both at the top level of the config and in train_cfg"
-        raise ValueError(
-            f"PseudoLabelLoop: unlabeled_dataloader is given {given}. Give it once, at the top level beside "
-            "train_dataloader: unlabeled_dataloader = dict(batch_size=..., sampler=..., dataset=...)."
-        )
-    return top_level if argument is None else argument

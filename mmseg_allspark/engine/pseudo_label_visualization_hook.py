@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
@@ -13,11 +12,13 @@ from mmseg_allspark.utils.checks import check_positive_int, check_types
 from mmseg_allspark.utils.wrappers import bare_model
 from mmseg_allspark.visualization import class_palette, colour_confidence, colour_labels, fit, join_panels, to_picture
 
+from .drawing_hook import DrawingHook
+
 PICTURE = "pseudo_labels"  # LocalVisBackend makes a file name of it, so no "/"
 
 
 @HOOKS.register_module()
-class PseudoLabelVisualizationHook(Hook):
+class PseudoLabelVisualizationHook(DrawingHook):
     """Draws what the model learns from unlabeled images, every so many iterations.
 
     One picture a time goes to ``runner.visualizer.add_image``, and so to each of its backends (files, TensorBoard,
@@ -47,8 +48,9 @@ class PseudoLabelVisualizationHook(Hook):
             return
         if data_batch.get("pseudo_logits") is None:
             return
-        picture = self._draw(bare_model(runner.model), data_batch, runner.visualizer.dataset_meta or {})
-        runner.visualizer.add_image(PICTURE, picture, step=runner.iter + 1)
+        with self.drawing(runner):
+            picture = self._draw(bare_model(runner.model), data_batch, runner.visualizer.dataset_meta or {})
+            runner.visualizer.add_image(PICTURE, picture, step=runner.iter + 1)
 
     @torch.no_grad()
     def _draw(self, model: nn.Module, data_batch: SemiBatch, meta: dict) -> np.ndarray:
@@ -80,14 +82,14 @@ class PseudoLabelVisualizationHook(Hook):
         return join_panels(list(zip(*columns.values(), strict=True)), list(columns), legend)
 
     def _images(self, model: nn.Module, images: Tensor) -> list[np.ndarray]:
-        """Pictures of normalised (B, 3, H, W) images."""
+        """Pictures of normalised (B, C, H, W) images."""
         preprocessor = getattr(model.data_preprocessor, "preprocessor", model.data_preprocessor)
         images = images.float()
         if getattr(preprocessor, "_enable_normalize", False):
             images = images * preprocessor.std + preprocessor.mean
         # files are read as BGR; mmengine and the fork's mmseg use the first name, upstream's mmseg the second
         names = ("_channel_conversion", "channel_conversion")
-        bgr = not any(getattr(preprocessor, name, False) for name in names)
+        bgr = images.shape[1] != 3 or not any(getattr(preprocessor, name, False) for name in names)
         return [fit(to_picture(image, bgr), self.side, True) for image in images]
 
 

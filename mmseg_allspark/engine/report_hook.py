@@ -11,18 +11,19 @@ import mmengine
 import mmseg
 import torch
 from mmengine.dist import get_world_size, is_main_process
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 import mmseg_allspark
 from mmseg_allspark.visualization import write_report
 
+from .drawing_hook import DrawingHook
+
 FACTS = "facts.json"  # in the run's time-stamped folder
 
 
 @HOOKS.register_module()
-class ReportHook(Hook):
+class ReportHook(DrawingHook):
     """Writes ``<work_dir>/report.html`` after every validation and at the end, and at the start what the run runs on.
 
     ``tools/analysis/report.py`` makes the same page of a work directory at any time. A report that fails is a warning
@@ -39,7 +40,11 @@ class ReportHook(Hook):
             return
         self._has_files = (Path(runner.log_dir) / "vis_data").is_dir()
         if not self._has_files:
-            runner.logger.warning("ReportHook: no report without LocalVisBackend in visualizer.vis_backends.")
+            runner.logger.warning(
+                "ReportHook: no report without LocalVisBackend in visualizer.vis_backends, nor with visualizer.name="
+                f"{runner.visualizer.instance_name!r} if an earlier training in this process has used this name: its "
+                "files get the figures of this one. Leave the name out."
+            )
         else:
             facts = dict(max_iters=runner.max_iters, **collect_facts())
             (Path(runner.log_dir) / FACTS).write_text(json.dumps(facts))
@@ -55,10 +60,8 @@ class ReportHook(Hook):
     def _write(self, runner: Runner) -> None:
         if not self._has_files:
             return
-        try:
+        with self.drawing(runner):
             write_report(Path(runner.work_dir))
-        except Exception:  # whatever is wrong with a page, the weights matter more
-            runner.logger.warning("The report was not written; training goes on.", exc_info=True)
 
 
 def collect_facts() -> dict[str, str | int]:

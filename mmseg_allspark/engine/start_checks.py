@@ -8,13 +8,12 @@ import torch
 from mmengine.dist import all_gather, get_world_size
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
-from mmseg.datasets.transforms import LoadAnnotations
 from torch import nn
-from torch.utils.data import DataLoader
 
-from mmseg_allspark.datasets.checks import check_splits, iter_leaves, list_files
+from mmseg_allspark.datasets.checks import check_splits, list_files
+from mmseg_allspark.datasets.label_checks import check_labels
+from mmseg_allspark.datasets.setting_checks import LOADER_KEYS, check_classes
 from mmseg_allspark.engine.atomic_checkpoints import AtomicCheckpointHook
-from mmseg_allspark.engine.label_checks import check_labels
 from mmseg_allspark.engine.semantic_memory_hook import SemanticMemoryHook
 from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.models import SemanticMemory
@@ -38,30 +37,25 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     """
     model = bare_model(loop.runner.model)
     val_loop = loop.runner.val_loop
-    loaders = {
-        "train_dataloader": loop.labeled_dataloader,
-        "unlabeled_dataloader": loop.dataloader,
-    }
+    datasets = dict(labeled=loop.labeled_dataloader.dataset, unlabeled=loop.dataloader.dataset)
     if val_loop is not None:
-        loaders["val_dataloader"] = val_loop.dataloader
+        datasets["validation"] = val_loop.dataloader.dataset
     _check_ranks(loop)
-    _check_model(model, loaders)
+    _check_model(model)
+    for name, dataset in datasets.items():
+        check_classes(LOADER_KEYS[name], dataset, model.num_classes)
     _warn_without_warm_up(model, loop.runner)
     _warn_of_lengths(loop)
-    _check_crop(loop.dataloader)
     _check_labeler(model, loop)
     _check_batches(model, loop)
     _check_cutmix(model, loop)
     loop.find_labeler(model)  # raises if the average that is to label does not exist
     _log_roles(loop)
     sizes = check_splits(
-        loop.labeled_dataloader.dataset,
-        loop.dataloader.dataset,
-        None if val_loop is None else val_loop.dataloader.dataset,
-        allow_overlap=loop.allow_overlap,
+        datasets["labeled"], datasets["unlabeled"], datasets.get("validation"), allow_overlap=loop.allow_overlap
     )
     _log_sizes(sizes, loop.runner)
-    check_labels(loaders, loop.runner.logger)
+    check_labels(datasets, loop.runner.logger)
 
 
 def _check_ranks(loop: "PseudoLabelLoop") -> None:
@@ -96,25 +90,13 @@ def _check_ranks(loop: "PseudoLabelLoop") -> None:
             )
 
 
-def _check_model(model: nn.Module, loaders: dict[str, DataLoader]) -> None:
-    """Raise unless the model can label and every data set has as many classes as the model."""
+def _check_model(model: nn.Module) -> None:
+    """Raise unless the model can label."""
     if not isinstance(model, SemiSegmentor):
         raise ValueError(
             f"model.type={type(model).__name__} cannot label images: PseudoLabelLoop needs SemiSegmentor or a "
             "method derived from it."
         )
-    for key, loader in loaders.items():
-        classes = (getattr(loader.dataset, "metainfo", None) or {}).get("classes")
-        if isinstance(classes, str):
-            raise TypeError(
-                f"{key}.dataset.metainfo.classes={classes!r} is a string, not a tuple of names: a tuple of one name "
-                f"needs a comma, ({classes!r},)."
-            )
-        if classes is not None and len(classes) != model.num_classes:
-            raise ValueError(
-                f"{key} has {len(classes)} classes but model.decode_head.num_classes={model.num_classes}; set "
-                "the head's (and the neck's) num_classes to the data set's."
-            )
 
 
 def _warn_without_warm_up(model: nn.Module, runner: Runner) -> None:
@@ -142,23 +124,6 @@ def _warn_of_lengths(loop: "PseudoLabelLoop") -> None:
                 f"SemanticMemoryHook.warmup_iters={hook.warmup_iters}, warmup_epochs={hook.warmup_epochs}, but the "
                 f"training has {loop.max_iters} iterations: the memory will never be read. Set a shorter warm-up."
             )
-
-
-def _check_crop(unlabeled: DataLoader) -> None:
-    """Raise if ground truth would choose the crops of unlabeled images, or is looked for where there is none."""
-    for leaf in iter_leaves(unlabeled.dataset):
-        for step in getattr(leaf.pipeline, "transforms", ()):
-            ratio = getattr(step, "cat_max_ratio", 1.0)
-            if ratio < 1.0:
-                raise ValueError(
-                    f"The unlabeled pipeline has {type(step).__name__}(cat_max_ratio={ratio}), which looks at masks to "
-                    "choose a crop: set cat_max_ratio=1.0 there (unlabeled_dataloader.dataset.pipeline)."
-                )
-            if type(step) is LoadAnnotations:
-                raise ValueError(
-                    "The unlabeled pipeline has LoadAnnotations, which needs a mask for every image: remove it, or "
-                    "use LoadSegMask(optional=True) for the agreement statistic."
-                )
 
 
 def _log_sizes(sizes: dict[str, int], runner: Runner) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size, is_main_process
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
@@ -16,11 +15,13 @@ from torch import Tensor
 from mmseg_allspark.utils.checks import check_positive_int, check_types
 from mmseg_allspark.visualization import class_palette, colour_labels, fit, to_picture
 
+from .drawing_hook import DrawingHook
+
 RECORD = "validations.json"  # in the run's time-stamped folder: one JSON object a line, as mmengine's scalars.json
 
 
 @HOOKS.register_module()
-class ValidationRecordHook(Hook):
+class ValidationRecordHook(DrawingHook):
     """Keeps of each validation what mmseg's ``IoUMetric`` prints or drops.
 
     Figures ``IoU/<class>`` in percent go to the visualizer, a line with the confusion matrix (pixels, rows ground
@@ -70,7 +71,8 @@ class ValidationRecordHook(Hook):
             if is_new and "gt_sem_seg" in sample:
                 self._count(sample.pred_sem_seg.data, sample.gt_sem_seg.data)
         if batch_idx in self._drawn and is_main_process():
-            self._draw(runner, data_batch["inputs"][0], outputs[0])
+            with self.drawing(runner):
+                self._draw(runner, data_batch["inputs"][0], outputs[0])
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Write what was counted."""

@@ -6,7 +6,7 @@ from .heads import DeepLabV3PlusHead, HeadTail, SegformerMLPHead, SplitASPPHead,
 from .losses import OhemLoss, PixelCrossEntropyLoss, PixelMSELoss, SigmoidFocalLoss
 from .mitrans import MITrans
 from .necks import AllSparkNeck
-from .semantic_memory import SemanticMemory, group_channels
+from .semantic_memory import SemanticMemory, feature_size, group_channels
 from .teacher_average import TeacherAverage, holds_average
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "SplitHead",
     "TeacherAverage",
     "channel_attention",
+    "feature_size",
     "group_channels",
     "holds_average",
 ]

@@ -18,6 +18,19 @@ GROUPING_MAPS = ("logits", "softmax")
 SYNC_MODES = ("rank0", "gather", "local")
 
 
+def feature_size(crop: int | tuple[int, int], stride: int = 32) -> tuple[int, int]:
+    """The (height, width) of a backbone's map at a training crop, as the memory has to have it.
+
+    Args:
+        crop: (height, width), or one integer for a square, in pixels.
+        stride: Pixels from one feature to the next. Default 32, the deepest level of MiT.
+
+    Returns:
+        Both sides divided by the stride, rounded up: such backbones pad.
+    """
+    return tuple(math.ceil(side / stride) for side in as_size("crop_size", crop))
+
+
 @torch.no_grad()
 def group_channels(
     tokens: Tensor,

@@ -20,6 +20,8 @@ from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.registry import MODEL_WRAPPERS
 from torch import distributed as dist
 
+from mmseg_allspark.utils.config_types import type_name
+
 _DEFAULT_PORT = "29500"
 _REPLACEABLE_WRAPPERS = ("MMDistributedDataParallel", "DistributedDataParallel", "CPUDistributedDataParallel")
 
@@ -96,9 +98,8 @@ def _cpu_wrapper_cfg(cfg: Config) -> dict[str, Any]:
         }
     else:
         options = dict(given)
-        kind = options.pop("type", "MMDistributedDataParallel")
-        name = kind if isinstance(kind, str) else kind.__name__
-        if name.rsplit(".", 1)[-1] not in _REPLACEABLE_WRAPPERS:
+        name = type_name(options.pop("type", "MMDistributedDataParallel"))
+        if name not in _REPLACEABLE_WRAPPERS:
             raise ValueError(
                 f"model_wrapper_cfg.type={name!r} cannot run on several processes without a GPU. "
                 "Use type='MMDistributedDataParallel', or train with one process."

@@ -8,9 +8,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-# scopes of the mm* families; a ``type`` with any other dot would be imported by mmengine's registries
-_SCOPES = "mmcv|mmdet|mmengine|mmpretrain|mmseg"
-_TYPE = re.compile(rf"(({_SCOPES})\.)?[A-Za-z]\w*")
+from mmseg_allspark.utils.config_types import SCOPES
+
+# a ``type`` with any other dot would be imported by mmengine's registries
+_TYPE = re.compile(rf"(({'|'.join(SCOPES)})\.)?[A-Za-z]\w*")
 
 
 class EmbeddedConfigError(ValueError):

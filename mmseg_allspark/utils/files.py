@@ -1,5 +1,6 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and the files that a glob stands for."""
 
+import glob
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,3 +36,15 @@ def write_whole(content: bytes | str, path: str | os.PathLike) -> None:
     """
     with replacing(path) as partial:
         partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def expand_glob(pattern: str) -> Iterator[str]:
+    """Yield the paths that fit a glob; ``**`` stands for any folders.
+
+    Args:
+        pattern: The glob. Its leading folders that exist are taken by their names: brackets in them are no pattern.
+    """
+    folder = os.path.dirname(pattern)
+    while folder and not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    return glob.iglob(glob.escape(folder) + pattern[len(folder) :], recursive=True)

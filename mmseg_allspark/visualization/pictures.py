@@ -7,7 +7,9 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.font_manager import findfont
 from PIL import Image, ImageDraw, ImageFont
-from torch import Tensor, uint8
+from torch import Tensor
+
+from mmseg_allspark.utils.images import as_8bit
 
 GAP = 6
 TITLE_HEIGHT = 22
@@ -20,15 +22,14 @@ def to_picture(image: Tensor, bgr: bool = True) -> np.ndarray:
     """Turn an image of a batch into a picture.
 
     Args:
-        image: (3, H, W) with values from 0 to 255, rounded and clipped to them.
-        bgr: Whether its channels are BGR, as files are loaded. Default True.
+        image: (C, H, W), of any range; see :func:`mmseg_allspark.utils.images.as_8bit`.
+        bgr: Whether its first three channels are BGR, as files are loaded. Default True.
 
     Returns:
         (H, W, 3) uint8 RGB.
     """
-    image = image.round() if image.is_floating_point() else image
-    image = (image.flip(0) if bgr else image).permute(1, 2, 0)
-    return image.clamp(0, 255).to(uint8).cpu().numpy()
+    picture = as_8bit(image.permute(1, 2, 0).cpu().numpy())
+    return picture[..., ::-1] if bgr else picture
 
 
 def fit(picture: np.ndarray, side: int, smooth: bool) -> np.ndarray:

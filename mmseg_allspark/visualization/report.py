@@ -4,10 +4,11 @@ from datetime import datetime, timedelta
 from html import escape
 from pathlib import Path
 
+from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.utils.files import write_whole
+from mmseg_allspark.utils.metric_names import find_metric
 from mmseg_allspark.visualization import report_sections as sections
 from mmseg_allspark.visualization.page import page, paragraph, section, table_of_facts
-from mmseg_allspark.visualization.report_sections import METRIC
 from mmseg_allspark.visualization.work_dir import Run, read_run
 
 _MOST_DAMAGED = 10  # that are named
@@ -58,10 +59,11 @@ def header(run: Run) -> str:
     """Name and the figures that one looks for first."""
     total = run.facts.get("max_iters")
     cards = {"iterations": f"{run.last_iter} of {total}" if total else str(run.last_iter)}
-    if curve := run.metrics.get(METRIC):
+    if metric := find_metric(run.metrics):
+        curve = run.metrics[metric]
         best = sections.find_best(curve)
-        cards[f"{METRIC}, last (%)"] = f"{curve[max(curve)]:.2f}"
-        cards[f"{METRIC}, best (%), iteration {best}"] = f"{curve[best]:.2f}"
+        cards[f"{metric}, last (%)"] = f"{curve[max(curve)]:.2f}"
+        cards[f"{metric}, best (%), iteration {best}"] = f"{curve[best]:.2f}"
     if run.times:
         cards["time, all parts"] = str(sum((last - first for first, last in run.times), timedelta()))
     if number := sum(entry.in_training for entry in run.warnings):
@@ -96,7 +98,7 @@ def details(run: Run) -> str:
     known = {
         "method": _method(run),
         "labeled data": _dataset(config.get("train_dataloader")),
-        "unlabeled data": _dataset(config.get("unlabeled_dataloader")),
+        "unlabeled data": is_semi_supervised(config) and _dataset(config.get("unlabeled_dataloader")),
         "validation data": _dataset(config.get("val_dataloader")),
         "seed": str(facts.get("seed") or (config.get("randomness") or {}).get("seed", "")),
         "parts": "; resumed: ".join(parts),

@@ -2,11 +2,12 @@
 
 from html import escape
 
+from mmseg_allspark.utils.metric_names import MAIN, find_metric
 from mmseg_allspark.visualization.charts import STYLES, Curve, heat_map, line_chart, thin
 from mmseg_allspark.visualization.page import colour_key, paragraph, picture
 from mmseg_allspark.visualization.work_dir import Run
 
-METRIC = "mIoU"
+VALIDATION = (*MAIN, "mAcc", "aAcc")
 MOST_COLUMNS = 12
 MOST_PICTURES = 6
 MOST_CLASSES = 40  # of a confusion matrix that can still be read
@@ -19,8 +20,11 @@ def curves(run: Run) -> str:
     shares_of_pixels = ("pseudo/kept", "pseudo/agreement", "pseudo/agreement_kept")
     note = "kept: counts in the loss; agreement: equals the ground truth, where masks happen to exist "
     note += "(agreement_kept: among the kept)."
+    validation = {
+        name: curve for kind in VALIDATION for name, curve in run.metrics.items() if name.rpartition("/")[2] == kind
+    }
     charts = [
-        ("validation (%)", _some(run.metrics, ("mIoU", "mAcc", "aAcc")), 0, ""),
+        ("validation (%)", dict(list(validation.items())[:STYLES]), 0, ""),
         ("loss", dict(list(losses.items())[:STYLES]), 0, ""),
         ("pseudo labels, share of pixels", _some(scalars, shares_of_pixels), 1, note),
         ("entropy of the pseudo labels (nats)", _some(scalars, ("pseudo/entropy",)), 0, ""),
@@ -40,14 +44,15 @@ def class_table(run: Run) -> str:
     entries = {step: entry for step, entry in run.validations.items() if entry.get("iou")}
     if not entries:
         return ""
-    best = find_best(run.metrics.get(METRIC, {}))
+    metric = find_metric(run.metrics)
+    best = find_best(run.metrics.get(metric, {}))
     starred = {best} & set(entries) if len(entries) > 1 else set()
     steps = sorted({*thin(sorted(entries), MOST_COLUMNS), *starred})
     classes = entries[steps[-1]]["classes"]
     rows = {name: [entries[step]["iou"][index] for step in steps] for index, name in enumerate(classes)}
     columns = [f"{step} ★" if step in starred else str(step) for step in steps]
     note = "Percent, by iteration; – where neither ground truth nor prediction has the class."
-    note += f" ★ best {METRIC}." if starred else ""
+    note += f" ★ best {metric}." if starred else ""
     return paragraph(note, "soft") + heat_map(
         "IoU of each class", "class", columns, rows, most=100, form="{:.1f}".format
     )

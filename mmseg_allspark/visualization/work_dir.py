@@ -103,8 +103,10 @@ def read_run(work_dir: Path) -> Run:
 
 
 def _has_trained(folder: Path) -> bool:
+    """Whether a part is one of the training: it logged an iteration, or it validated what it resumed."""
     scalars = folder / "vis_data" / "scalars.json"
-    return scalars.is_file() and '"iter": ' in scalars.read_text(errors="replace")
+    text = scalars.read_text(errors="replace") if scalars.is_file() else ""
+    return '"iter": ' in text or bool(text and any(_RESUMED.search(body) for _, _, body in _log_entries(folder)))
 
 
 def _add_part(run: Run, folder: Path) -> None:

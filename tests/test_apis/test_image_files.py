@@ -27,6 +27,8 @@ def test_a_glob_and_a_file_that_looks_like_one(tree):
     assert names(find_images(tree / "**/*.png"), tree) == {"sub/c.png": "c"}
     assert names(find_images(tree / "odd[1].jpg"), tree) == {"odd[1].jpg": "odd[1]"}
     assert names(find_images(tree / "notes.txt"), tree) == {"notes.txt": "notes"}  # named: the user's choice
+    root = (tree / "sub").rename(tree / "sub[1]")
+    assert names(find_images(root / "*.png"), root) == {"c.png": "c"}
 
 
 def test_what_is_not_there_is_named(tree):

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from mmseg_allspark.apis import SegInferencer, load_model
+from mmseg_allspark.apis.models import reduces_zero_label
 from mmseg_allspark.datasets.transforms import DataFileError
 from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
@@ -121,6 +122,22 @@ def test_a_checkpoint_of_another_model_is_refused(trained, change, message):
         ValueError, match=rf"iter_2\.pth does not fit the config: the model has .*{message}.*trained with, or '-'"
     ):
         SegInferencer(cfg, trained / "iter_2.pth", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        (dict(type="BaseSegDataset"), False),
+        (dict(type="BaseSegDataset", reduce_zero_label=True), True),
+        (dict(type="ADE20KDataset"), True),  # its own default
+        (dict(type="ADE20KDataset", reduce_zero_label=False), False),
+        (dict(type="UnlabeledDataset", source="x"), False),  # the default of the class above
+        (dict(type="RepeatDataset", dataset=dict(type="ConcatDataset", datasets=[dict(type="ADE20KDataset")])), True),
+        (None, False),
+    ],
+)
+def test_whether_masks_count_from_one(dataset, expected):
+    assert reduces_zero_label(Config(dict(test_dataloader=dict(dataset=dataset)))) == expected
 
 
 def test_files_that_are_not_there_are_named(trained):

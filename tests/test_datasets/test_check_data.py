@@ -3,9 +3,10 @@ import json
 import time
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from mmseg_allspark.datasets.inspection import is_complete
 from mmseg_allspark.datasets.synthetic import SyntheticSpec, write_synthetic
@@ -190,7 +191,7 @@ def test_equal_ids_of_different_pictures_are_a_warning(tool, tmp_path):
 
 def test_the_embedded_data_set_is_clean(tool, tmp_path):
     root = tmp_path / "synthetic"
-    write_synthetic(root, SyntheticSpec(num_labeled=3, num_unlabeled=2, num_val=2, size=32))
+    write_synthetic(root, SyntheticSpec(num_labeled=3, num_unlabeled=4, num_val=2, size=32))
     config = REPOSITORY / "configs/allspark/resnet18-tiny_synthetic.py"
     keys = ("train_dataloader", "unlabeled_dataloader", "val_dataloader")
     options = [f"{key}.dataset.data_root={root}" for key in keys]
@@ -212,10 +213,58 @@ def test_warnings_alone_do_not_fail(tool, tmp_path):
     root = tmp_path / "data"
     config = write_tree(root, labeled=2, unlabeled=2, validation=2)
     for name in ("labeled0", "labeled1"):
-        (root / "mask" / f"{name}.png").write_bytes(png(np.zeros((12, 16), np.uint8)))
+        (root / "mask" / f"{name}.png").write_bytes(png(np.eye(12, 16, dtype=np.uint8)))
     code, report = run(tool, config)
     assert code == 0 and kinds(report) == {("warning", "class", "labeled")}
-    assert report["findings"][0]["files"] == ["b", "c"]
+    assert report["findings"][0]["files"] == ["c"]
+
+
+def write_pages(path: Path, *pages: tuple[np.ndarray, int]) -> None:
+    """A TIFF of pages with their NewSubfileType."""
+    with TiffImagePlugin.AppendingTiffWriter(str(path), new=True) as stream:
+        for pixels, kind in pages:
+            Image.fromarray(pixels).save(stream, "TIFF", tiffinfo={254: kind})
+            stream.newFrame()
+
+
+def test_what_reading_loses_is_a_warning_with_numbers(tool, tmp_path):
+    root = tmp_path / "data"
+    config = write_tree(root, labeled=4, unlabeled=3, validation=2)
+    rng = np.random.default_rng(0)
+    for name, low, high in (("labeled0", 0, 3060), ("validation0", 30000, 31000), ("unlabeled0", 0, 65535)):
+        shape = (12, 16, 3) if name == "labeled0" else (12, 16)
+        png_file = cv2.imencode(".png", rng.integers(low, high, shape, np.uint16))[1].tobytes()
+        (root / f"img/{name}.jpg").write_bytes(png_file)
+    page = rng.integers(0, 256, (12, 16, 3), np.uint8)
+    write_pages(root / "img/labeled1.jpg", (page, 0), (page // 4, 0), (page // 16, 0))
+    write_pages(root / "img/unlabeled1.jpg", (page + 1, 0), (page[::2, ::2], 1))  # a copy of half the size
+    code, report = run(tool, config)
+    assert code == 0
+    found = {(finding["kind"], finding["where"]): finding for finding in report["findings"]}
+    assert set(found) == {("depth", "labeled"), ("depth", "validation"), ("pages", "labeled")}
+    assert found["depth", "labeled"]["files"] == [str(root / "img/labeled0.jpg")]
+    assert "use 5% of the range. In the 8 bits that are read, 12 grey levels remain" in str(found)
+    assert "use 1% of the range. In the 8 bits that are read, 5 grey levels remain" in str(found)
+    assert "labeled1.jpg has 3 pages; the first is read" in found["pages", "labeled"]["text"]
+    config.write_text(config.read_text().replace("'LoadImage'", "'LoadImage', 'color_type': 'unchanged'"))
+    assert "depth" not in {finding["kind"] for finding in run(tool, config)[1]["findings"]}
+
+
+def test_masks_among_unlabeled_images_are_a_warning(tool, tmp_path):
+    root = tmp_path / "data"
+    config = write_tree(root, labeled=2, unlabeled=3, validation=2)
+    (root / "img/masks").mkdir()
+    mask = (root / "mask/labeled0.png").read_bytes()
+    (root / "img/unlabeled0_mask.jpg").write_bytes(mask)
+    (root / "img/masks/unlabeled1.jpg").write_bytes(png(np.eye(12, 16, dtype=np.uint8)))
+    (root / "img/unlabeled0_2.jpg").write_bytes(png(np.random.default_rng(9).integers(0, 256, (12, 16, 3), np.uint8)))
+    (root / "img/drawing.jpg").write_bytes(png(np.eye(12, 16, 1, dtype=np.uint8)))  # few colours, but of its own
+    with (root / "unlabeled.txt").open("a") as stream:
+        stream.write("\nunlabeled0_mask\nunlabeled0_2\nmasks/unlabeled1\ndrawing")
+    code, report = run(tool, config)
+    assert code == 0 and kinds(report) == {("warning", "mask", "unlabeled")}
+    names = ["unlabeled0_mask.jpg", "masks/unlabeled1.jpg"]
+    assert report["findings"][0]["files"] == [str(root / "img" / name) for name in names]
 
 
 def test_a_data_set_that_cannot_be_built_is_a_finding_and_the_others_are_checked(tool, tmp_path):

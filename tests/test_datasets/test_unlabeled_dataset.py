@@ -34,6 +34,14 @@ def test_glob(folder):
     assert names(UnlabeledDataset("sub/*", data_root=str(folder)), folder) == ["sub/c.PNG"]
 
 
+def test_brackets_in_the_name_of_a_folder_are_no_pattern(folder):
+    root = folder.rename(folder.parent / "set [1]")
+    assert names(UnlabeledDataset("**/*.jpg", data_root=str(root)), root) == ["b.jpg", "sub/deep/d.jpg"]
+    assert names(UnlabeledDataset(f"{root}/sub/*.[pP]NG"), root) == ["sub/c.PNG"]
+    with pytest.raises(FileNotFoundError, match="/none of UnlabeledDataset does not exist"):
+        UnlabeledDataset("none", data_root=str(root))
+
+
 def test_several_sources_are_deduplicated(folder):
     (folder.parent / "link").symlink_to(folder / "sub", target_is_directory=True)
     dataset = UnlabeledDataset([f"{folder}/b.jpg", f"{folder}/*.jpg", f"{folder}/sub", f"{folder.parent}/link"])

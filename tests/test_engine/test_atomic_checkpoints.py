@@ -55,6 +55,7 @@ class FakeRunner(SimpleNamespace):
         super().__init__(
             work_dir=str(folder), message_hub=hub, logger=logging.getLogger("fake"), iter=0, epoch=0, max_iters=9
         )
+        self.cfg = {}
 
     def save_checkpoint(self, out_dir, filename, file_client_args=None, backend_args=None, **_):
         state = dict(weight=torch.full((50,), self.iter), hub=self.message_hub.state_dict())
@@ -223,6 +224,7 @@ def test_ranks_that_begin_apart_are_refused(tmp_path, monkeypatch):
     """A machine that does not see the others' folder resumes nothing, and every rank has to say so."""
     monkeypatch.setattr(atomic_checkpoints, "all_gather_object", lambda position: [4, 0])
     hook = AtomicCheckpointHook(by_epoch=False)
-    runner = SimpleNamespace(work_dir=str(tmp_path), iter=4, timestamp="", logger=logging.getLogger(), message_hub=None)
+    runner = FakeRunner(tmp_path, "apart")
+    runner.iter = 4
     with pytest.raises(RuntimeError, match=r"different iterations, \[4, 0\] from rank 0 on.*one that all machines see"):
         hook.before_train(runner)

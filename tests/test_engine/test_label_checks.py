@@ -1,12 +1,16 @@
 """What masks and lists hold is looked at before training."""
 
+import logging
 import shutil
 
 import numpy as np
 import pytest
-from builders import loader_config, run_config
+from builders import dataset_config, loader_config, run_config, write_data
 from mmengine.runner import Runner
+from mmseg.registry import DATASETS
 from PIL import Image
+
+from mmseg_allspark.datasets.label_checks import check_labels
 
 
 @pytest.fixture
@@ -40,6 +44,15 @@ def test_masks_of_one_class_and_255(own, tmp_path):
     relabel(own, "labeled", np.array([0, 255, 255, 255] + [255] * 252))
     text = r"masks of train_dataloader looked at hold a only; 255, which is ignored, covers \d+%.*make it 1"
     fails(ValueError, text, own, tmp_path)
+
+
+def test_an_object_in_one_mask_of_many_is_enough(tmp_path, caplog):
+    data = write_data(tmp_path, labeled=130)
+    relabel(data, "labeled", np.zeros(256))
+    Image.fromarray(np.eye(65, dtype=np.uint8)).save(data / "mask/labeled1.png")
+    dataset = DATASETS.build(dataset_config(data, "labeled"))
+    check_labels(dict(labeled=dataset), logging.getLogger())
+    assert "No pixel of c, d in the 130 masks of train_dataloader looked at (of 130)" in caplog.text
 
 
 def test_masks_of_one_class_in_validation_and_absent_classes_are_warned_about(own, tmp_path):

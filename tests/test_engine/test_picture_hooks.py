@@ -4,12 +4,14 @@ import json
 import re
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from builders import CLASSES, dataset_config, loader_config, model_config, sample_with_mask, train
+from builders import CLASSES, backbone_config, dataset_config, loader_config, model_config, sample_with_mask, train
 from html_page import Page
 from mmengine.structures import PixelData
+from mmengine.visualization import LocalVisBackend
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -157,16 +159,55 @@ def test_the_report_is_there_and_tells_what_ran(run):
     assert not list(run[0].glob(".report*"))
 
 
-def test_a_report_that_fails_is_a_warning(data, tmp_path, monkeypatch):
-    def fail(work_dir):
+def test_a_picture_or_report_that_fails_is_one_warning(data, tmp_path, monkeypatch):
+    def fail(*_, **__):
         raise OSError("no space left")
 
     monkeypatch.setattr("mmseg_allspark.engine.report_hook.write_report", fail)
+    monkeypatch.setattr(LocalVisBackend, "add_image", fail)
     visualizer = dict(type="SegLocalVisualizer", vis_backends=[LOCAL])
-    train(data, tmp_path, loop=dict(max_iters=1), custom_hooks=[dict(type="ReportHook")], visualizer=visualizer)
+    train(data, tmp_path, loop=dict(max_iters=4, val_interval=2), validate=True, custom_hooks=HOOKS[2:],
+          visualizer=visualizer)  # fmt: skip
     (log,) = tmp_path.glob("*/*.log")
-    assert "The report was not written; training goes on." in log.read_text()
-    assert "no space left" in log.read_text()
+    for hook in ("PseudoLabelVisualizationHook", "ValidationRecordHook", "ReportHook"):
+        assert log.read_text().count(f"{hook} could not draw; training goes on") == 1
+    assert "OSError: no space left" in log.read_text()
+    assert len((log.parent / "validations.json").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("channels", "factor", "color_type"), [(1, 1, "grayscale"), (4, 1, "unchanged"), (3, 16, "unchanged")]
+)
+def test_images_of_any_channels_and_range_are_drawn(data, tmp_path, channels, factor, color_type):
+    (tmp_path / "img").mkdir()
+    for path in (data / "img").iterdir():
+        image = np.asarray(Image.open(path))[..., [2, 1, 0, 0][:channels]]  # BGR
+        cv2.imwrite(str(tmp_path / "img" / path.name), image * np.uint16(factor) if factor > 1 else image)
+    prefix = dict(img_path=str(tmp_path / "img"), seg_map_path=str(data / "mask"))
+
+    def loader(name):
+        dataset = dataset_config(data, name, data_prefix=prefix)
+        dataset["pipeline"][0] = dict(type="LoadImage", color_type=color_type)
+        return loader_config(data, name, dataset=dataset)
+
+    preprocessor = dict(type="SegDataPreProcessor", mean=[120.0 * factor], std=[60.0 * factor])
+    preprocessor.update(bgr_to_rgb=channels == 3, size_divisor=1)
+    train(
+        data, tmp_path, loop=dict(max_iters=2, val_interval=2, unlabeled_dataloader=loader("unlabeled")),
+        validate=True, train_dataloader=loader("labeled"), val_dataloader=loader("val"), custom_hooks=HOOKS[2:4],
+        model=model_config(backbone=backbone_config(in_channels=channels), data_preprocessor=preprocessor),
+        visualizer=dict(type="SegLocalVisualizer", vis_backends=[LOCAL]),
+    )  # fmt: skip
+    (folder,) = (path.parent for path in tmp_path.glob("*/vis_data"))
+    assert pictures(folder) == [
+        "pseudo_labels_2.png", "val0_image_2.png", "val0_prediction_2.png", "val0_truth_2.png"
+    ]  # fmt: skip
+    shown = np.asarray(Image.open(folder / "vis_data/vis_image/val0_image_2.png")).astype(int)
+    stored = np.asarray(Image.open(data / "img/val0.png")).astype(int)
+    if factor > 1:  # stretched
+        low, high = np.percentile(stored, (1, 99))
+        stored = ((stored - low) * 255 / (high - low)).clip(0, 255)
+    assert np.abs(shown - (stored[..., [2]] if channels == 1 else stored)).max() < 2
 
 
 def test_without_files_to_read_there_is_one_warning_and_no_report(data, tmp_path):

@@ -1,7 +1,11 @@
 """--resume in the middle of an epoch ends where an undisturbed run ends."""
 
 import pytest
-from builders import assert_same_state, model_config, write_data
+from builders import assert_same_state, model_config, run_config, train, write_data
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from mmseg_allspark.visualization.work_dir import read_run
 
 from .recording import record
 
@@ -75,3 +79,25 @@ def test_resume_finds_the_latest_checkpoint_of_its_folder(odd_data, tmp_path):
     options["loop"] = dict(max_iters=3)
     _, log = record(odd_data, tmp_path, **options, resume=True)
     assert [call[2] for call in log.calls if call[0] == "after_train_iter"] == [2]
+
+
+class StopInValidation(Hook):
+    def before_val_epoch(self, runner):
+        if runner.iter == 2:
+            raise KeyboardInterrupt
+
+
+def test_a_run_stopped_in_its_last_validation_and_resumed_has_that_validation(odd_data, tmp_path):
+    local = dict(type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")])
+    hooks = HOOKS | dict(logger=dict(type="LoggerHook", interval=1, log_metric_by_epoch=False))
+    options = dict(loop=dict(max_iters=2, val_interval=1), default_hooks=hooks, validate=True, visualizer=local)
+    stopped = Runner.from_cfg(run_config(odd_data, tmp_path, **options))
+    stopped.register_hook(StopInValidation())
+    with pytest.raises(KeyboardInterrupt):
+        stopped.train()
+    next(tmp_path.glob("*/vis_data")).parent.rename(tmp_path / "0")  # named after the second in which it began
+    assert list(read_run(tmp_path).metrics["mIoU"]) == [1]
+    train(odd_data, tmp_path, **options, resume=True)
+    run = read_run(tmp_path)
+    assert list(run.metrics["mIoU"]) == [1, 2] and list(run.scalars["loss"]) == [1, 2]
+    assert [start for _, start in run.starts] == [0, 2]

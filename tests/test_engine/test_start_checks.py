@@ -79,6 +79,12 @@ def test_missing_files(own, tmp_path, name, folder, text):
     assert fails(FileNotFoundError, text, own, tmp_path) == 0
 
 
+def test_a_blank_line_at_the_end_of_a_list(own, tmp_path):
+    with (own / "labeled.txt").open("a") as file:
+        file.write("\n\n")
+    assert fails(FileNotFoundError, r"img/\.png'\] \(is a line of the list blank\?\).*`ann_file`", own, tmp_path) == 0
+
+
 def test_unlabeled_images_need_no_masks(own, tmp_path):
     for path in (own / "mask").glob("unlabeled*.png"):
         path.unlink()
@@ -203,6 +209,16 @@ def test_labeled_and_unlabeled_crops_of_different_size(data, tmp_path):
     loader["dataset"]["pipeline"].insert(2, dict(type="Resize", scale=(32, 32), keep_ratio=False))
     text = r"Labeled crops are \(65, 65\), unlabeled ones \(32, 32\)"
     fails(ValueError, text, data, tmp_path, loop=dict(max_iters=1, unlabeled_dataloader=loader))
+
+
+def test_a_list_of_validation_loaders_is_refused_and_joined_data_sets_work(data, tmp_path):
+    loader = loader_config(data, "val")
+    text = r"val_dataloader must be a config dict, got a list of 2.*ConcatDataset"
+    assert not fails(TypeError, text, data, tmp_path, val_dataloader=[loader, loader])
+    joined = dict(loader, dataset=dict(type="ConcatDataset", datasets=[dataset_config(data, "val")] * 2))
+    start(data, tmp_path, val_dataloader=joined, loop=dict(max_iters=1, val_interval=1))
+    assert start.iterations == 1
+    assert "Iter(val) [4/4]" in next(tmp_path.glob("*/*.log")).read_text()
 
 
 def test_a_batch_sampler_of_ones_own_is_refused(data, tmp_path):

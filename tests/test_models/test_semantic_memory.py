@@ -2,14 +2,23 @@
 
 import pytest
 import torch
+from builders import backbone_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from mmseg.registry import MODELS
 from torch.nn.functional import interpolate
 
-from mmseg_allspark.models import SemanticMemory, group_channels
+from mmseg_allspark.models import SemanticMemory, feature_size, group_channels
 from mmseg_allspark.models.semantic_memory import resize_by_points
 
 from . import oracles
+
+
+@pytest.mark.parametrize("crop", [(224, 225), (256, 257), (321, 512), (513, 801)])
+def test_feature_size_is_that_of_the_deepest_map(crop):
+    backbone = MODELS.build(backbone_config(embed_dims=2, num_heads=[1] * 4)).eval()
+    with torch.no_grad():
+        assert feature_size(crop) == backbone(torch.zeros(1, 3, *crop))[-1].shape[2:]
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "instance_norm"])

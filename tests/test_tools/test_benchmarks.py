@@ -294,4 +294,4 @@ def test_loader_leaves_out_images_that_a_transform_refuses(load):
 
 def test_loader_refuses_a_supervised_config(load):
     with pytest.raises(ValueError, match=r"resnet18-tiny_synthetic\.py is not semi-supervised"):
-        load("loader").read_config(Namespace(config=str(ROOT / "configs/supervised/resnet18-tiny_synthetic.py")))
+        load("loader").read_semi_config(Namespace(config=str(ROOT / "configs/supervised/resnet18-tiny_synthetic.py")))

@@ -18,6 +18,8 @@ custom_hooks = [dict(type="{hook}")]
 randomness = dict(seed={seed})
 """
 
+NAMES = ("val/mDice", "mDice", "mIoU")
+
 
 def write_part(folder, name, entries, *, resumed=None, **facts):
     """One start of a run as the visualizer, the log and ReportHook leave it."""
@@ -183,3 +185,31 @@ def test_the_tables_of_the_measured_comparison_are_those_of_its_runs():
             (run,) = row["runs"]
             assert camvid[row["name"]][column] == f"{list(run['validations'].values())[-1]:.2f}" and not run["problem"]
     assert len(synthetic) == 9 and len(camvid) == 8
+
+
+def rename(work_dir, name):
+    """Let the validations of a run have written another figure."""
+    (path,) = work_dir.glob("*/vis_data/scalars.json")
+    path.write_text(path.read_text().replace('"mIoU"', f'"{name}"'))
+    return work_dir
+
+
+def test_other_names_of_the_metric_are_found_and_never_compared_with_another_metric(tool, tmp_path, capsys):
+    a, b, c = (rename(write_run(tmp_path / name, {400: 40.0}), key) for name, key in zip("abc", NAMES, strict=True))
+    out = ["--out", str(tmp_path / "out")]
+    assert tool.main([f"A={a}", f"B={b}", *out]) == 0
+    text = capsys.readouterr().out
+    assert cells(text, "A")["val/mDice, last"] == cells(text, "B")["val/mDice, last"] == "40.00"
+    with pytest.raises(SystemExit):
+        tool.main([f"A={a}", f"C={c}", *out])
+    assert "val/mDice (A), mIoU (C): choose one that all runs have with --key" in capsys.readouterr().err
+    assert tool.main([f"C={c}", "--key", "mFscore", *out]) == 1
+    assert "no validation has written mFscore yet, only mIoU" in capsys.readouterr().err
+
+
+def test_a_metric_that_no_validation_will_write_is_refused_before_training(tool, tmp_path, capsys):
+    config = tmp_path / "c.py"
+    config.write_text("train_cfg = dict(max_iters=4)\nval_evaluator = dict(type='IoUMetric', iou_metrics=['mDice'])")
+    with pytest.raises(SystemExit):
+        tool.main([f"A={config}", "--key", "mFscore", "--out", str(tmp_path / "out")])
+    assert "--key='mFscore': validations give aAcc, mDice, mAcc" in capsys.readouterr().err

@@ -1,8 +1,10 @@
 """What train.py and test.py refuse before they build anything."""
 
+import re
 from urllib.error import URLError
 
 import pytest
+from builders import ROOT
 from mmengine.config import Config
 
 
@@ -32,6 +34,27 @@ def test_a_palette_that_does_not_fit_the_classes_is_named_once(checks):
     checks.check_palettes(CONFIG)
 
 
+def test_classes_may_be_named_in_a_file(checks, tmp_path, monkeypatch):
+    """As mmseg allows; the length of the file's name is no number of classes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "classes.txt").write_text("grass\npond\npath\n")
+    text = (ROOT / "configs/allspark/segformer_b0_own-data.py").read_text()
+    text = text.replace('_base_ = "', f'_base_ = "{ROOT}/configs/allspark/').replace(
+        '("background", "object")', '"classes.txt"'
+    )
+    path = tmp_path / "own.py"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="palette has 2 colours, classes has 3 names"):
+        checks.check_palettes(Config.fromfile(path))
+    path.write_text(text.replace("palette = [", "palette = [(0, 0, 0), "))
+    cfg = Config.fromfile(path)
+    checks.check_palettes(cfg)
+    assert cfg.model.decode_head.num_classes == 3
+    path.write_text(text.replace('"classes.txt"', '"object"'))
+    with pytest.raises(TypeError, match=r"train_dataloader.dataset.metainfo.classes='object' is a string.*no file"):
+        checks.check_palettes(Config.fromfile(path))
+
+
 def test_an_option_that_only_the_file_reads_is_refused(checks):
     with pytest.raises(ValueError, match=r"max_iters=... has no effect.*Set train_cfg.max_iters\."):
         checks.check_options(CONFIG, {"max_iters": 2})
@@ -40,6 +63,60 @@ def test_an_option_that_only_the_file_reads_is_refused(checks):
     with pytest.raises(ValueError, match=r"trian_cfg.max_iters=... has no effect.* Is train_cfg meant\?"):
         checks.check_options(CONFIG, {"trian_cfg.max_iters": 2})
     checks.check_options(CONFIG, {"train_cfg.max_iters": 2, "unlabeled_dataloader.batch_size": 1, "work_dir": "w"})
+
+
+CAMVID = "allspark/segformer_b0_camvid_1-16"
+CROPPED = """crop_size = (129, 129)
+crop = [dict(type="RandomCrop", crop_size=crop_size), dict(type="Pad", size=crop_size)]
+train_dataloader = dict(dataset=dict(pipeline=crop))
+unlabeled_dataloader = dict(dataset=dict(pipeline=crop))
+"""
+
+
+@pytest.mark.parametrize("tool", ["train", "prepare/check_data"])
+@pytest.mark.parametrize(
+    ("base", "line", "keys"),
+    [
+        (CAMVID, "crop_size = (129, 129)", r"train_dataloader.dataset.pipeline.3.crop_size, .*pipeline.4.size, "),
+        ("supervised/segformer_b5_voc_1-8", "crop_size = 129", r"train_dataloader.dataset.pipeline.\d.crop_size"),
+        (CAMVID, "data_root = '/data/x'", r"train_dataloader.dataset.data_root, .*val_dataloader.dataset.data_root"),
+        ("supervised/segformer_b0_own-data", "max_iters = 500", r"train_cfg.max_iters"),
+    ],
+)
+def test_a_variable_that_only_the_base_reads_is_refused(load_tool, tmp_path, capsys, tool, base, line, keys):
+    (tmp_path / "child.py").write_text(f"_base_ = '{ROOT}/configs/{base}.py'\n{line}\n")
+    (tmp_path / "grandchild.py").write_text("_base_ = 'child.py'\n")
+    for name in ("child.py", "grandchild.py"):
+        with pytest.raises((ValueError, SystemExit)) as error:
+            load_tool(tool).main([str(tmp_path / name)])
+        message = str(error.value) + capsys.readouterr().err
+        assert f"{line.split(' =')[0]}=" in message and "child.py has no effect" in message
+        assert re.search(rf"Set .*{keys}", message)
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        (CROPPED, []),  # with pipelines that use it
+        (CROPPED.replace("crop_size = (129", "size = (129").replace("=crop_size", "=size"), []),  # without it
+        ("crop_size = (257, 257)", []),  # as in the base
+        ("model = dict(test_cfg=dict(mode='slide', crop_size=(129, 129), stride=(99, 99)))", []),
+        ("", ["--cfg-options", "train_dataloader.dataset.pipeline.3.crop_size=129"]),
+    ],
+)
+def test_another_crop_is_taken_where_the_pipelines_have_it(load_tool, tmp_path, text, options):
+    (tmp_path / "child.py").write_text(f"_base_ = '{ROOT}/configs/{CAMVID}.py'\n{text}\n")
+    train = load_tool("train")
+    assert train.load_config(train.parse_args([str(tmp_path / "child.py"), *options])).train_dataloader
+
+
+@pytest.mark.parametrize("tool", ["train", "prepare/check_data"])
+def test_a_list_of_loaders_is_refused_by_whatever_reads_a_config(load_tool, tmp_path, capsys, tool):
+    path = tmp_path / "config.py"
+    path.write_text("val_dataloader = [dict(dataset=dict(type='CamVidDataset'))] * 2")
+    with pytest.raises((TypeError, SystemExit)) as error:
+        load_tool(tool).main([str(path)])
+    assert "val_dataloader must be a config dict, got a list of 2" in str(error.value) + capsys.readouterr().err
 
 
 def test_a_misspelled_key_of_the_config_is_noticed(checks, load_tool, tmp_path, recwarn):
@@ -101,6 +178,9 @@ def test_a_failed_download_names_key_address_and_remedy(load_tool, monkeypatch, 
     train = load_tool("train")
 
     class Offline:
+        def register_hook(self, hook):
+            pass
+
         def train(self):
             raise URLError("Name or service not known")
 

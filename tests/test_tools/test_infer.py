@@ -8,6 +8,7 @@ import mmcv
 import numpy as np
 import pytest
 from builders import CROP
+from mmengine.config import Config
 from PIL import Image
 
 from mmseg_allspark.apis import SegInferencer
@@ -54,6 +55,25 @@ def test_a_folder(infer, images, tmp_path, trained, capsys):
         painted = cv2.imread(str(tmp_path / "out/painted" / name))
         np.testing.assert_array_equal(painted, cv2.imread(str(images / name)))  # opacity 0: the image itself
     assert "2 images labeled" in capsys.readouterr().out
+
+
+def test_labels_have_the_numbers_of_the_masks_as_those_of_test_py(load_tool, trained, data, tmp_path, monkeypatch):
+    cfg = Config.fromfile(trained / "config.py")
+    cfg.test_dataloader.dataset.reduce_zero_label = True
+    cfg.dump(str(tmp_path / "config.py"))
+    line = [str(tmp_path / "config.py"), str(trained / "iter_2.pth")]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    load_tool("test").main([*line, "--work-dir", str(tmp_path / "work"), "--out", str(tmp_path / "test")])
+    files = [str(data / f"img/val{number}.png") for number in (0, 1)]
+    for numbers in ("masks", "classes"):
+        options = ["--out", str(tmp_path / numbers), "--labels", "--label-numbers", numbers, "--device", "cpu"]
+        assert load_tool("infer").main([*line, *files, *options]) == 0
+    evaluated, masks, classes = (
+        np.stack([np.asarray(Image.open(tmp_path / folder / f"val{number}.png")) for number in (0, 1)])
+        for folder in ("test", "masks/labels", "classes/labels")
+    )
+    np.testing.assert_array_equal(masks, evaluated)
+    np.testing.assert_array_equal(masks, classes + 1)
 
 
 def test_colours_are_rgb(infer, images, tmp_path):

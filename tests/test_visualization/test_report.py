@@ -105,6 +105,14 @@ def test_figures_are_those_of_the_log(whole):
     )
 
 
+@pytest.mark.parametrize("loop", ["PseudoLabelLoop", "IterBasedTrainLoop"])
+def test_unlabeled_data_are_listed_where_they_are_used(tmp_path, loop):
+    """A supervised config inherits them from the base of its data."""
+    unlabeled = "unlabeled_dataloader = dict(batch_size=2, dataset=dict(type='Images', source='more'))"
+    write_part(tmp_path, config=f"{CONFIG}{unlabeled}\ntrain_cfg = dict(type='{loop}', max_iters=9)")
+    assert ("Images: more, 2 a step" in report(tmp_path).text) == (loop == "PseudoLabelLoop")
+
+
 def test_curves_lie_where_their_values_are(whole):
     svg = next(part for part in write_report(whole).read_text().split("<figure>") if "<figcaption>loss<" in part)
     points = svg.split('points="')[1].split('"')[0].split()

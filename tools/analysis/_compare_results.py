@@ -13,7 +13,9 @@ from _compare_runs import RECORD
 from mmengine.config import Config
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
-from mmseg_allspark.visualization.work_dir import Curve, read_run
+from mmseg_allspark.utils.config_types import name_types
+from mmseg_allspark.utils.metric_names import find_metric
+from mmseg_allspark.visualization.work_dir import Curve, Run, read_run
 
 
 @dataclass
@@ -24,6 +26,7 @@ class Result:
         seed: Of the training; '?1', '?2', ... where it is not known.
         work_dir: Where it was read.
         curve: Metric of its validations by iteration.
+        metric: Its name in this run.
         total: Iterations it was to train; None if nothing says.
         problem: Why it does not count; empty for a finished run.
         cfg: Its config, None if it cannot be read.
@@ -38,6 +41,7 @@ class Result:
     curve: Curve = field(default_factory=dict)
     total: int | None = None
     problem: str = ""
+    metric: str = ""
     cfg: Config | None = None
     seconds: float | None = None
     memory: tuple[float, str] | None = None
@@ -99,25 +103,30 @@ def read_result(work_dir: Path, key: str, seed: int | str | None = None, why: st
         run = read_run(work_dir)
     except FileNotFoundError:
         return Result("?" if seed is None else seed, work_dir, problem=why or "not trained yet")
-    randomness = (run.config.get("randomness") or {}) if run.config else {}
+    cfg = run.config and name_types(run.config)
+    randomness = (cfg.get("randomness") or {}) if cfg else {}
     seed = randomness.get("seed", run.facts.get("seed")) if seed is None else seed
     seed = int(seed) if str(seed).isdigit() else "?"
-    total = (run.config.get("train_cfg") or {}).get("max_iters") if run.config else None
+    total = (cfg.get("train_cfg") or {}).get("max_iters") if cfg else None
     total = total or run.facts.get("max_iters")
-    result = Result(seed, work_dir, dict(sorted(run.metrics.get(key, {}).items())), total, cfg=run.config)
+    metric = find_metric(run.metrics, key)
+    curve = dict(sorted(run.metrics[metric].items())) if metric else {}
+    result = Result(seed, work_dir, curve, total, metric=metric or key, cfg=cfg)
     record = work_dir / RECORD
     result.starts = json.loads(record.read_text())["starts"] if record.is_file() else []
     result.facts = {name: str(run.facts.get(name) or "") for name in ("commit", "versions", "hardware")}
     if times := run.scalars.get("time"):
         result.seconds = statistics.median(times.values())
     result.memory = _memory(run.scalars.get("memory", {}), result.starts)
-    result.problem = why or _unfinished(run.last_iter, total, result.curve, key)
+    result.problem = why or _unfinished(run, total, result)
     return result
 
 
-def _unfinished(last_iter: int, total: int | None, curve: Curve, key: str) -> str:
+def _unfinished(run: Run, total: int | None, result: Result) -> str:
+    curve, key = result.curve, result.metric
     if not curve:
-        return f"no validation has written {key} yet, iteration {last_iter} of {total or 'unknown'}"
+        others = f", only {', '.join(run.metrics)} (--key)" if run.metrics else ""
+        return f"no validation has written {key} yet{others}, iteration {run.last_iter} of {total or 'unknown'}"
     # a part that was cut off may hold iterations beyond the last validation
     if total is not None and max(curve) < total:
         return f"not finished: last validation at iteration {max(curve)} of {total}, {key} {curve[max(curve)]:.2f}"

@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -19,11 +18,9 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from _config_checks import LOADERS, walk
-from _schedule import counts_epochs
 from mmengine.config import Config
 
-from mmseg_allspark.datasets.data_report import is_semi_supervised
-from mmseg_allspark.engine.resume_point import find_resume_point, why_incomplete
+from mmseg_allspark.engine.resume_point import find_resume_point
 from mmseg_allspark.utils.files import write_whole
 from mmseg_allspark.visualization.work_dir import read_run
 
@@ -66,21 +63,7 @@ class Job:
     def command(self) -> list[str]:
         """What trains it, or goes on with it."""
         words = [sys.executable, ROOT / "tools/train.py", self.config, "--work-dir", self.work_dir]
-        return [*map(str, words), *self._resume(), "--cfg-options", *self.options]
-
-    def _resume(self) -> list[str]:
-        """Arguments that continue; a run without its last validation must have a step before it to do.
-
-        mmengine's loops do not validate when they resume from the last step's checkpoint, as ours does.
-        """
-        total = self.cfg.train_cfg.max_epochs if counts_epochs(self.cfg) else self.cfg.train_cfg.max_iters
-        point = find_resume_point(self.work_dir).checkpoint
-        if point is None or is_semi_supervised(self.cfg) or _number(Path(point)) != total:
-            return ["--resume"]
-        older = sorted((path for path in Path(point).parent.glob("*_*.pth") if _number(path) < total), key=_number)
-        older = [path for path in older if re.fullmatch(r"(iter|epoch)_\d+\.pth", path.name)]
-        whole = [path for path in older if why_incomplete(path) is None]
-        return ["--resume", str(whole[-1])] if whole else []
+        return [*map(str, words), "--resume", "--cfg-options", *self.options]
 
     def record(self) -> dict:
         """What this tool wrote about earlier starts; empty before the first."""
@@ -138,10 +121,6 @@ def _validated(work_dir: Path) -> bool:
         return bool(read_run(work_dir).metrics)
     except FileNotFoundError:
         return False
-
-
-def _number(path: Path) -> int:
-    return int((re.findall(r"\d+", path.stem) or ["-1"])[-1])
 
 
 def settings(cfg: Config) -> dict[str, str]:

@@ -35,6 +35,7 @@ from torch import Tensor, nn
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.methods.cutmix import CutMix
+from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.visualization import colour_labels, save_panels, to_picture
 
 IGNORE = 255
@@ -187,11 +188,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespa
     for name in ("num", "rows"):
         if getattr(args, name) < 1:
             parser.error(f"--{name} {getattr(args, name)}: at least 1")
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    cfg = read_config(args.config, args.cfg_options)
     try:
         check_palettes(cfg)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         parser.error(str(error))
     args.out = args.out or Path("work_dirs") / Path(args.config).stem / "browse"
     return args, cfg
@@ -200,7 +200,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespa
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw what the command line asks for."""
     args, cfg = parse_args(arguments)
-    init_default_scope(cfg.get("default_scope", "mmseg"))
+    init_default_scope("mmseg")
     loader = cfg.get("unlabeled_dataloader") if is_semi_supervised(cfg) else None
     labeled_set = DATASETS.build(cfg.train_dataloader.dataset)
     meta = labeled_set.metainfo

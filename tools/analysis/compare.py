@@ -35,9 +35,11 @@ from _compare_results import Row, has_begun, read_result, runs_below
 from _compare_runs import Job, Terminated, Trainer, conflicts
 from _compare_table import markdown, plot, title, to_json
 from _schedule import Options, steps_options, to_arguments
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
 from mmseg_allspark.engine.report_hook import collect_facts
+from mmseg_allspark.utils.config_files import read_config
+from mmseg_allspark.utils.metric_names import choose_metric, metric_names
 
 
 def say(text: str) -> None:
@@ -62,7 +64,7 @@ def parse_args(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, arg
     parser.add_argument("--threads", type=int, help="CPU threads of each (default: cores / jobs)")
     parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for every config")
     parser.add_argument("--collect-only", action="store_true", help="train nothing: the table of what is there")
-    parser.add_argument("--key", default="mIoU", help="metric, the larger the better (default: mIoU)")
+    parser.add_argument("--key", default="mIoU", help="metric, the larger the better (default: mIoU, else mDice)")
     args = parser.parse_args(argv)
     if args.steps is not None and args.steps < 2:
         parser.error(f"--steps {args.steps}: at least 2")
@@ -115,16 +117,14 @@ def make_jobs(name: str, path: Path, args: argparse.Namespace, commit: str) -> t
         ValueError: For options without effect, or a schedule that cannot be moved.
     """
     given = parse_options(args.cfg_options)
-    cfg = Config.fromfile(path)
-    check_options(cfg, given)
-    cfg.merge_from_dict(given)
+    check_options(read_config(path), given)
+    cfg = read_config(path, given)
     length, phases = steps_options(cfg, args.steps, args.val_interval, given) if args.steps else ({}, {})
     words = [*args.cfg_options, *to_arguments(length | phases)]
     jobs = []
     for seed in args.seeds:
         options = [*words, f"randomness.seed={seed}"]
-        own = Config.fromfile(path)
-        own.merge_from_dict(parse_options(options))
+        own = read_config(path, parse_options(options))
         work_dir = args.out / re.sub(r"[^\w.+/-]+", "_", name) / f"seed{seed}"
         jobs.append(Job(name, path, seed, work_dir, options, own, commit))
     return jobs, phases
@@ -149,6 +149,22 @@ def announce(name: str, phases: Options, args: argparse.Namespace) -> None:
         interval = args.val_interval or max(1, args.steps // 8)
         moved = ", ".join(to_arguments(phases)) or "none"
         say(f"{name}: {args.steps} iterations, validated every {interval}; phases in proportion: {moved}")
+
+
+def agree_on_metric(found: list[tuple[str, str]], key: str) -> str:
+    """The metric of all rows, by the name of the first: each may have its own prefix.
+
+    Args:
+        found: Row and name of the metric of each run, as far as it is known.
+        key: What the command line says.
+
+    Raises:
+        ValueError: If they are different metrics.
+    """
+    if len({name.rpartition("/")[2] for _, name in found}) > 1:
+        listed = ", ".join(f"{name} ({row})" for row, name in dict.fromkeys(found))
+        raise ValueError(f"the validations give {listed}: choose one that all runs have with --key")
+    return found[0][1] if found else key
 
 
 def train(jobs: list[Job], slots: list[dict[str, str]], key: str) -> dict[Path, str]:
@@ -223,8 +239,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         differing = conflicts(jobs)
         if differing and not args.collect_only:
             raise ValueError("\n".join(differing))
+        known = [(job.name, names) for job in jobs if (names := metric_names(job.cfg))]
+        agree_on_metric([(name, choose_metric(names, args.key, "--key")) for name, names in known], args.key)
         failed = {} if args.collect_only or not jobs else train(jobs, make_slots(parser, args), args.key)
         rows = collect(methods, jobs, failed, args.key)
+        args.key = agree_on_metric(
+            [(row.name, run.metric) for row in rows for run in row.results if run.curve], args.key
+        )
     except ValueError as error:
         parser.error(str(error))
     except KeyboardInterrupt as stop:

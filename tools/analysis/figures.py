@@ -43,6 +43,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.models import SemanticMemory
+from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.visualization import (
     ChannelBlock,
     MemoryEntry,
@@ -220,13 +221,6 @@ def class_names(cfg: Config) -> list[str]:
     return list(build_dataset(cfg, "labeled", augmented=True).metainfo["classes"])
 
 
-def read_config(path: str) -> Config:
-    """Read a config and make its registry scope the current one."""
-    cfg = Config.fromfile(path)
-    init_default_scope(cfg.get("default_scope", "mmseg"))
-    return cfg
-
-
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; missing files are usage errors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -253,8 +247,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw what the command line asks for."""
     args = parse_args(argv)
-    cfg = read_config(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    init_default_scope("mmseg")
+    cfg = read_config(args.config, args.cfg_options)
     save_figure(args.draw(args, cfg), args.out)
     say(f"written: {args.out}")
 

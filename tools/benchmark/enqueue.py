@@ -13,7 +13,7 @@ from _harness import DEVICE, parser, save, say, start, time_cases
 # isort: split
 import torch
 
-from mmseg_allspark.models import SemanticMemory
+from mmseg_allspark.models import SemanticMemory, feature_size
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     arguments.add_argument("--images", type=int, nargs="+", default=[1, 2, 4])
     args = arguments.parse_args()
     about, rows = start(args), []
-    size = args.crop // 32 + 1
+    size, _ = feature_size(args.crop)
     say("images      loop          write     ratio")
     for images in args.images:
         torch.manual_seed(0)

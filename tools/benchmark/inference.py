@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-import mmseg_allspark  # noqa: F401
+from mmseg_allspark.models import feature_size
 
 # name -> base config, layers per stage where they are not the base's
 BACKBONES = {
@@ -56,7 +56,7 @@ def build_models(args: Namespace) -> dict[str, EncoderDecoder]:
     cfg = model_config(args)
     plain = MODELS.build(cfg)
     channels = cfg.decode_head.in_channels[-1]
-    size = tuple(side // 32 + 1 for side in args.crop)
+    size = feature_size(args.crop)
     neck = MODELS.build(dict(type="AllSparkNeck", in_channels=channels, num_classes=args.classes, memory_size=size))
     models = {WITHOUT: plain}
     for name in (WITH, RELEASED):

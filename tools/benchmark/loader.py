@@ -33,6 +33,7 @@ from torch.utils.data import DataLoader, Dataset
 import mmseg_allspark  # noqa: F401
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.engine.stream_loader import build_stream
+from mmseg_allspark.utils.config_files import read_config
 
 SEED = 0
 CONFIG = "configs/allspark/segformer_b5_voc_1-8.py"
@@ -155,19 +156,19 @@ def say_needed(cfg: Config, rows: list[dict], step_seconds: float) -> None:
             say(f"{row['stream']}: {batch:.3f} s of a core per batch; workers for a step of {step_seconds} s: {needed}")
 
 
-def read_config(args: Namespace) -> Config:
+def read_semi_config(args: Namespace) -> Config:
     """Read the config.
 
     Raises:
         ValueError: If it is not semi-supervised.
     """
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config)
     if not is_semi_supervised(cfg) or "unlabeled_dataloader" not in cfg:
         raise ValueError(
             f"{args.config} is not semi-supervised: train_cfg of type PseudoLabelLoop and unlabeled_dataloader are "
             "needed, see configs/allspark."
         )
-    init_default_scope(cfg.get("default_scope", "mmseg"))
+    init_default_scope("mmseg")
     set_multi_processing(**cfg.get("env_cfg", {}).get("mp_cfg", {}))
     return cfg
 
@@ -185,7 +186,7 @@ def main() -> None:
     arguments.add_argument("--step-seconds", type=float, help="of a training step, to compare with")
     args = arguments.parse_args()
     about = start(args)
-    cfg = read_config(args)
+    cfg = read_semi_config(args)
     with tempfile.TemporaryDirectory() as folder:
         if args.synthetic:
             classes = cfg.model.decode_head.num_classes

@@ -15,7 +15,6 @@ from _harness import DEVICE, ROOT, add_dtype, autocast, parser, save, say, start
 
 # isort: split
 import torch
-from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
@@ -23,7 +22,9 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
-from mmseg_allspark.models import TeacherAverage
+from mmseg_allspark.models import TeacherAverage, feature_size
+from mmseg_allspark.utils.config_files import read_config
+from mmseg_allspark.utils.images import input_channels
 
 DEFAULT = [
     ROOT / "configs" / f"{name}.py"
@@ -50,8 +51,8 @@ class Step:
     """
 
     def __init__(self, path: Path, crop: int, images: int, dtype: str) -> None:
-        cfg = Config.fromfile(path)
-        init_default_scope(cfg.get("default_scope", "mmseg"))
+        cfg = read_config(path)
+        init_default_scope("mmseg")
         cfg.model.pop("pretrained", None)
         cfg.model.backbone.pop("init_cfg", None)
         torch.manual_seed(0)
@@ -69,11 +70,12 @@ class Step:
         def batch() -> tuple[list[torch.Tensor], list[SegDataSample]]:
             samples = [SegDataSample(metainfo=dict(img_shape=(crop, crop))) for _ in range(images)]
             for sample in samples:
-                label = torch.randint(self.model.num_classes, (1, crop // 32 + 1, crop // 32 + 1), generator=rng)
+                label = torch.randint(self.model.num_classes, (1, *feature_size(crop)), generator=rng)
                 label = label.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, :crop, :crop]
                 sample.gt_sem_seg = PixelData(data=label)
                 sample.valid = PixelData(data=torch.ones(1, crop, crop, dtype=torch.bool))
-            return list(torch.randint(256, (images, 3, crop, crop), dtype=torch.uint8, generator=rng)), samples
+            shape = (images, input_channels(self.model), crop, crop)
+            return list(torch.randint(256, shape, dtype=torch.uint8, generator=rng)), samples
 
         inputs, samples = batch()
         labeled = dict(inputs=inputs, data_samples=samples)

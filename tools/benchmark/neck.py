@@ -29,7 +29,7 @@ from _harness import (
 # isort: split
 import torch
 
-from mmseg_allspark.models import AllSparkNeck
+from mmseg_allspark.models import AllSparkNeck, feature_size
 
 IMPLEMENTATIONS = ("plain", "exact")
 
@@ -37,7 +37,7 @@ IMPLEMENTATIONS = ("plain", "exact")
 def build_step(args: Namespace, implementation: str, classes: int, crop: int) -> Callable[..., None]:
     """Return a function that runs one training step of the neck, ``backward`` or not."""
     torch.manual_seed(0)
-    size = crop // 32 + 1
+    size, _ = feature_size(crop)
     neck = AllSparkNeck(
         args.channels,
         classes,
@@ -67,7 +67,7 @@ def count_flops(args: Namespace, classes: int, crop: int) -> float:
     Forward: keys and values projected (2), affinity and weighted values (2). Backward: weights of the projections (2),
     and two products for each of the attention's two. Whatever is computed again is not counted.
     """
-    tokens, rows = (crop // 32 + 1) ** 2, args.heads * args.channels
+    tokens, rows = feature_size(crop)[0] ** 2, args.heads * args.channels
     keys = classes * rows
     projections = 4 * 2 * keys * args.channels * tokens
     return projections + 6 * 2 * args.images * rows * keys * tokens

@@ -24,13 +24,15 @@ import statistics
 import time
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-import mmseg_allspark  # noqa: F401
+from mmseg_allspark.models import feature_size
+from mmseg_allspark.utils.config_files import read_config
+from mmseg_allspark.utils.images import input_channels
 
 STAGES = ("preprocess", "pseudo label", "forward", "backward", "update")
 # name -> parts computed as the release does; each row takes one more of them away
@@ -48,8 +50,7 @@ class Step:
 
     def __init__(self, args: argparse.Namespace) -> None:
         init_default_scope("mmseg")
-        cfg = Config.fromfile(args.config)
-        cfg.merge_from_dict(args.cfg_options or {})
+        cfg = read_config(args.config, args.cfg_options)
         if cfg.model.get("neck", {}).get("type") != "AllSparkNeck":
             raise SystemExit(
                 f"{args.config} has no model.neck of type AllSparkNeck: give a config of configs/allspark."
@@ -76,12 +77,10 @@ class Step:
         def part(images: int, masks: bool) -> dict:
             samples = [SegDataSample(metainfo=dict(img_shape=(self.crop, self.crop))) for _ in range(images)]
             for sample in samples if masks else []:
-                label = torch.randint(
-                    self.model.num_classes, (1, self.crop // 32 + 1, self.crop // 32 + 1), generator=rng
-                )
+                label = torch.randint(self.model.num_classes, (1, *feature_size(self.crop)), generator=rng)
                 label = label.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, : self.crop, : self.crop]
                 sample.gt_sem_seg = PixelData(data=label)
-            shape = (images, 3, self.crop, self.crop)
+            shape = (images, input_channels(self.model), self.crop, self.crop)
             inputs = list(torch.randint(256, shape, dtype=torch.uint8, generator=rng))
             views = {"weak", self.model.unlabeled_view}
             return dict(inputs=inputs if masks else dict.fromkeys(sorted(views), inputs), data_samples=samples)

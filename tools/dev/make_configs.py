@@ -93,7 +93,8 @@ def config_text(cell: Cell) -> str:
 
 def table_text(cells: list[Cell]) -> str:
     """The README's table of one method."""
-    lines = ["| | data | labeled | config | mIoU, paper | mIoU, measured |", "|---|---|---|---|---|---|"]
+    none_run = " (none run yet)" if all(cell.measured is None for cell in cells) else ""
+    lines = [f"| | data | labeled | config | mIoU, paper | mIoU, measured{none_run} |", "|---|---|---|---|---|---|"]
     for cell in cells:
         paper = "–" if cell.paper is None else f"{cell.paper:.2f} ({cell.source})"
         measured = "not run" if cell.measured is None else f"{cell.measured:.2f}"

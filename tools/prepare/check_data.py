@@ -4,7 +4,8 @@
 
 Works with any mmseg config (train_dataloader, val_dataloader) and looks at unlabeled_dataloader too. Every
 image and mask is read once, with the loading settings of the config. Images count as the same if they are the same
-file, have equal bytes or equal pixels. Exit code: 0 fine (perhaps with warnings), 1 errors found, 2 wrong usage.
+file, have equal bytes or equal pixels. What training refuses about its data is an error here. Exit code: 0 fine
+(perhaps with warnings), 1 errors found, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.datasets.data_report import report_data
+from mmseg_allspark.utils.config_files import check_variables, read_config
 
 
 def make_progress(seconds: float = 2.0) -> Callable[[int, int], None]:
@@ -65,13 +67,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespa
     if options.workers is not None and options.workers < 1:
         parser.error(f"--workers {options.workers}: at least 1")
     try:
-        cfg = Config.fromfile(options.config)
-        cfg.merge_from_dict(options.cfg_options or {})
+        check_variables(options.config)
+        cfg = read_config(options.config, options.cfg_options)
     except Exception as error:  # a config is code: anything can happen in it
         parser.error(f"{options.config} cannot be read with these --cfg-options: {type(error).__name__}: {error}")
     try:
         check_palettes(cfg)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         parser.error(str(error))
     if not (cfg.get("train_dataloader") or {}).get("dataset"):
         parser.error(f"{options.config} has no train_dataloader.dataset: give a config that trains.")
@@ -88,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 without errors, 1 with some.
     """
     options, cfg = parse_args(arguments)
-    init_default_scope(cfg.get("default_scope", "mmseg"))
+    init_default_scope("mmseg")
     report = report_data(cfg, options.workers, make_progress())
     say(report.to_text())
     if options.json is not None:

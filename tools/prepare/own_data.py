@@ -4,8 +4,8 @@
 
 ROOT holds images/<id>.jpg (or .png ...), masks/<id>.png (class numbers 0 ... K-1, 255 = ignore) for at least two of
 them, and, if you like, unlabeled/ with any images in any folders. It gets labeled.txt and val.txt: a seeded share
-of the images with masks is held out for validation. Images without a mask are linked into unlabeled/rest. Nothing
-is trained on what is wrong: masks without image, other sizes and colour masks are errors that name the file.
+of the images with masks is held out for validation. Images without a mask are linked into unlabeled/rest. Then every
+file is read as training reads it: what training would refuse is an error that names the file.
 """
 
 from __future__ import annotations
@@ -22,48 +22,49 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from _archives import run_tool
 from _masks import read_labels, read_size
 from _splits import PrepareError, draw_labeled, join_lines, parse_fraction, say, walk_files, write_texts
+from check_data import make_progress
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
+from mmseg_allspark.datasets.data_report import report_data
 from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
 
 IGNORE = 255
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")  # formats that keep numbers
 
 
-def find_images(folder: Path) -> dict[str, Path]:
-    """Ids (file names without suffix) and files of an image folder.
+def find_files(folder: Path, what: str, suffixes: tuple[str, ...], key: str) -> dict[str, Path]:
+    """Ids (file names without suffix) and files of a folder of images or masks.
 
     Raises:
-        PrepareError: If there is no image, two of one id, or of several suffixes.
+        PrepareError: If there is none, or if there are several suffixes.
     """
-    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES) if folder.is_dir() else []
+    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in suffixes) if folder.is_dir() else []
     if not files:
-        raise PrepareError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)}).")
-    suffixes = sorted({p.suffix for p in files})
-    if len(suffixes) > 1:
-        raise PrepareError(
-            f"{folder} mixes {' and '.join(suffixes)} files: a data set has one img_suffix; convert some."
-        )
+        raise PrepareError(f"{folder} holds no {what} ({', '.join(suffixes)}).")
+    found = sorted({p.suffix for p in files})
+    if len(found) > 1:
+        raise PrepareError(f"{folder} mixes {' and '.join(found)} files: a data set has one {key}; convert some.")
     return {p.stem: p for p in files}
 
 
-def read_masks(folder: Path, images: dict[str, Path]) -> dict[str, np.ndarray]:
+def count_labels(masks: dict[str, Path], images: dict[str, Path]) -> dict[str, np.ndarray]:
     """Pixels of each label (256,) in each mask.
 
     Raises:
-        PrepareError: If a mask has no image, cannot be read, has another size than its image or is in colour.
+        PrepareError: If there is only one, one has no image, cannot be read, has another size than its image or is in
+            colour.
     """
-    masks = sorted(folder.glob("*.png")) if folder.is_dir() else []
     if len(masks) < 2:
-        raise PrepareError(
-            f"{folder} holds {len(masks)} masks (*.png): one to train on and one to validate on at least."
-        )
+        raise PrepareError(f"There is one mask, {masks.popitem()[1]}: one to train on and one to validate on at least.")
     counts = {}
-    for path in masks:
-        if path.stem not in images:
+    for name, path in masks.items():
+        if name not in images:
             raise PrepareError(
                 f"The mask {path} has no image of the same name in {next(iter(images.values())).parent}."
             )
-        labels = read_labels(path, read_size(images[path.stem]), range(256))
-        counts[path.stem] = np.bincount(labels.ravel(), minlength=256)
+        labels = read_labels(path, read_size(images[name]), range(256))
+        counts[name] = np.bincount(labels.ravel(), minlength=256)
     return counts
 
 
@@ -79,39 +80,80 @@ def link_rest(root: Path, images: dict[str, Path], masked: set[str]) -> None:
             target.symlink_to(path.resolve())
 
 
-def describe(counts: dict[str, np.ndarray], labeled: list[str], val: list[str]) -> None:
-    """Say which classes there are; a label that no labeled mask shows cannot be learned."""
+def describe(counts: dict[str, np.ndarray], labeled: list[str], val: list[str], first: int) -> int:
+    """Say which classes there are, from the label ``first`` on, and return their number.
+
+    A label that no labeled mask shows cannot be learned.
+    """
     total = sum(counts.values())
-    labels = [label for label in range(256) if total[label] and label != IGNORE]
+    labels = [label for label in range(first, 256) if total[label] and label != IGNORE]
     shares = {part: sum(counts[n] for n in names) for part, names in (("labeled", labeled), ("val", val))}
     for label in labels:
         parts = ", ".join(f"{100 * c[label] / max(1, c[labels].sum()):.2f} % of {part}" for part, c in shares.items())
         missing = "" if shares["labeled"][label] else "   <- in no labeled image: another --seed, or more masks"
-        say(f"  class {label}: {parts}{missing}")
-    if labels != list(range(len(labels))):
+        say(f"  class {label - first}{f' (label {label})' if first else ''}: {parts}{missing}")
+    if labels != list(range(first, first + len(labels))):
         raise PrepareError(
-            f"The masks hold the labels {labels}; classes have to be 0 ... {len(labels) - 1} (and {IGNORE} = ignore): "
-            "renumber the masks. A 0/255 mask of a binary task has to become 0/1."
+            f"The masks hold the labels {labels}; classes have to be {first} ... {first + len(labels) - 1} (and "
+            f"{IGNORE} = ignore): renumber the masks. A 0/255 mask of a binary task has to become 0/1."
         )
+    return len(labels)
+
+
+def check(root: Path, form: dict[str, str | bool], num_classes: int) -> None:
+    """Read every file as training will, and say what is odd.
+
+    Raises:
+        PrepareError: If training would refuse the data.
+    """
+    load = [dict(type="LoadImage"), dict(type="LoadSegMask")]
+    masked = dict(
+        type="BaseSegDataset",
+        data_root=str(root),
+        data_prefix=dict(img_path="images", seg_map_path="masks"),
+        metainfo=dict(classes=[f"class {label}" for label in range(num_classes)]),
+        pipeline=load,
+        **form,
+    )
+    unlabeled = dict(type="UnlabeledDataset", data_root=str(root), source="unlabeled", pipeline=load[:1])
+    cfg = Config(
+        dict(
+            train_dataloader=dict(dataset=dict(masked, ann_file="labeled.txt")),
+            unlabeled_dataloader=dict(dataset=unlabeled),
+            val_dataloader=dict(dataset=dict(masked, ann_file="val.txt")),
+            train_cfg=dict(type="PseudoLabelLoop"),
+        )
+    )
+    init_default_scope("mmseg")
+    report = report_data(cfg, progress=make_progress())
+    if not report.ok:
+        raise PrepareError(report.describe_findings())
+    if report.findings:
+        say(report.describe_findings())
 
 
 def prepare(root: Path, options: argparse.Namespace) -> None:
     """Check the folder, write the lists and say what comes next."""
-    images = find_images(root / "images")
-    counts = read_masks(root / "masks", images)
+    images = find_files(root / "images", "image", IMAGE_SUFFIXES, "img_suffix")
+    masks = find_files(root / "masks", "mask", MASK_SUFFIXES, "seg_map_suffix")
+    counts = count_labels(masks, images)
     # of a few masks a fifth may round to none
     held_out = max(options.val, Fraction(1, len(counts)))
     val, labeled = draw_labeled(list(counts), held_out, options.seed)
     say(f"{len(images)} images, {len(counts)} with a mask: {len(labeled)} labeled, {len(val)} for validation")
-    describe(counts, labeled, val)
+    num_classes = describe(counts, labeled, val, int(options.reduce_zero_label))
     write_texts(root, {"labeled.txt": join_lines(labeled), "val.txt": join_lines(val)}, options.force)
     link_rest(root, images, set(counts))
     unlabeled = list(walk_files(root / "unlabeled", IMAGE_SUFFIXES))
     if not unlabeled:
         raise PrepareError(f"No unlabeled image: put some into {root / 'unlabeled'}, any folders inside.")
     say(f"{len(unlabeled)} unlabeled images")
-    suffix = next(iter(images.values())).suffix
-    say(f"Ready: {root}. In your config: img_suffix = '{suffix}', and as many classes as above.")
+    files = dict(img_suffix=images, seg_map_suffix=masks)
+    form = {key: next(iter(found.values())).suffix for key, found in files.items()}
+    form["reduce_zero_label"] = options.reduce_zero_label
+    check(root, form, num_classes)
+    settings = ", ".join(f"{key} = {value!r}" for key, value in form.items())
+    say(f"Ready: {root}. In your config: {settings}, and as many classes as above.")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -122,6 +164,9 @@ def main(arguments: list[str] | None = None) -> int:
         "--val", type=parse_fraction, default=parse_fraction("1/5"), help="share held out (default: 1/5)"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--reduce-zero-label", action="store_true", help="0 in the masks is ignored, the classes are 1 ... K"
+    )
     parser.add_argument("--force", action="store_true", help="replace lists of other content")
     options = parser.parse_args(arguments)
     return run_tool(lambda: prepare(options.root, options))

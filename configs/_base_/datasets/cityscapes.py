@@ -12,7 +12,7 @@
 #   unlabeled_dataloader.dataset.pipeline.3.crop_size=129
 #   unlabeled_dataloader.dataset.pipeline.4.size="(129,129)"
 #   model.test_cfg.crop_size="(129,129)" model.test_cfg.stride="(86,86)"
-#   model.neck.memory_size="(5,5)"        (crop // 32 + 1)
+#   model.neck.memory_size="(5,5)"        (crop / 32, rounded up)
 # Another folder: KEY.data_root for KEY = train_dataloader.dataset, unlabeled_dataloader.dataset,
 # val_dataloader.dataset and test_dataloader.dataset.
 dataset_type = "CityscapesDataset"

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import mmengine.fileio as fileio
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageSequence
 
 _ORIENTATION = 0x0112  # tag of EXIF and TIFF
 _BITS_PER_SAMPLE = 258  # tag of TIFF
+_SUBFILE_TYPE = 254  # tag of TIFF; bit 0: a smaller copy, bit 2: a mask
 _LARGEST_FILE = 2**31  # bytes; more than the largest picture that Pillow agrees to open needs uncompressed
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # no stuffed byte, restart marker or fill byte
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -62,8 +63,9 @@ def read_bytes(path: str, what: str, key: str, backend_args: dict | None) -> byt
         _require_ordinary(path, what)
         content = fileio.get(path, backend_args=backend_args)
     except FileNotFoundError as error:
-        broken = f" (it is a link to {os.readlink(path)}, which is not there)" if os.path.islink(path) else ""
-        raise DataFileError(f"The {what} {path} does not exist{broken}. Check {key} of the dataset.") from error
+        raise DataFileError(
+            f"The {what} {path} does not exist{explain_missing(path)}. Check {key} of the dataset."
+        ) from error
     except (OSError, ValueError) as error:
         if isinstance(error, DataFileError):
             raise
@@ -75,6 +77,21 @@ def read_bytes(path: str, what: str, key: str, backend_args: dict | None) -> byt
             f"The {what} {path} is empty (0 bytes). Copy or download it again, or take it off the list."
         )
     return content
+
+
+def explain_missing(path: str) -> str:
+    """Why a file may be missing, in brackets; empty where nothing is known.
+
+    Args:
+        path: Of the missing file.
+
+    Returns:
+        The end of a sentence.
+    """
+    if os.path.islink(path):
+        return f" (it is a link to {os.readlink(path)}, which is not there)"
+    # a suffix alone: .jpg, or _leftImg8bit.png
+    return " (is a line of the list blank?)" if os.path.basename(path).startswith((".", "_")) else ""
 
 
 def _require_ordinary(path: str, what: str) -> None:
@@ -188,6 +205,24 @@ def _bits(image: Image.Image, content: bytes) -> int:
     if image.format == "TIFF":
         return int(image.tag_v2.get(_BITS_PER_SAMPLE, (8,))[0])
     return 8
+
+
+def count_pages(content: bytes) -> int:
+    """Pages of a TIFF, frames of an animation; loaders read the first.
+
+    Args:
+        content: A whole file that can be decoded.
+
+    Returns:
+        Their number, without the smaller copies and masks that a TIFF may hold; 1 for all photographs.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.format == "TIFF":
+                return sum(not page.tag_v2.get(_SUBFILE_TYPE, 0) & 5 for page in ImageSequence.Iterator(image))
+            return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    except Exception:  # damage behind the first page, which is well
+        return 1
 
 
 def turn(pixels: np.ndarray, orientation: int, back: bool = False) -> np.ndarray:

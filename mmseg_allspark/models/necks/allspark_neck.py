@@ -27,8 +27,8 @@ class AllSparkNeck(BaseModule):
         in_channels: Channels C of the level it changes.
         num_classes: Classes K of the data set, background included.
         num_heads: Heads h. Default 2.
-        memory_size: (H, W), or one integer for a square: feature size at the training crop. For the release's
-            MiT at stride 32 that is crop // 32 + 1. May be None only without a memory.
+        memory_size: (H, W), or one integer for a square: feature size at the training crop, see
+            :func:`feature_size`. May be None only without a memory.
         in_index: Which backbone level is changed. Default -1, the deepest.
         attn_drop: Dropout of the attention weights. Default 0.1.
         proj_drop: Dropout after each branch. Default 0.1.
@@ -81,7 +81,7 @@ class AllSparkNeck(BaseModule):
         if memory and memory_size is None:
             raise ValueError(
                 "AllSparkNeck.memory_size is missing: give the (height, width) of the features at the "
-                "training crop (crop // 32 + 1 for MiT), or memory=False."
+                "training crop (crop / 32, rounded up, for MiT), or memory=False."
             )
         self.in_channels, self.num_classes, self.in_index = in_channels, num_classes, in_index
         self.grouping, self.similarity, self.grouping_map = grouping, similarity, grouping_map

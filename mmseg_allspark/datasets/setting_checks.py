@@ -1,0 +1,95 @@
+"""Settings of data sets and loaders that training refuses; ``check_data.py`` asks here, too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mmengine.fileio import list_from_file
+
+LOADER_KEYS = dict(labeled="train_dataloader", unlabeled="unlabeled_dataloader", validation="val_dataloader")
+
+
+def read_classes(metainfo: Mapping, key: str) -> Sequence[str] | None:
+    """Names of the classes, which mmseg allows to be in a file, one a line.
+
+    Args:
+        metainfo: Of a data set or its config.
+        key: Config key of the classes, for the message.
+
+    Returns:
+        The names; None where there are none.
+
+    Raises:
+        TypeError: If they are a string that is no file.
+    """
+    classes = metainfo.get("classes")
+    if not isinstance(classes, str):
+        return classes
+    try:
+        return list_from_file(classes)
+    except FileNotFoundError as error:
+        raise TypeError(
+            f"{key}={classes!r} is a string, not a tuple of names, and no file of names: a tuple of one name needs a "
+            f"comma, ({classes!r},)."
+        ) from error
+
+
+def check_classes(key: str, dataset: Any, num_classes: int | None) -> None:
+    """Raise unless a data set has as many classes as the model.
+
+    Args:
+        key: Config key of its loader, for the message.
+        dataset: Any; one that names no classes is not checked.
+        num_classes: Of the model. None: not known.
+
+    Raises:
+        TypeError: If the classes are a string that is no file.
+        ValueError: If the numbers differ.
+    """
+    classes = read_classes(getattr(dataset, "metainfo", None) or {}, f"{key}.dataset.metainfo.classes")
+    if None not in (classes, num_classes) and len(classes) != num_classes:
+        raise ValueError(
+            f"{key} has {len(classes)} classes but model.decode_head.num_classes={num_classes}; set the head's (and "
+            "the neck's) num_classes to the data set's."
+        )
+
+
+def choose_unlabeled(top_level: dict | None, argument: dict | None) -> dict:
+    """The config's unlabeled loader, which may stand in two places; never one of two in silence.
+
+    Args:
+        top_level: The config's ``unlabeled_dataloader``.
+        argument: ``train_cfg.unlabeled_dataloader``.
+
+    Returns:
+        The one that is given.
+
+    Raises:
+        ValueError: If none or both are given.
+    """
+    if (argument is None) == (top_level is None):
+        given = "nowhere" if argument is None else "both at the top level of the config and in train_cfg"
+        raise ValueError(
+            f"PseudoLabelLoop: unlabeled_dataloader is given {given}. Give it once, at the top level beside "
+            "train_dataloader: unlabeled_dataloader = dict(batch_size=..., sampler=..., dataset=...)."
+        )
+    return top_level if argument is None else argument
+
+
+def check_batch(images: int, batch_size: int, drop_last: bool) -> None:
+    """Raise if images give no batch.
+
+    Args:
+        images: Of one pass, on one rank.
+        batch_size: Images per batch.
+        drop_last: Whether an incomplete batch is dropped.
+
+    Raises:
+        ValueError: Naming both numbers.
+    """
+    if drop_last and images < batch_size:
+        raise ValueError(
+            f"{images} images per rank give no batch of batch_size={batch_size}; use a smaller batch_size or "
+            "drop_last=False."
+        )

@@ -1,0 +1,140 @@
+"""Reading config files, and what is refused in them whoever reads them."""
+
+import inspect
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from mmseg_allspark.utils.config_types import name_types
+
+# top-level keys that something reads; all others are variables of the config file
+READ = set(inspect.signature(Runner.__init__).parameters) | {
+    "activation_checkpointing",
+    "auto_scale_lr",
+    "compile",
+    "custom_imports",
+    "efficient_conv_bn_eval",
+    "find_unused_parameters",
+    "model_wrapper_cfg",
+    "runner_type",
+    "tta_model",
+    "tta_pipeline",
+    "unlabeled_dataloader",
+}
+LOADERS = ("train_dataloader", "unlabeled_dataloader", "val_dataloader", "test_dataloader")
+_MOST_SHOWN = 8
+_MMPRETRAIN = "mmpretrain.models"
+
+
+def read_config(path: str | os.PathLike, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config file, of either of mmengine's kinds, and name its types.
+
+    Args:
+        path: The file.
+        options: Changes, nested keys with dots. Default None.
+
+    Raises:
+        ImportError: If it needs ``mmpretrain.models``, which cannot be imported; mmengine's error names neither the
+            reason nor a way out.
+        TypeError: As :func:`check_loaders`.
+        ValueError: As :func:`name_types`.
+    """
+    try:
+        cfg = Config.fromfile(path)
+    except ImportError as error:
+        if f"'{_MMPRETRAIN}'" not in str(error):
+            raise
+        raise _advise_imports(path, error) from error
+    cfg.merge_from_dict(options or {})
+    cfg = name_types(cfg)
+    if re.search(r"'type': 'mmpretrain\.", str(cfg._cfg_dict)) and _MMPRETRAIN not in sys.modules:
+        try:
+            import_module(_MMPRETRAIN)  # as mmengine's registry does when it builds the model
+        except ImportError as error:
+            raise _advise_imports(path, error) from error
+    check_loaders(cfg)
+    return cfg
+
+
+def check_variables(path: str | os.PathLike) -> Config:
+    """Refuse variables of a config file whose value its ``_base_`` has used already, before the file changed them.
+
+    Args:
+        path: The file; its bases are looked at too.
+
+    Returns:
+        The config.
+
+    Raises:
+        ValueError: Naming the file and the keys that do have an effect.
+    """
+    cfg = Config.fromfile(path, import_custom_modules=False)
+    for base_name in Config._get_base_files(str(path)):
+        base_path, _ = Config._get_cfg_path(base_name, str(path))
+        base = check_variables(base_path)
+        for name, value in cfg.items():
+            old = base.get(name, value)
+            if name in READ or isinstance(value, dict) or value == old:
+                continue
+            taken, now = find_settings(base, name), find_settings(cfg)
+            if not taken or any(now.get(key) != kept for key, kept in taken.items()):
+                continue
+            if isinstance(value, int) or value not in now.values():
+                same = [key for key, kept in now.items() if key in taken or (kept == old and not isinstance(old, int))]
+                shown = ", ".join(same[:_MOST_SHOWN]) + (", ..." if len(same) > _MOST_SHOWN else "")
+                raise ValueError(
+                    f"{name}={value!r} in {path} has no effect: {base_path} has used {name}={old!r} already. Set "
+                    f"{shown}; or set {name} in a copy of {base_path}, and make that the _base_."
+                )
+    return cfg
+
+
+def find_settings(cfg: Config, name: str | None = None) -> dict[str, Any]:
+    """Values by key inside the parts of a config that something reads.
+
+    Args:
+        cfg: The config.
+        name: Last part of the keys wanted. Default None, any.
+    """
+    parts = ((key, part) for key, part in walk(cfg._cfg_dict.to_dict()) if key.split(".")[0] in READ)
+    return {f"{key}.{last}": part[last] for key, part in parts for last in part if name in (None, last)}
+
+
+def walk(part: object, path: str = "") -> Iterator[tuple[str, dict]]:
+    """Yield every dict inside a config with its key."""
+    if isinstance(part, dict):
+        yield path, part
+    items = part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, (list, tuple)) else ()
+    for key, value in items:
+        yield from walk(value, f"{path}.{key}" if path else str(key))
+
+
+def check_loaders(cfg: Config) -> None:
+    """Raise unless every data loader of a config is one.
+
+    Raises:
+        TypeError: On a list of loaders, naming the key.
+    """
+    for key in LOADERS:
+        if isinstance(cfg.get(key), (list, tuple)):
+            raise TypeError(
+                f"{key} must be a config dict, got a list of {len(cfg[key])}: mmengine's loops take one. Join the data "
+                f"sets: {key}=dict(dataset=dict(type='ConcatDataset', datasets=[...]), ...)."
+            )
+
+
+def _advise_imports(path: str | os.PathLike, error: BaseException) -> ImportError:
+    """An error with the first reason of ``error``, such as a package that is missing, and what to write instead."""
+    while deeper := error.__cause__ or error.__context__:
+        error = deeper
+    return ImportError(
+        f"{path} uses mmpretrain, and {_MMPRETRAIN} cannot be imported ({error}). If it uses a backbone of mmpretrain "
+        "and nothing else, write in the config:\n"
+        'custom_imports = dict(imports=["mmseg_allspark", "mmseg_allspark.models.backbones.from_mmpretrain"])\n'
+    )

@@ -1,0 +1,37 @@
+"""Images of any number of channels and any range of values."""
+
+import numpy as np
+from torch import nn
+
+
+def input_channels(model: nn.Module) -> int:
+    """Return the number of channels of the images that a segmentor takes.
+
+    Args:
+        model: Its ``backbone`` begins with a convolution; without any, 3 is returned.
+    """
+    return next((layer.in_channels for layer in model.backbone.modules() if isinstance(layer, nn.Conv2d)), 3)
+
+
+def as_8bit(image: np.ndarray) -> np.ndarray:
+    """Turn an image into one that can be painted.
+
+    Args:
+        image: (H, W) or (H, W, C), of any type.
+
+    Returns:
+        (H, W, 3) uint8: the first three channels in their order, or the first one three times if there are fewer than
+        three. Values between 0 and 255 are kept. If any lies outside, or none is above 1, all are stretched: the 1st
+        percentile becomes 0 and the 99th 255.
+    """
+    image = image if image.ndim == 3 else image[..., None]
+    image = image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, axis=2)
+    if image.dtype == np.uint8:
+        return image
+    image = image.astype(np.float32)
+    finite = image[np.isfinite(image)]
+    # half a step more on both sides: normalising and its inverse do not give back the exact value
+    if finite.size and not (finite.min() >= -0.5 and 1 < finite.max() < 255.5):
+        low, high = np.percentile(finite, (1, 99))
+        image = (image - low) * (255 / max(high - low, 1e-6))
+    return np.nan_to_num(image).round().clip(0, 255).astype(np.uint8)

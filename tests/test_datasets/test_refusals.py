@@ -1,0 +1,208 @@
+"""check_data.py finds whatever training refuses about its data: every fault here stops a training, too."""
+
+import ast
+import io
+import shutil
+import sys
+import traceback
+from pathlib import Path
+
+import numpy as np
+import pytest
+from builders import CLASSES, run_config, write_data
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from PIL import Image
+
+from mmseg_allspark.datasets import checks, label_checks, setting_checks
+from mmseg_allspark.datasets.transforms import loading, mask_decoding
+
+from .prepare_tools import load_tool
+
+LOADERS = ("train_dataloader", "unlabeled_dataloader", "val_dataloader")
+
+
+def listed(name, text):
+    """Change a list."""
+    return lambda root, cfg: (root / f"{name}.txt").write_text(text)
+
+
+def dataset(key, **changes):
+    """Change settings of a data set."""
+    return lambda root, cfg: cfg[key]["dataset"].update(changes)
+
+
+def step(key, place, **changes):
+    """Change a step of a pipeline."""
+    return lambda root, cfg: cfg[key]["dataset"]["pipeline"][place].update(changes)
+
+
+def added(key, **new):
+    """Add a step behind the loading."""
+    return lambda root, cfg: cfg[key]["dataset"]["pipeline"].insert(2, new)
+
+
+def removed(name):
+    """Remove a file."""
+    return lambda root, cfg: (root / name).unlink()
+
+
+def written(name, content):
+    """Replace a file."""
+    return lambda root, cfg: (root / name).write_bytes(content)
+
+
+def image(pixels, kind="png", **options):
+    """The bytes of a picture."""
+    stream = io.BytesIO()
+    pixels = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
+    pixels.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def exif(orientation):
+    data = Image.Exif()
+    data[0x0112] = orientation
+    return data
+
+
+def relabel(root, cfg):
+    """Binary masks as label tools export them."""
+    for path in (root / "mask").glob("labeled*.png"):
+        Image.fromarray((np.asarray(Image.open(path)) > 1).astype(np.uint8) * 255).save(path)
+
+
+def folder_for_image(root, cfg):
+    (root / "img/labeled0.png").unlink()
+    (root / "img/labeled0.png").mkdir()
+
+
+def endless_link(root, cfg):
+    (root / "img/labeled0.png").unlink()
+    (root / "img/labeled0.png").symlink_to("labeled0.png")
+
+
+LABELS = np.zeros((65, 65), np.uint8)
+RGB = np.zeros((65, 65, 3), np.uint8)
+# what ends the building of a data set, which is one finding, and what check_splits or another package sees first
+ELSEWHERE = {"require_prepared", "require_images", "iter_leaves", "_load_seg_map", "decode_mask"}
+FAULTS = {
+    # settings
+    "classes are a string": dataset("train_dataloader", metainfo=dict(classes="abcd")),
+    "other number of classes": dataset("val_dataloader", metainfo=dict(classes=("a", "b"))),
+    "other number of colours": dataset("train_dataloader", metainfo=dict(classes=CLASSES, palette=[(0, 0, 0)])),
+    "labeled images are skipped": step("train_dataloader", 0, unreadable="skip"),
+    "masks choose the crops": added("unlabeled_dataloader", type="RandomCrop", crop_size=9, cat_max_ratio=0.7),
+    "masks of unlabeled images": added("unlabeled_dataloader", type="LoadAnnotations"),
+    "no unlabeled loader": lambda root, cfg: cfg.pop("unlabeled_dataloader"),
+    "no batch": lambda root, cfg: cfg["unlabeled_dataloader"].update(batch_size=9, drop_last=True),
+    "no folder": dataset("train_dataloader", ann_file="", data_prefix=dict(img_path="no", seg_map_path="no")),
+    "no data root": dataset("train_dataloader", data_root="no", ann_file="labeled.txt"),
+    "no list": dataset("val_dataloader", ann_file="no.txt"),
+    "no mask folder": lambda root, cfg: cfg["train_dataloader"]["dataset"]["data_prefix"].pop("seg_map_path"),
+    "zero label twice": step("train_dataloader", 1, reduce_zero_label=True),
+    "deprecated file client": step("train_dataloader", 0, file_client_args=dict(backend="disk")),
+    "the pipeline fails": added("train_dataloader", type="Resize", scale=(0, 0)),
+    # lists
+    "empty list": listed("unlabeled", ""),
+    "empty validation list": listed("val", ""),
+    "blank line": listed("labeled", "labeled0\nlabeled1\n\n"),
+    "labeled is validation": listed("val", "val0\nlabeled1"),
+    "unlabeled is validation": listed("unlabeled", "val0\nunlabeled1"),
+    "labeled is unlabeled": listed("unlabeled", "unlabeled0\nlabeled1"),
+    "missing image": removed("img/unlabeled3.png"),
+    "missing mask": removed("mask/val1.png"),
+    # files
+    "0/255 masks": relabel,
+    "no image": written("img/labeled0.png", b"no image"),
+    "empty image": written("img/labeled0.png", b""),
+    "image cut off": written("img/labeled0.png", image(RGB)[:-8]),
+    "folder for an image": folder_for_image,
+    "endless link": endless_link,
+    "image of 32 bit": written("img/labeled0.png", image(np.zeros((65, 65), np.int32), "tiff")),
+    "damaged pixels": written("img/labeled0.png", image(RGB).replace(b"IDATx", b"IDAT?")),
+    "damaged pixels of a turned image": written("img/labeled0.png", image(RGB, "tiff", exif=exif(6))[:3000]),
+    "damaged mask": written("mask/labeled0.png", image(LABELS).replace(b"IDATx", b"IDAT?")),
+    "mask of another size": written("mask/labeled0.png", image(LABELS[:40])),
+    "label without class": written("mask/labeled0.png", image(LABELS + 7)),
+    "coloured mask": written("mask/labeled0.png", image(RGB)),
+    "lossy mask": written("mask/labeled0.png", image(LABELS, "jpeg")),
+    "mask of odd grey levels": written("mask/labeled0.png", b"P5 65 65 3 " + LABELS.tobytes()),
+    "mask of several frames": written(
+        "mask/labeled0.png",
+        image(Image.fromarray(LABELS), "tiff", save_all=True, append_images=[Image.new("L", (9, 9))]),
+    ),
+    "labels of 16 bit": written("mask/labeled0.png", image(LABELS.astype(np.uint16) + 300)),
+    "mask is turned": written("mask/labeled0.png", image(LABELS, exif=exif(6))),
+    "image is turned": written("img/labeled0.png", image(RGB, exif=exif(3))),
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory):
+    """Fault -> what training and check_data.py say."""
+    init_default_scope("mmseg")
+    whole, found = write_data(tmp_path_factory.mktemp("whole")), {}
+    with load_tool("check_data") as tool:
+        for fault, spoil in FAULTS.items():
+            root = tmp_path_factory.mktemp("spoiled") / "data"
+            shutil.copytree(whole, root)
+            cfg = run_config(root, root / "run", loop=dict(max_iters=1), validate=True)
+            spoil(root, cfg)
+            cfg.dump(root / "config.py")
+            found[fault] = train(cfg), check(tool, root / "config.py")
+    return found
+
+
+def train(cfg):
+    """The error that ends a training, as tools/train.py starts it."""
+    tool = sys.modules["_config_checks"]
+    try:
+        tool.check_palettes(cfg)
+        tool.check_data_paths(cfg, [key for key in LOADERS if key in cfg])
+        Runner.from_cfg(cfg).train()
+    except Exception as error:
+        return error
+
+
+def check(tool, config):
+    """Exit code of check_data.py."""
+    try:
+        return tool.main([str(config), "--workers", "1"])
+    except SystemExit as stop:
+        return stop.code
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_training_refuses_is_found(outcomes, fault):
+    error, code = outcomes[fault]
+    assert error is not None
+    assert code in (1, 2)
+
+
+def test_data_without_fault_are_trained_on_and_clean(tmp_path):
+    data = write_data(tmp_path / "data")
+    cfg = run_config(data, tmp_path / "run", loop=dict(max_iters=1), validate=True)
+    cfg.dump(data / "config.py")
+    with load_tool("check_data") as tool:
+        assert train(cfg) is None and check(tool, data / "config.py") == 0
+
+
+def refusals(module):
+    """First line -> last line of each ``raise`` of a module, by function."""
+    for function in ast.walk(ast.parse(Path(module.__file__).read_text())):
+        for node in ast.walk(function) if isinstance(function, ast.FunctionDef) else ():
+            if isinstance(node, ast.Raise) and node.exc is not None:
+                yield function.name, range(node.lineno, node.end_lineno + 1)
+
+
+@pytest.mark.parametrize("module", [checks, setting_checks, label_checks, loading, mask_decoding])
+def test_every_refusal_has_a_fault(outcomes, module):
+    """A new ``raise`` needs a new fault above."""
+    reached = set()
+    for error, _ in outcomes.values():
+        while error is not None:
+            reached |= {f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == module.__file__}
+            error = error.__cause__ or error.__context__
+    missed = {name for name, lines in refusals(module) if not reached & set(lines)}
+    assert missed <= ELSEWHERE
