@@ -1,5 +1,6 @@
 """CheckpointFitHook: what of a checkpoint does not fit is said in words, and stops what would be wrong."""
 
+import logging
 from typing import Any
 
 from mmengine.hooks import EMAHook, Hook
@@ -63,8 +64,12 @@ class CheckpointFitHook(Hook):
             _check_test(fit, name)
         if not fit.is_whole:
             fresh = training and (fit.changed or fit.missing)
-            runner.logger.warning(
-                f"{name}: {fit.describe()}" + (" What was not taken stays as initialised." if fresh else "")
+            # running estimates begin anew where training starts from another method's checkpoint: nothing is wrong
+            estimates = fit.training_only - fit.parameters
+            odd = fit.changed or fit.adapted or fit.unexpected or not estimates.issuperset(fit.missing)
+            runner.logger.log(
+                logging.WARNING if odd else logging.INFO,
+                f"{name}: {fit.describe()}" + (" What was not taken stays as initialised." if fresh else ""),
             )
         _compare_classes(runner, checkpoint, name)
         checkpoint["state_dict"] = fit.state

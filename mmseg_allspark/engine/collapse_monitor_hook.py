@@ -30,7 +30,7 @@ class CollapseMonitorHook(Hook):
     Without pseudo labels, validation alone is watched.
 
     Args:
-        window: Iterations over which shares are counted. Default 200.
+        window: Iterations over which shares are counted. Default None: a twentieth of the training, 20 to 200.
         patience: Windows in a row that have to be bad. Default 2.
         begin: Share of the training, in [0, 1], before which nothing is said, nor during burn-in: the first labels are
             poor. Default 0.2.
@@ -39,7 +39,8 @@ class CollapseMonitorHook(Hook):
             Default 0.8.
         missing: A class is lost when its share among all pseudo labels is below this part of its labeled share.
             Default 0.05.
-        min_share: Classes with a smaller labeled share are not missed: a window may well be without them. Default 0.02.
+        min_share: Classes with a smaller labeled share are not missed: a window may well be without them. Default
+            0.002.
         metric: Figure of the validation, the larger the better, with or without its prefix. Default ``'mIoU'``, for
             which mDice or mFscore stands in.
         drop: Validation has fallen when the figure is more than this part below its best. Default 0.3.
@@ -50,17 +51,18 @@ class CollapseMonitorHook(Hook):
     @check_types
     def __init__(
         self,
-        window: int = 200,
+        window: int | None = None,
         patience: int = 2,
         begin: float = 0.2,
         takeover: float = 0.8,
         missing: float = 0.05,
-        min_share: float = 0.02,
+        min_share: float = 0.002,
         metric: str = "mIoU",
         drop: float = 0.3,
     ) -> None:
         for name, value in (("window", window), ("patience", patience)):
-            check_positive_int(f"CollapseMonitorHook.{name}", value)
+            if value is not None:
+                check_positive_int(f"CollapseMonitorHook.{name}", value)
         for name, value in (
             ("begin", begin), ("takeover", takeover), ("missing", missing), ("min_share", min_share), ("drop", drop),
         ):  # fmt: skip
@@ -81,6 +83,8 @@ class CollapseMonitorHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         """Count, and look at the end of a window."""
+        if self.window is None:
+            self.window = min(200, max(20, runner.max_iters // 20))
         if not is_main_process() or "pseudo_logits" not in data_batch or not self._is_on(runner):
             return
         if data_batch.get("unsup_scale", 1.0) == 0.0:  # burn-in

@@ -137,7 +137,8 @@ class ClassQuantileThreshold(BaseModule):
         num_classes: Classes K.
         keep: Share of each class's pixels to keep, in (0, 1]. Default 0.5.
         momentum: Step of the running estimate, per training step. Default 0.05.
-        ceiling: A class never needs more confidence than this. Default 0.95.
+        ceiling: A class never needs more confidence than this, so that more than ``keep`` of a class is kept where
+            the model is surer. Default 0.95.
     """
 
     training_only = True

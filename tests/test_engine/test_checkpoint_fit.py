@@ -158,6 +158,13 @@ def test_a_zoo_checkpoint_without_neck(data, tmp_path):
     assert all(torch.equal(start.model[key], value) for key, value in zoo.items())
 
 
+def test_estimates_that_begin_anew_are_no_warning(data, tmp_path):
+    torch.save(dict(state_dict=build_model(seed=7).state_dict()), tmp_path / "plain.pth")
+    _, log = begin(data, tmp_path / "run", tmp_path / "plain.pth", model=all_states())
+    assert not warnings_of(log, "plain.pth")
+    assert "Not in the checkpoint: confidence" in log
+
+
 def test_our_checkpoint_in_a_plain_segmentor(data, tmp_path, trained, weights):
     model = model_config(type="EncoderDecoder", neck=None)
     loop = dict(type="IterBasedTrainLoop", max_iters=1)

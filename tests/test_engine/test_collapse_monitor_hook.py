@@ -108,8 +108,9 @@ def test_a_large_background_is_no_collapse():
     for share, expected in ((0.7, False), (0.93, False), (0.95, True)):
         pseudo = [1000 * share, 1000 * (1 - share)]
         assert bool(hook._judge([labeled, pseudo, pseudo], names)) == expected, share
-    rare = [[99.0, 1.0], [100.0, 0.0], [100.0, 0.0]]
-    assert list(hook._judge(rare, names)) == ["takeover a"]
+    for rare, expected in ((10.0, ["takeover a", "missing b"]), (1.0, ["takeover a"])):
+        pixels = [[1000.0 - rare, rare], [1000.0, 0.0], [1000.0, 0.0]]
+        assert list(hook._judge(pixels, names)) == expected
     assert not CollapseMonitorHook()._judge([[100.0, 0.0]] * 3, names)
 
 

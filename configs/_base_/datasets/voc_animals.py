@@ -1,4 +1,4 @@
-# PASCAL VOC 2012, six animals and persons: background, cat, cow, dog, horse, person, sheep; all other classes are ignored.
+# PASCAL VOC 2012 with the classes background, cat, cow, dog, horse, person, sheep; the others are ignored.
 # Folder as of tools/prepare/voc.py; lists ImageSets/Segmentation/{labeled_<n>,unlabeled_<n>,val}.txt.
 _base_ = "../pipelines/crop_224.py"
 data_root = "data/voc_animals"
