@@ -49,7 +49,8 @@ class PseudoLabelLoop(BaseLoop):
         max_iters: Iterations to train; exclusive with ``max_epochs``.
         val_begin: First epoch (iteration, with ``max_iters``) after which is validated. Default 1.
         val_interval: Epochs (iterations) between validations. Default 1, with ``max_iters`` 1000.
-        burn_in_iters: During the first iterations the unlabeled loss counts 0. Default 0.
+        burn_in_iters: During the first iterations the unlabeled loss counts 0, and unlabeled images are left out of the
+            step where the model does not need them (``needs_unlabeled_in_burn_in``). Default 0.
         ramp_up_iters: During the next iterations it rises as exp(-5 (1 - t)^2), t from 0 to 1
             (arXiv 1610.02242). Default 0, none.
         pseudo_labels_from: ``'model'``, the model itself in eval mode, or ``'ema'``, the averaged model of the
@@ -202,8 +203,10 @@ class PseudoLabelLoop(BaseLoop):
         model, optim_wrapper = self.runner.model, self.runner.optim_wrapper
         inner = bare_model(model)
         batch = inner.data_preprocessor(data_batch, training=True)
-        with torch.no_grad(), optim_wrapper.optim_context(model):
-            batch["pseudo_logits"] = self.find_labeler(inner).label_unlabeled(batch["inputs"])
+        batch["pseudo_logits"] = None
+        if batch["unsup_scale"] > 0 or inner.needs_unlabeled_in_burn_in:
+            with torch.no_grad(), optim_wrapper.optim_context(model):
+                batch["pseudo_logits"] = self.find_labeler(inner).label_unlabeled(batch["inputs"])
         outputs = model.train_step(batch, optim_wrapper=optim_wrapper)
         self.runner.call_hook("after_train_iter", batch_idx=batch_idx, data_batch=batch, outputs=outputs)
         self._iter += 1

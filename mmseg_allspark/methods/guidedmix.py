@@ -174,6 +174,11 @@ class GuidedMixSegmentor(SemiSegmentor):
                 "train_dataloader and unlabeled_dataloader one batch_size, and unlabeled_dataloader drop_last=True."
             )
 
+    @property
+    def needs_unlabeled_in_burn_in(self) -> bool:
+        """With modules that only the mixtures train."""
+        return super().needs_unlabeled_in_burn_in or self.mitrans is not None or self.decode_head_mix is not None
+
     def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits and trunk of both halves, each half by itself as in the release."""
         halves = zip(*(level.chunk(2) for level in feats), strict=True)

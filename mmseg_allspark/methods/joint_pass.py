@@ -21,8 +21,8 @@ class JointPass:
         num_labeled: B_l; in ``feats``, ``logits`` and ``hidden`` the labeled images come first.
         feats: Multi-level features of backbone and neck, each (B_l + B_u, C_i, H_i, W_i).
         logits: (B_l + B_u, K, h, w) of the decode head.
-        pseudo: Pseudo labels of the unlabeled images as they went into the pass.
-        unsup_scale: Factor of the unlabeled losses: 0 during burn-in, rising during ramp-up.
+        pseudo: Pseudo labels of the unlabeled images as they went into the pass; None: there were none in it.
+        unsup_scale: Factor of the unlabeled losses: 0 during burn-in, rising during ramp-up. Default 0.
         hidden: What :meth:`SemiSegmentor.decode_joint` keeps besides logits; None where a method needs nothing.
     """
 
@@ -31,8 +31,8 @@ class JointPass:
     num_labeled: int
     feats: list[Tensor]
     logits: Tensor
-    pseudo: PseudoLabel
-    unsup_scale: float
+    pseudo: PseudoLabel | None = None
+    unsup_scale: float = 0.0
     hidden: Tensor | None = None
 
     @property

@@ -101,6 +101,14 @@ class SemiSegmentor(EncoderDecoder):
         return (self.unlabeled_view,)
 
     @property
+    def needs_unlabeled_in_burn_in(self) -> bool:
+        """Whether a step in which the unlabeled loss counts 0 needs unlabeled images all the same.
+
+        It does where a memory is filled, or a module would be without a gradient.
+        """
+        return self._has_allspark
+
+    @property
     def _has_allspark(self) -> bool:
         return self.with_neck and isinstance(self.neck, AllSparkNeck)
 
@@ -139,7 +147,7 @@ class SemiSegmentor(EncoderDecoder):
         inputs: dict[str, Tensor],
         data_samples: SamplesByPart,
         *,
-        pseudo_logits: Tensor,
+        pseudo_logits: Tensor | None,
         unsup_scale: float = 1.0,
         use_memory: bool = True,
     ) -> dict[str, Tensor]:
@@ -148,7 +156,7 @@ class SemiSegmentor(EncoderDecoder):
         Args:
             inputs: ``'labeled'`` (B_l, 3, H, W) and the views of the unlabeled images (B_u, 3, H, W).
             data_samples: ``'labeled'`` with ground truth; ``'unlabeled'`` is not looked at.
-            pseudo_logits: (B_u, K, H, W) from :meth:`label_unlabeled`.
+            pseudo_logits: (B_u, K, H, W) from :meth:`label_unlabeled`; None: learn from the labeled images alone.
             unsup_scale: Factor of the unlabeled loss: 0 during burn-in, rising during ramp-up. Default 1.
             use_memory: False while the semantic memory warms up. Default True.
 
@@ -162,6 +170,9 @@ class SemiSegmentor(EncoderDecoder):
         """
         labeled = inputs["labeled"]
         self._check_inputs(inputs)
+        if pseudo_logits is None:
+            feats = self.extract_feat(labeled)
+            return self.sup_losses(JointPass(inputs, data_samples, len(labeled), list(feats), self.decode(feats)))
         valid = self.valid_pixels(data_samples["unlabeled"])
         self._update_running(data_samples["labeled"], pseudo_logits, valid)
         pseudo = self.make_pseudo_label(pseudo_logits, valid)

@@ -2,7 +2,16 @@
 
 import pytest
 import torch
-from builders import assert_same_state, build_model, dataset_config, loader_config, model_config, train, write_data
+from builders import (
+    assert_same_state,
+    build_model,
+    dataset_config,
+    loader_config,
+    model_config,
+    neck_config,
+    train,
+    write_data,
+)
 from mmseg.registry import MODELS
 
 from mmseg_allspark.methods import SemiSegmentor
@@ -78,6 +87,24 @@ def test_burn_in_and_ramp_up(data, tmp_path):
     _, log = record(data, tmp_path, loop=dict(max_iters=7, burn_in_iters=2, ramp_up_iters=3))
     expected = [0.0, 0.0, *(torch.tensor([-5.0 * (1 - t / 3) ** 2 for t in range(3)]).exp().tolist()), 1.0, 1.0]
     assert [step["unsup_scale"] for step in log.steps] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("neck", [None, neck_config()])
+def test_burn_in_leaves_unlabeled_images_out_unless_a_memory_needs_them(data, tmp_path, neck):
+    runner, log = record(data, tmp_path, loop=dict(max_iters=4, burn_in_iters=2), model=model_config(neck=neck))
+    labeled = [batch["pseudo_logits"] is not None for batch in log.batches]
+    assert labeled == ([False, False, True, True] if neck is None else [True] * 4)
+    if neck is not None:
+        assert runner.model.neck.memory.enqueued.sum() > 0
+
+
+def test_burn_in_is_supervised_training(data, tmp_path):
+    """The same weights, bit by bit, as with other unlabeled images."""
+    states = []
+    for images in ("unlabeled", "val"):
+        loop = dict(max_iters=3, burn_in_iters=3, unlabeled_dataloader=loader_config(data, images))
+        states.append(train(data, tmp_path / images, loop=loop, model=model_config(neck=None)).model.state_dict())
+    assert_same_state(*states)
 
 
 def test_labels_come_from_the_weak_view_and_the_model_before_the_step(data, tmp_path):
