@@ -23,13 +23,17 @@ LARGE = 1000  # numbers from which on a deviation says something
 
 @pytest.fixture(scope="module", params=MODELS_OF)
 def start(request):
-    """Expected shape and deviation by our names, our fresh state dict, parameters in millions."""
+    """Mean and deviation of each released tensor by our names, our fresh model, its parameters in millions."""
     path, millions = MODELS_OF[request.param]
     released = json.loads((ROOT / f"tests/golden/start/{request.param}.json").read_text())
     released.pop("meta")
-    # numbers with the released deviation take the way of a checkpoint to our names and shapes
-    stand_ins = {name: torch.tensor(deviation).expand(shape) for name, (shape, deviation) in released.items()}
-    expected = convert_reference_checkpoint(stand_ins)
+    # tensors filled with the released figure take the way of a checkpoint to our names and shapes
+    means, deviations = (
+        convert_reference_checkpoint(
+            {name: torch.tensor(float(figures[which])).expand(shape) for name, (shape, *figures) in released.items()}
+        )
+        for which in (0, 1)
+    )
     cfg = Config.fromfile(ROOT / path)
     init_default_scope("mmseg")
     cfg.model.pretrained = None
@@ -37,13 +41,13 @@ def start(request):
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
-    return expected, model, millions
+    return means, deviations, model, millions
 
 
 def test_names_and_shapes_are_the_released_ones(start):
-    expected, model, millions = start
+    means, _, model, millions = start
     ours = {name: value.shape for name, value in model.state_dict().items() if "num_batches_tracked" not in name}
-    assert ours == {name: value.shape for name, value in expected.items()} | {
+    assert ours == {name: value.shape for name, value in means.items()} | {
         name: ours[name] for name in OURS_ALONE & ours.keys()
     }
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -51,9 +55,9 @@ def test_names_and_shapes_are_the_released_ones(start):
 
 
 def test_deviations_are_the_released_ones(start):
-    expected, model, _ = start
+    _, deviations, model, _ = start
     state = model.state_dict()
-    large = {name: value for name, value in expected.items() if value.numel() > LARGE}
+    large = {name: value for name, value in deviations.items() if value.numel() > LARGE}
     assert len(large) > 100
     wrong = {}
     for name, value in large.items():
@@ -64,9 +68,9 @@ def test_deviations_are_the_released_ones(start):
     assert not wrong
 
 
-def test_small_tensors_start_constant_where_the_released_ones_do(start):
-    expected, model, _ = start
+def test_what_starts_constant_is_the_released_constant(start):
+    means, deviations, model, _ = start
     state = model.state_dict()
-    constant = [name for name, value in expected.items() if value.dim() == 1 and not value.any()]
+    constant = [name for name, value in deviations.items() if not value.any()]
     assert len(constant) > 100
-    assert not [name for name in constant if state[name].float().std() > 0]
+    assert not [name for name in constant if (state[name] != means[name]).any()]

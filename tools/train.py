@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 from urllib.error import URLError
 
@@ -153,6 +154,9 @@ class ValidateFinishedHook(Hook):
         is_plain = isinstance(loop, EpochBasedTrainLoop | IterBasedTrainLoop)
         if is_plain and loop.iter >= loop.max_iters and runner.val_loop is not None:
             runner.val_loop.run()
+            batches = getattr(loop, "dataloader_iterator", None)
+            if batches is not None and not hasattr(batches, "skip_iter"):
+                loop.dataloader_iterator = repeat(None)  # OpenMMLab's mmengine reads again what was trained on
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -185,6 +185,9 @@ class AtomicCheckpointHook(CheckpointHook):
                 runner.logger.info(f"{key}={wanted!r}: validations give {name}, which is taken.")
         rules = dict(found.values())
         self._init_rule(list(rules.values()), list(rules))
+        if len(rules) > 1:  # mmengine looks these up when training begins, by the names of then
+            for name in rules:
+                self.best_ckpt_path_dict.setdefault(name, runner.message_hub.get_info(f"best_ckpt_{name}"))
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:
         def remember(path: str) -> None:

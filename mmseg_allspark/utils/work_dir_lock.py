@@ -19,7 +19,8 @@ def only_training_in(work_dir: str | os.PathLike) -> Iterator[None]:
     """Keep other trainings out of a work directory while a ``with`` block runs.
 
     Rank 0 writes host and process to ``training.lock`` and locks that file. The system unlocks it when the process
-    ends, however that ends, so nothing is left to tidy up after a crash; the file itself goes with the block.
+    ends, however that ends, so nothing is left to tidy up after a crash. The file stays, empty after a training that
+    ended.
 
     Args:
         work_dir: The folder; it is made.
@@ -55,4 +56,4 @@ def only_training_in(work_dir: str | os.PathLike) -> Iterator[None]:
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
+            file.truncate(0)  # not removed: another process may have opened it and wait for nothing else

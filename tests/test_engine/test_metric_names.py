@@ -94,3 +94,9 @@ def test_a_metric_of_unknown_figures_is_looked_at_when_it_gives_them(data, tmp_p
 )
 def test_which_is_taken(names, wanted, found):
     assert find_metric(names, wanted) == found
+
+
+def test_two_metrics_whose_names_only_the_validation_tells(data, tmp_path):
+    run(data, tmp_path, dict(type="OwnMetric", prefix="val"), save_best=["ownmIoU", "ownmAcc"])
+    for name in ("ownmIoU", "ownmAcc"):
+        assert (tmp_path / f"best_val_{name}_iter_2.pth").is_file()

@@ -58,5 +58,21 @@ def test_second_tail_drops_channels_as_the_first(name):
     assert build(name, dropout_ratio=0.3).build_tail().dropout.p == 0.3
 
 
+@each_head
+def test_second_tail_starts_as_the_head(name):
+    """mmseg's heads start their classifier with deviation 0.01 and no bias, ours with torch's own start."""
+    head = build(name, num_classes=40)
+    tail = head.build_tail()
+    for part in (head, tail):
+        part.init_weights()
+    assert tail.conv_seg.weight.std().item() == pytest.approx(head.conv_seg.weight.std().item(), rel=0.2)
+    assert tail.conv_seg.bias.any() == head.conv_seg.bias.any()
+
+
+def test_settings_that_the_released_head_does_not_have_are_refused():
+    with pytest.raises(TypeError, match="act_cfg"):
+        build("DeepLabV3PlusHead", act_cfg=dict(type="GELU"))
+
+
 def test_other_heads_are_not_in_two_parts():
     assert not isinstance(MODELS.build(head_config(type="SegformerHead")), SplitHead)

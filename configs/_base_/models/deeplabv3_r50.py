@@ -2,7 +2,7 @@
 _base_ = "deeplabv3plus_r101.py"
 model = dict(
     pretrained="open-mmlab://resnet50_v1c",
-    backbone=dict(depth=50, stem_channels=64, dilations=(1, 1, 2, 4), strides=(1, 2, 1, 1)),
+    backbone=dict(depth=50, stem_channels=64, out_indices=(0, 1, 2, 3), dilations=(1, 1, 2, 4), strides=(1, 2, 1, 1)),
     decode_head=dict(
         _delete_=True,
         type="SplitASPPHead",

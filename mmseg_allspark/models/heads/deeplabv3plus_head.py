@@ -31,6 +31,9 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         align_corners: Of every upsampling, that of the logits included. Default True.
         init_cfg: Default None.
         **kwargs: Those of :class:`mmseg.models.decode_heads.BaseDecodeHead`.
+
+    Raises:
+        TypeError: On ``conv_cfg``, ``act_cfg`` or ``input_transform``: the released head has no other form.
     """
 
     def __init__(
@@ -47,6 +50,9 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         init_cfg: dict | None = None,
         **kwargs,  # noqa: ANN003
     ) -> None:
+        for name in ("conv_cfg", "act_cfg", "input_transform"):
+            if name in kwargs:
+                raise TypeError(f"model.decode_head.{name} means nothing to DeepLabV3PlusHead; leave it out.")
         super().__init__(
             in_channels,
             channels,
@@ -102,4 +108,4 @@ class DeepLabV3PlusHead(BaseDecodeHead):
     def build_tail(self, in_channels: int | None = None) -> HeadTail:
         """Build the tail once more, for ``in_channels`` channels (default: of :meth:`trunk`)."""
         fuse = self._build_fuse(in_channels or self.trunk_channels)
-        return HeadTail(fuse, self.channels, self.num_classes, self.dropout_ratio)
+        return HeadTail(fuse, self.channels, self.num_classes, self.dropout_ratio, self.init_cfg)

@@ -83,7 +83,7 @@ class SegformerMLPHead(SegformerHead):
         """Build the tail once more, for ``in_channels`` channels (default: of :meth:`trunk`)."""
         parts = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         fuse = ConvModule(in_channels or self.trunk_channels, self.channels, 1, **parts)
-        return HeadTail(fuse, self.channels, self.num_classes, self.dropout_ratio)
+        return HeadTail(fuse, self.channels, self.num_classes, self.dropout_ratio, self.init_cfg)
 
 
 def _composed(level: Tensor, layer: nn.Conv2d, part: Tensor) -> Tensor:

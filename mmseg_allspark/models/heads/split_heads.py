@@ -20,12 +20,20 @@ class HeadTail(BaseModule):
         channels: Of what ``fuse`` gives.
         num_classes: Classes K.
         dropout_ratio: Dropout before the classifier, as in the head.
+        init_cfg: How it starts, as the head. Default None.
     """
 
     training_only = True
 
-    def __init__(self, fuse: nn.Module, channels: int, num_classes: int, dropout_ratio: float) -> None:
-        super().__init__(init_cfg=dict(type="Normal", std=0.01, override=dict(name="conv_seg")))  # as mmseg's heads
+    def __init__(
+        self,
+        fuse: nn.Module,
+        channels: int,
+        num_classes: int,
+        dropout_ratio: float,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(init_cfg)
         self.fuse = fuse
         self.dropout = nn.Dropout2d(dropout_ratio)
         self.conv_seg = nn.Conv2d(channels, num_classes, 1)
@@ -90,4 +98,4 @@ class SplitASPPHead(ASPPHead):
         """Build the tail once more."""
         convs = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         fuse = ConvModule(in_channels or self.trunk_channels, self.channels, 3, padding=1, **convs)
-        return HeadTail(fuse, self.channels, self.num_classes, self.dropout_ratio)
+        return HeadTail(fuse, self.channels, self.num_classes, self.dropout_ratio, self.init_cfg)
