@@ -21,7 +21,7 @@ from mmseg_allspark.apis.models import load_config, read_dataset_meta, reduces_z
 from mmseg_allspark.apis.weights import load_model
 from mmseg_allspark.datasets.transforms import DataFileError, LoadImage
 from mmseg_allspark.utils.checks import check_choice, check_positive_int
-from mmseg_allspark.utils.images import as_8bit, input_channels
+from mmseg_allspark.utils.images import as_8bit, input_channels, loads_8bit
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint, load_safely_from_now_on
 
 Image = str | os.PathLike | np.ndarray
@@ -120,7 +120,7 @@ class SegInferencer(MMSegInferencer):
                 f"LoadImageFromFile, it has {[step['type'] for step in steps]}."
             )
         self._load, self._transforms = _loader(steps[0], input_channels(self.model)), Compose(steps[1:])
-        self._is_colour = steps[0].get("color_type", "color").startswith("color")
+        self._is_colour = loads_8bit(steps[0]) and steps[0].get("color_type", "color").startswith("color")
         return Compose([self._load, self._transforms])
 
     def _init_collate(self, cfg: Config) -> Callable:
@@ -234,7 +234,7 @@ def _loader(step: ConfigDict, channels: int) -> Callable[[Image], dict]:
 
     def load(source: Image) -> dict:
         if isinstance(source, np.ndarray):
-            _check_array(source, channels, from_file.color_type == "unchanged")
+            _check_array(source, channels, not loads_8bit(options))
             return from_array(dict(img=source))
         return from_file(dict(img_path=str(Path(source)) if "://" not in str(source) else source))
 

@@ -1,7 +1,18 @@
 """Images of any number of channels and any range of values."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from torch import nn
+
+
+def loads_8bit(step: Mapping) -> bool:
+    """Return whether a step that loads images always gives uint8.
+
+    Args:
+        step: Its settings, such as ``color_type`` and ``imdecode_backend``; mmcv's defaults give uint8.
+    """
+    return step.get("color_type", "color") != "unchanged" and step.get("imdecode_backend") != "tifffile"
 
 
 def input_channels(model: nn.Module) -> int:
