@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 
@@ -34,18 +35,22 @@ class Prediction:
 
     Args:
         source: Path of the image, or its position among arrays.
-        image: (H, W, 3) uint8 to paint on, BGR, see ``as_8bit``; the model gets what its config loads. None if the
-            image could not be loaded.
+        loaded: (H, W) or (H, W, C) image as the config loads it; None if it could not be loaded.
         labels: (H, W) int64 class numbers, 0 ... K-1; None if the image could not be loaded.
         seconds: Of preprocessing and network, of this image's part of the batch.
         error: Why there are no labels.
     """
 
     source: str | int
-    image: np.ndarray | None = None
+    loaded: np.ndarray | None = None
     labels: np.ndarray | None = None
     seconds: float = 0.0
     error: DataFileError | None = None
+
+    @cached_property
+    def image(self) -> np.ndarray | None:
+        """(H, W, 3) uint8 to paint on, BGR, see ``as_8bit``; None if the image could not be loaded."""
+        return None if self.loaded is None else as_8bit(self.loaded)
 
 
 class SegInferencer(MMSegInferencer):
@@ -203,7 +208,7 @@ class SegInferencer(MMSegInferencer):
             prediction = Prediction(number if isinstance(source, np.ndarray) else str(source))
             try:
                 samples.append(self._load(source))
-                prediction.image = as_8bit(samples[-1]["img"])
+                prediction.loaded = samples[-1]["img"]
             except DataFileError as error:
                 if unreadable == "stop":
                     raise
@@ -216,7 +221,7 @@ class SegInferencer(MMSegInferencer):
 
     def _predict(self, predictions: list[Prediction], samples: list[dict]) -> list[Prediction]:
         """Fill in labels and times where there is an image; ``samples`` are the loaded ones in their order."""
-        loaded = [each for each in predictions if each.image is not None]
+        loaded = [each for each in predictions if each.loaded is not None]
         if loaded:
             start = perf_counter()
             outputs = self.forward(self.collate_fn([self._transforms(sample) for sample in samples]))

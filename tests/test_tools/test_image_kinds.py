@@ -72,6 +72,7 @@ def test_the_model_gets_what_evaluation_loads(kind, tmp_path):
         for prediction in predictions:
             assert prediction.image.shape == (72, 72, 3) and prediction.image.dtype == np.uint8
             assert prediction.image.std() > 30  # neither black nor cut off
+    assert not any("image" in vars(prediction) for prediction in inferencer.stream(files))  # made for who looks at it
     drawn = inferencer(list(map(str, files)), return_vis=True)
     np.testing.assert_array_equal(drawn["predictions"], expected)
     assert [picture.shape for picture in drawn["visualization"]] == [(72, 72, 3)] * 2
