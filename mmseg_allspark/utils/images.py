@@ -22,9 +22,10 @@ def input_channels(model: nn.Module) -> int:
     """Return the number of channels of the images that a segmentor takes.
 
     Args:
-        model: Its ``backbone`` begins with a convolution; without any, 3 is returned.
+        model: Its ``backbone`` (or, without one, it itself) begins with a convolution; without any, 3 is returned.
     """
-    return next((layer.in_channels for layer in model.backbone.modules() if isinstance(layer, nn.Conv2d)), 3)
+    modules = getattr(model, "backbone", model).modules()
+    return next((layer.in_channels for layer in modules if isinstance(layer, nn.Conv2d)), 3)
 
 
 def as_8bit(image: np.ndarray) -> np.ndarray:

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import nn
 
-from mmseg_allspark.utils.images import as_8bit
+from mmseg_allspark.utils.images import as_8bit, input_channels
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
@@ -40,3 +43,12 @@ def test_a_large_image_is_stretched_by_a_sample_of_its_pixels(monkeypatch):
     monkeypatch.setattr(np, "percentile", lambda values, q: sizes.append(np.size(values)) or percentile(values, q))
     assert np.abs(as_8bit(image) - expected).max() < 3
     assert 1e5 < max(sizes) < 1e6  # of all of them it takes seconds
+
+
+@pytest.mark.parametrize("channels", [3, 6])
+def test_channels_of_a_segmentor_without_backbone(channels):
+    head = dict(type="FCNHead", in_channels=4, channels=4, num_classes=2)
+    encoder = dict(type="UNet", in_channels=channels, base_channels=4)
+    model = dict(type="MultimodalEncoderDecoder", text_encoder=dict(type=BaseModule), asymetric_input=False)
+    assert input_channels(MODELS.build(dict(model, image_encoder=encoder, decode_head=head))) == channels
+    assert input_channels(nn.ReLU()) == 3
