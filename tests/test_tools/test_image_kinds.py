@@ -86,17 +86,38 @@ def test_infer_paints_them(kind, tmp_path, load_tool):
     assert cv2.imread(str(tmp_path / "painted/0.png")).std() > 30
 
 
-def test_test_py_paints_them(kind, tmp_path, load_tool, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    cfg = Config.fromfile(tmp_path / "config.py")
-    cfg.default_hooks.visualization = dict(type="SegVisualizationHook")
-    cfg.visualizer.update(vis_backends=[dict(type="LocalVisBackend")], alpha=0.1)
-    cfg.dump(str(tmp_path / "config.py"))
-    folders = ["--work-dir", str(tmp_path / "work"), "--show-dir", str(tmp_path / "painted")]
-    load_tool("test").main([str(tmp_path / "config.py"), str(tmp_path / "model.pth"), *folders])
-    painted = [cv2.imread(str(path)) for path in (tmp_path / "painted").rglob("test_?.*_?.png")]
+def painted_config(folder):
+    """The config with mmseg's hook that paints, which has to stay mmseg's where others read the config."""
+    cfg = Config.fromfile(folder / "config.py")
+    cfg.default_hooks.visualization = dict(type="SegVisualizationHook", draw=True, interval=1)
+    cfg.visualizer = dict(type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")], alpha=0.1)
+    cfg.dump(str(folder / "config.py"))
+    return cfg
+
+
+def assert_painted(folder, name):
+    painted = [cv2.imread(str(path)) for path in folder.rglob(name)]
     assert [picture.shape for picture in painted] == [(72, 144, 3)] * 2  # truth, prediction
     assert all(picture[:, :72].std() > 30 for picture in painted)
+
+
+def test_test_py_paints_them(kind, tmp_path, load_tool, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    painted_config(tmp_path)
+    folders = ["--work-dir", str(tmp_path / "work"), "--show-dir", str(tmp_path / "painted")]
+    load_tool("test").main([str(tmp_path / "config.py"), str(tmp_path / "model.pth"), *folders])
+    assert_painted(tmp_path / "painted", "test_?.*_?.png")
+
+
+def test_validation_paints_them(kind, tmp_path, load_tool, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    cfg = painted_config(tmp_path)
+    cfg.update(work_dir=str(tmp_path / "work"), load_from=str(tmp_path / "model.pth"))
+    cfg.val_dataloader.dataset = cfg.test_dataloader.dataset
+    runner = load_tool("_common").build_runner(cfg)
+    runner.val()
+    assert_painted(tmp_path / "work", "val_?.*_?.png")
+    assert runner.cfg.default_hooks.visualization.type == "SegVisualizationHook"
 
 
 def test_export_says_what_uint8_cannot_carry(kind, tmp_path, load_tool, monkeypatch, capsys):
