@@ -12,8 +12,10 @@ from mmengine.device import get_device
 from mmengine.dist import init_dist, is_distributed
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
+from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import RUNNERS
 
+from mmseg_allspark.engine import PredictionVisualizationHook
 from mmseg_allspark.engine.checkpoint_fit_hook import require_checkpoint_fit
 from mmseg_allspark.utils.config_files import check_variables, read_config
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed
@@ -106,11 +108,15 @@ def build_runner(cfg: Config) -> Runner:
     """Build the Runner a config asks for (``runner_type``, else mmengine's).
 
     mmengine shares logs and visualizers of the same name within a process: each run gets names of its own.
+    mmseg's visualization hook becomes ours in the Runner alone: other tools read the config.
     """
     load_safely_from_now_on()
     cfg.setdefault("experiment_name", cfg.work_dir)
     if cfg.get("visualizer"):
         cfg.visualizer.pop("name", None)
     runner = Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
+    for hook in runner.hooks:
+        if type(hook) is SegVisualizationHook:
+            hook.__class__ = PredictionVisualizationHook
     require_checkpoint_fit(runner)
     return runner
