@@ -211,6 +211,9 @@ def test_missing_pretrained_file_is_named_with_its_key(checks, tmp_path, monkeyp
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights/b0.pth").touch()
     checks.check_pretrained_files(cfg)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cfg.model.backbone.init_cfg.checkpoint = "~/weights/b0.pth"
+    checks.check_pretrained_files(cfg)
 
 
 def test_a_failed_download_names_key_address_and_remedy(load_tool, monkeypatch, tmp_path):
