@@ -84,6 +84,8 @@ def check_variables(path: str | os.PathLike, read_above: Set[str] = frozenset())
     assigned, read = _variables(path)
     found = set(read)
     for base_name in Config._get_base_files(str(path)):
+        if "{{" in base_name:  # known to mmengine's reader alone, such as {{fileDirname}}
+            continue
         base_path, _ = Config._get_cfg_path(base_name, str(path))
         read_below = check_variables(base_path, read | read_above)
         found |= read_below

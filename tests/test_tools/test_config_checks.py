@@ -140,6 +140,13 @@ def test_a_variable_with_an_effect_of_any_kind_is_taken(load_tool, tmp_path, rec
     assert not [warning for warning in recwarn if "no effect" in str(warning.message)]
 
 
+def test_a_base_may_be_named_by_mmengines_placeholders(load_tool, tmp_path):
+    (tmp_path / "base.py").write_text(VARIABLES)
+    (tmp_path / "child.py").write_text("_base_ = '{{fileDirname}}/base.py'")
+    train = load_tool("train")
+    assert train.load_config(train.parse_args([str(tmp_path / "child.py")])).model
+
+
 def test_a_dict_that_only_the_base_reads_is_warned_of(load_tool, tmp_path):
     write_chain(tmp_path, "norm_cfg = dict(type='BN')")  # swin-tiny_upernet_levir of mmseg's zoo does this
     train = load_tool("train")
