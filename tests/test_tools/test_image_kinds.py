@@ -37,6 +37,7 @@ def kind(request, trained, tmp_path):
         cv2.imwrite(str(tmp_path / f"img/{number}{suffix}"), image.repeat(8, 0).repeat(8, 1), options)
         cv2.imwrite(str(tmp_path / f"mask/{number}.png"), np.zeros((72, 72), np.uint8))
     cfg = Config.fromfile(trained / "config.py")
+    cfg.experiment_name = str(tmp_path)  # mmengine's names are exact to the second
     cfg.model.backbone.in_channels = channels
     cfg.model.data_preprocessor.update(mean=[highest / 2], std=[highest / 4])
     dataset = cfg.test_dataloader.dataset
