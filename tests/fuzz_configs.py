@@ -97,6 +97,7 @@ def whole_config(data: Path, work_dir: Path, model: Mapping = MappingProxyType({
     cfg.default_hooks.checkpoint.type = "AtomicCheckpointHook"
     cfg.default_hooks.update(non_finite=dict(type="NonFiniteHook"), collapse=dict(type="CollapseMonitorHook"))
     cfg.default_hooks.fit = dict(type="CheckpointFitHook")
+    cfg.default_hooks.visualization = dict(type="PredictionVisualizationHook")
     for name in ("PseudoLabelVisualizationHook", "ValidationRecordHook", "ReportHook"):
         cfg.default_hooks[name] = dict(type=name)
     return cfg

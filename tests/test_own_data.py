@@ -118,7 +118,9 @@ def test_lists_and_links(tmp_path):
     assert sorted(p.name for p in (root / "unlabeled/rest").iterdir()) == ["5.jpg", "6.jpg"]
     assert "5 unlabeled images" in done.stdout
     assert prepare(root).returncode == 0  # again: nothing changes
-    assert prepare(root, "--seed", "1", "--val", "2/5").returncode == 1  # other lists need --force
+    done = prepare(root, "--seed", "1", "--val", "2/5")
+    assert done.returncode == 1 and "labeled.txt exists with other content" in done.stderr
+    assert "--force" in done.stderr and "--out" not in done.stderr
 
 
 def test_a_zero_that_is_no_class(tmp_path):
@@ -178,9 +180,11 @@ FAULTS = {
 def test_a_fault_is_named(tmp_path, message):
     root = write_images(tmp_path / "own")
     FAULTS[message](root)
+    before = sorted(root.rglob("*"))
     done = prepare(root)
     assert done.returncode == 1
     assert message in done.stderr
+    assert sorted(root.rglob("*")) == before  # a refused folder is left as it is
 
 
 def test_what_is_odd_is_said_and_masks_may_have_another_suffix(tmp_path):

@@ -12,8 +12,10 @@ from mmengine.device import get_device
 from mmengine.dist import init_dist, is_distributed
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import set_multi_processing
+from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import RUNNERS
 
+from mmseg_allspark.engine import PredictionVisualizationHook
 from mmseg_allspark.engine.checkpoint_fit_hook import require_checkpoint_fit
 from mmseg_allspark.utils.config_files import check_variables, read_config
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed
@@ -53,7 +55,8 @@ def require_file(parser: argparse.ArgumentParser, path: str, what: str) -> None:
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config, apply ``--cfg-options``, and settle launcher and work directory.
 
-    The work directory is ``--work-dir``, else the config's ``work_dir``, else ``work_dirs/<config name>``.
+    The work directory is ``--work-dir``, else the config's ``work_dir``, else ``work_dirs/<config name>``. The
+    experiment has the same name unless the config sets another: mmengine shares logs of one name within a process.
 
     Raises:
         ValueError: On an option or a variable without effect.
@@ -62,6 +65,7 @@ def load_config(args: argparse.Namespace) -> Config:
     check_variables(args.config)
     cfg = read_config(args.config)
     warn_of_misspelled_keys(cfg)
+    written = cfg.get("work_dir")  # by an earlier run, which was named after it
     if args.cfg_options is not None:
         check_options(cfg, args.cfg_options)
         cfg = read_config(args.config, args.cfg_options)
@@ -70,6 +74,8 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = args.work_dir
     elif cfg.get("work_dir") is None:
         cfg.work_dir = str(Path("work_dirs") / Path(args.config).stem)
+    if cfg.get("experiment_name") in (None, written):
+        cfg.experiment_name = cfg.work_dir
     return cfg
 
 
@@ -106,11 +112,14 @@ def build_runner(cfg: Config) -> Runner:
     """Build the Runner a config asks for (``runner_type``, else mmengine's).
 
     mmengine shares logs and visualizers of the same name within a process: each run gets names of its own.
+    mmseg's visualization hook becomes ours in the Runner alone: other tools read the config.
     """
     load_safely_from_now_on()
-    cfg.setdefault("experiment_name", cfg.work_dir)
     if cfg.get("visualizer"):
-        cfg.visualizer.pop("name", None)
+        cfg.visualizer.pop("name", None)  # mmengine shares visualizers of one name within a process
     runner = Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
+    for hook in runner.hooks:
+        if type(hook) is SegVisualizationHook:
+            hook.__class__ = PredictionVisualizationHook
     require_checkpoint_fit(runner)
     return runner

@@ -112,7 +112,7 @@ def check_pretrained_files(cfg: Config) -> None:
         FileNotFoundError: Naming key, file and remedy.
     """
     for key, place in pretrained_weights(cfg).items():
-        if "://" not in place and not Path(place).is_file():
+        if "://" not in place and not Path(place).expanduser().is_file():
             raise FileNotFoundError(
                 f"{key}={place!r} is not a file (looked in {Path.cwd()}). The comment at the top of the model's base "
                 f"config says where to get it. Give another file with --cfg-options {key}=FILE, or start without: "

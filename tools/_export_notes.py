@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from mmseg_allspark import __version__
 from mmseg_allspark.deploy import LogitsNet, Plain
+from mmseg_allspark.utils.images import loads_8bit
 
 INPUT_ONLY = (
     "note: the table compares graph and network on the same input. The trained system does more, see the notes above: "
@@ -35,8 +36,7 @@ def notes(cfg: Config, input_kind: str) -> list[str]:
     """What a plain model's config does to images outside the graph, or the graph cannot take; a line for each."""
     found = [f"step of the test pipeline: {as_call(step)}" for step in test_steps(cfg)]
     for step in pipeline_steps(cfg)[:1] if input_kind == "image" else []:
-        is_8bit = step.get("color_type", "color") != "unchanged" and step.get("imdecode_backend") != "tifffile"
-        if not (is_8bit and step["type"] in ("LoadImage", "LoadImageFromFile")):
+        if not (loads_8bit(step) and step["type"] in ("LoadImage", "LoadImageFromFile")):
             found.append(
                 f"values above 255 and fractions, which {as_call(step)} may load: the graph takes uint8. For such "
                 "images export with --input normalized"

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
+from time import perf_counter
 
 # a checkout needs no installation of the plugin
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -238,12 +239,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def summarise(results: Results, out: Path) -> None:
-    """Say how many images were labeled, how long one takes, and how many could not be read."""
+def summarise(results: Results, out: Path, seconds: float) -> None:
+    """Say how many images were labeled, how long all and one take, and how many could not be read."""
     if results.seconds:
         middle, most = median(results.seconds), max(results.seconds)
-        times = f"{1e3 * middle:.0f} ms each (median; slowest {1e3 * most:.0f} ms)"
-        say(f"{len(results.seconds)} images labeled, {times}: {out}")
+        times = f"the network takes {1e3 * middle:.0f} ms for each (median; slowest {1e3 * most:.0f} ms)"
+        say(f"{len(results.seconds)} images labeled in {seconds:.1f} s with reading and writing; {times}: {out}")
     if results.unreadable:
         say(f"{len(results.unreadable)} inputs could not be read, see above")
 
@@ -265,13 +266,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     say(f"weights: {MEANING.get(inferencer.which, inferencer.which)}")
     results.palette = inferencer.model.dataset_meta["palette"]
     results.first = int(inferencer.reduce_zero_label and args.label_numbers == "masks")
+    start = perf_counter()
     images = {path: name for path, name in names.items() if not is_video(path)}
     if images:
         label_images(inferencer, images, results, args.batch_size)
     for path, name in names.items():
         if path not in images:
             label_video(inferencer, path, name, results, args.batch_size)
-    summarise(results, args.out)
+    summarise(results, args.out, perf_counter() - start)
     return 1 if results.unreadable else 0
 
 

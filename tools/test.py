@@ -56,8 +56,6 @@ def enable_drawing(cfg: Config, show: bool, show_dir: str | None, wait_time: flo
     if "visualization" not in cfg.get("default_hooks", {}):
         raise KeyError('--show and --show-dir need default_hooks.visualization=dict(type="SegVisualizationHook").')
     hook = cfg.default_hooks.visualization
-    if hook.type == "SegVisualizationHook":
-        hook.type = "PredictionVisualizationHook"
     hook.draw = True
     hook.interval = 1  # upstream mmseg otherwise draws every 50th image of a test, too
     if show:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 
@@ -21,7 +22,7 @@ from mmseg_allspark.apis.models import load_config, read_dataset_meta, reduces_z
 from mmseg_allspark.apis.weights import load_model
 from mmseg_allspark.datasets.transforms import DataFileError, LoadImage
 from mmseg_allspark.utils.checks import check_choice, check_positive_int
-from mmseg_allspark.utils.images import as_8bit, input_channels
+from mmseg_allspark.utils.images import as_8bit, input_channels, loads_8bit
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint, load_safely_from_now_on
 
 Image = str | os.PathLike | np.ndarray
@@ -34,18 +35,22 @@ class Prediction:
 
     Args:
         source: Path of the image, or its position among arrays.
-        image: (H, W, 3) uint8 to paint on, BGR, see ``as_8bit``; the model gets what its config loads. None if the
-            image could not be loaded.
+        loaded: (H, W) or (H, W, C) image as the config loads it; None if it could not be loaded.
         labels: (H, W) int64 class numbers, 0 ... K-1; None if the image could not be loaded.
         seconds: Of preprocessing and network, of this image's part of the batch.
         error: Why there are no labels.
     """
 
     source: str | int
-    image: np.ndarray | None = None
+    loaded: np.ndarray | None = None
     labels: np.ndarray | None = None
     seconds: float = 0.0
     error: DataFileError | None = None
+
+    @cached_property
+    def image(self) -> np.ndarray | None:
+        """(H, W, 3) uint8 to paint on, BGR, see ``as_8bit``; None if the image could not be loaded."""
+        return None if self.loaded is None else as_8bit(self.loaded)
 
 
 class SegInferencer(MMSegInferencer):
@@ -120,7 +125,7 @@ class SegInferencer(MMSegInferencer):
                 f"LoadImageFromFile, it has {[step['type'] for step in steps]}."
             )
         self._load, self._transforms = _loader(steps[0], input_channels(self.model)), Compose(steps[1:])
-        self._is_colour = steps[0].get("color_type", "color").startswith("color")
+        self._is_colour = loads_8bit(steps[0]) and steps[0].get("color_type", "color").startswith("color")
         return Compose([self._load, self._transforms])
 
     def _init_collate(self, cfg: Config) -> Callable:
@@ -203,7 +208,7 @@ class SegInferencer(MMSegInferencer):
             prediction = Prediction(number if isinstance(source, np.ndarray) else str(source))
             try:
                 samples.append(self._load(source))
-                prediction.image = as_8bit(samples[-1]["img"])
+                prediction.loaded = samples[-1]["img"]
             except DataFileError as error:
                 if unreadable == "stop":
                     raise
@@ -216,7 +221,7 @@ class SegInferencer(MMSegInferencer):
 
     def _predict(self, predictions: list[Prediction], samples: list[dict]) -> list[Prediction]:
         """Fill in labels and times where there is an image; ``samples`` are the loaded ones in their order."""
-        loaded = [each for each in predictions if each.image is not None]
+        loaded = [each for each in predictions if each.loaded is not None]
         if loaded:
             start = perf_counter()
             outputs = self.forward(self.collate_fn([self._transforms(sample) for sample in samples]))
@@ -234,7 +239,7 @@ def _loader(step: ConfigDict, channels: int) -> Callable[[Image], dict]:
 
     def load(source: Image) -> dict:
         if isinstance(source, np.ndarray):
-            _check_array(source, channels, from_file.color_type == "unchanged")
+            _check_array(source, channels, not loads_8bit(options))
             return from_array(dict(img=source))
         return from_file(dict(img_path=str(Path(source)) if "://" not in str(source) else source))
 

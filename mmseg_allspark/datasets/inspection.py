@@ -15,6 +15,8 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
 
+from mmseg_allspark.utils.images import loads_8bit
+
 from .checks import iter_leaves
 from .transforms.decoding import DataFileError, count_pages, is_complete, read_bytes
 from .transforms.loading import IMAGE_KEYS, LoadImage, LoadSegMask
@@ -151,9 +153,8 @@ class SampleReader:
         if image is None:
             return Inspection(path, None if content is None else _digest(content), None, counts, False, tuple(problems))
         pixels = _digest(repr(image.shape).encode() + image.tobytes())
-        some = _some_pixels(image)
-        problems += self._find_losses(path, content, some)
-        few_colors = len(np.unique(some[:, 0])) <= _COLORS_OF_MASKS
+        problems += self._find_losses(path, content, image)
+        few_colors = len(np.unique(_some_pixels(image)[:, 0])) <= _COLORS_OF_MASKS
         return Inspection(path, _digest(content), pixels, counts, few_colors, tuple(problems))
 
     def _read_bytes(self, info: dict) -> bytes:
@@ -173,14 +174,14 @@ class SampleReader:
             raise _Broken("unreadable" if complete else "truncated", "image", path, error) from error
         return info.pop("img")
 
-    def _find_losses(self, path: str, content: bytes, some: np.ndarray) -> Iterator[Problem]:
-        """What is in an image's file and not in the pixels that the loader gives, some of which are looked at."""
-        if self._images.imdecode_backend == "tifffile":  # gives everything
-            return
+    def _find_losses(self, path: str, content: bytes, image: np.ndarray) -> Iterator[Problem]:
+        """What is in an image's file and not in what the loader gives, some of whose pixels are looked at."""
         if (pages := count_pages(content)) > 1:
-            yield Problem("pages", "image", path, f"The image {path} has {pages} pages; the first is read.")
-        low, high = np.percentile(some, (1, 99))
-        if self._images.color_type == "unchanged" or high - low >= _GREY_LEVELS:
+            by_tifffile = self._images.imdecode_backend == "tifffile"  # it stacks pages of one size
+            what = f"an array of shape {image.shape}" if by_tifffile else "the first"
+            yield Problem("pages", "image", path, f"The image {path} has {pages} pages; {what} is read.")
+        low, high = np.percentile(_some_pixels(image), (1, 99))
+        if not loads_8bit(vars(self._images)) or high - low >= _GREY_LEVELS:
             return
         stored = mmcv.imfrombytes(content, flag="unchanged", backend="cv2")
         if stored is not None and stored.dtype == np.uint16:

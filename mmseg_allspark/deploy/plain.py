@@ -70,8 +70,8 @@ def make_plain(cfg: Config, checkpoint: dict, name: str, which: str | None = Non
     Raises:
         ValueError: If the weights do not fit, or the segmentor is no ``EncoderDecoder``.
     """
-    init_default_scope("mmseg")
     cfg = name_types(cfg)
+    init_default_scope(cfg.default_scope)
     weights, which = choose_weights(checkpoint, which, name)
     meta = read_dataset_meta(cfg, checkpoint.get("meta") or {})
     plain_cfg = plain_config(cfg, meta)

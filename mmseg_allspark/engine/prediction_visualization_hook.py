@@ -1,37 +1,55 @@
-"""PredictionVisualizationHook: tests paint on what the data set loads."""
+"""PredictionVisualizationHook: validations and tests paint on what the data set loads."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from mmengine.runner import Runner
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
+from torch.utils.data import Dataset
 
 from mmseg_allspark.utils.images import as_8bit
 
+from .drawing_hook import DrawingHook
+
 
 @HOOKS.register_module()
-class PredictionVisualizationHook(SegVisualizationHook):
-    """mmseg's ``SegVisualizationHook`` for images of any number of channels and range; ``tools/test.py`` takes it.
+class PredictionVisualizationHook(DrawingHook, SegVisualizationHook):
+    """mmseg's ``SegVisualizationHook`` for images of any number of channels and range.
 
+    ``tools/train.py`` and ``tools/test.py`` use it wherever a config has mmseg's.
     mmseg's own reads the files again, as 8-bit colour: it fails at six channels, and 12 bits of 16 are nearly black.
     """
 
     _drawn = 0
 
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]
+    ) -> None:
+        """Paint the first prediction of every ``interval``-th batch; what goes wrong is a warning."""
+        step = runner.iter + batch_idx
+        if self.draw and step % self.interval == 0:
+            with self.drawing(runner):
+                self._paint("val", runner.val_dataloader.dataset, outputs[0], step)
+
     def after_test_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[SegDataSample]
     ) -> None:
         """Paint each prediction of the batch."""
-        if not self.draw:
-            return
-        dataset = runner.test_dataloader.dataset
-        while not hasattr(dataset, "pipeline"):  # repeated or concatenated
-            dataset = dataset.dataset if hasattr(dataset, "dataset") else dataset.datasets[0]
-        load = dataset.pipeline.transforms[0]
-        for sample in outputs:
+        for sample in outputs if self.draw else []:
             self._drawn += 1
-            image = as_8bit(load(dict(img_path=sample.img_path))["img"])[..., ::-1]
-            options = dict(show=self.show, wait_time=self.wait_time, step=self._drawn)
-            self._visualizer.add_datasample(f"test_{Path(sample.img_path).name}", image, sample, **options)
+            self._paint("test", runner.test_dataloader.dataset, sample, self._drawn)
+
+    def _paint(self, prefix: str, dataset: Dataset, sample: SegDataSample, step: int) -> None:
+        options = dict(show=self.show, wait_time=self.wait_time, step=step)
+        image = _load_picture(dataset, sample.img_path)
+        self._visualizer.add_datasample(f"{prefix}_{Path(sample.img_path).name}", image, sample, **options)
+
+
+def _load_picture(dataset: Dataset, path: str) -> np.ndarray:
+    """Load an image as a data set does; (H, W, 3) uint8 RGB."""
+    while not hasattr(dataset, "pipeline"):  # repeated or concatenated
+        dataset = dataset.dataset if hasattr(dataset, "dataset") else dataset.datasets[0]
+    return as_8bit(dataset.pipeline.transforms[0](dict(img_path=path))["img"])[..., ::-1]

@@ -1,14 +1,18 @@
 """Reading config files, and what is refused in them whoever reads them."""
 
+import ast
 import inspect
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Set
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.fileio import load
 from mmengine.runner import Runner
 
 from mmseg_allspark.utils.config_types import name_types
@@ -62,37 +66,68 @@ def read_config(path: str | os.PathLike, options: Mapping[str, Any] | None = Non
     return cfg
 
 
-def check_variables(path: str | os.PathLike) -> Config:
-    """Refuse variables of a config file whose value its ``_base_`` has used already, before the file changed them.
+def check_variables(path: str | os.PathLike, read_above: Set[str] = frozenset()) -> set[str]:
+    """Refuse variables that a config file sets after its ``_base_`` has used them, and that no file reads afterwards.
+
+    A dict is warned of instead: configs of mmseg's zoo set ``norm_cfg`` that way.
 
     Args:
         path: The file; its bases are looked at too.
+        read_above: Variables that the files read which inherit from it. Default none.
 
     Returns:
-        The config.
+        The variables that the file and its bases read.
 
     Raises:
         ValueError: Naming the file and the keys that do have an effect.
     """
-    cfg = Config.fromfile(path, import_custom_modules=False)
+    assigned, read = _variables(path)
+    found = set(read)
     for base_name in Config._get_base_files(str(path)):
+        if "{{" in base_name:  # known to mmengine's reader alone, such as {{fileDirname}}
+            continue
         base_path, _ = Config._get_cfg_path(base_name, str(path))
-        base = check_variables(base_path)
-        for name, value in cfg.items():
-            old = base.get(name, value)
-            if name in READ or isinstance(value, dict) or value == old:
-                continue
-            taken, now = find_settings(base, name), find_settings(cfg)
-            if not taken or any(now.get(key) != kept for key, kept in taken.items()):
-                continue
-            if isinstance(value, int) or value not in now.values():
-                same = [key for key, kept in now.items() if key in taken or (kept == old and not isinstance(old, int))]
-                shown = ", ".join(same[:_MOST_SHOWN]) + (", ..." if len(same) > _MOST_SHOWN else "")
-                raise ValueError(
-                    f"{name}={value!r} in {path} has no effect: {base_path} has used {name}={old!r} already. Set "
-                    f"{shown}; or set {name} in a copy of {base_path}, and make that the _base_."
-                )
-    return cfg
+        read_below = check_variables(base_path, read | read_above)
+        found |= read_below
+        unread = (assigned & read_below) - read - read_above - READ - {"_base_"}
+        if unread:
+            _refuse_unread(path, base_path, unread)
+    return found
+
+
+def _variables(path: str | os.PathLike) -> tuple[set[str], set[str]]:
+    """Top-level names that a single config file sets, and those that it reads, of its own or of its ``_base_``."""
+    if not str(path).endswith(".py"):
+        return set(load(path)), set()
+    text = Path(path).read_text(encoding="utf-8")
+    names = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)]
+    assigned = {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    read = {node.id for node in names if isinstance(node.ctx, ast.Load)}
+    return assigned, read | set(re.findall(r"\b_base_\W+(?:get\W+)?(\w+)", text))
+
+
+def _refuse_unread(path: str | os.PathLike, base_path: str, names: Iterable[str]) -> None:
+    """Raise or warn if a base's value of a variable is still in the config, and the value of the file is nowhere."""
+    cfg, base = (Config.fromfile(file, import_custom_modules=False) for file in (path, base_path))
+    before, now = find_settings(base), find_settings(cfg)
+    for name in sorted(base.keys() & cfg.keys() & set(names)):
+        value, old = cfg[name], base[name]
+        by_value = bool(old) and not isinstance(old, (int, float))  # other keys have equal numbers by chance
+        same = [
+            key
+            for key, kept in before.items()
+            if (key.endswith(f".{name}") or (by_value and kept == old)) and now.get(key) == kept
+        ]
+        used = any(kept == value for key, kept in now.items() if key not in before or kept != before[key])
+        if value != old and same and not used:
+            shown = ", ".join(same[:_MOST_SHOWN]) + (", ..." if len(same) > _MOST_SHOWN else "")
+            message = (
+                f"{name}={value!r} in {path} has no effect: {base_path} has used {name}={old!r} already. Set "
+                f"{shown}; or set {name} in a copy of {base_path}, and make that the _base_."
+            )
+            if not isinstance(value, dict):
+                raise ValueError(message)
+            warnings.warn(message, stacklevel=3)
 
 
 def find_settings(cfg: Config, name: str | None = None) -> dict[str, Any]:

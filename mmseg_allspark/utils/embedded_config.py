@@ -21,8 +21,8 @@ class EmbeddedConfigError(ValueError):
 def read_embedded_config(checkpoint: dict, name: str) -> Config:
     """Build the config that mmengine stored as text in a checkpoint.
 
-    mmengine runs that text as Python. Here it may hold plain values only, modules of ``custom_imports`` have to be
-    imported already, and every ``type`` is a registered name.
+    mmengine runs that text as Python. Here it may hold plain values only, modules of ``custom_imports`` and registries
+    of ``default_scope`` have to be imported already, and every ``type`` is a registered name.
 
     Args:
         checkpoint: Its content.
@@ -43,7 +43,7 @@ def read_embedded_config(checkpoint: dict, name: str) -> Config:
         values = parse_plain_config(text)
         for module in _imports(values):
             if module not in sys.modules:
-                raise ValueError(f"custom_imports asks for {module!r}; in Python, import it first if you know it")
+                raise ValueError(f"it would import {module!r}; in Python, import it first if you know it")
         for kind in _types(values):
             if not _TYPE.fullmatch(kind):
                 raise ValueError(f"type={kind!r} is no name of a registry")
@@ -97,7 +97,8 @@ def _value(node: ast.expr) -> Any:
 
 def _imports(values: dict[str, Any]) -> list[str]:
     names = (values.get("custom_imports") or {}).get("imports") or []
-    return [names] if isinstance(names, str) else list(names)
+    scope = values.get("default_scope") or "mmseg"  # mmengine imports its registries
+    return [f"{scope}.registry", *([names] if isinstance(names, str) else names)]
 
 
 def _types(part: Any) -> Iterator[str]:

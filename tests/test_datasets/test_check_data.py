@@ -10,6 +10,7 @@ from PIL import Image, TiffImagePlugin
 
 from mmseg_allspark.datasets.inspection import is_complete
 from mmseg_allspark.datasets.synthetic import SyntheticSpec, write_synthetic
+from mmseg_allspark.datasets.transforms.decoding import count_pages
 
 from .prepare_tools import REPOSITORY, load_tool
 
@@ -248,6 +249,23 @@ def test_what_reading_loses_is_a_warning_with_numbers(tool, tmp_path):
     assert "labeled1.jpg has 3 pages; the first is read" in found["pages", "labeled"]["text"]
     config.write_text(config.read_text().replace("'LoadImage'", "'LoadImage', 'color_type': 'unchanged'"))
     assert "depth" not in {finding["kind"] for finding in run(tool, config)[1]["findings"]}
+
+
+@pytest.mark.parametrize(("bigtiff", "byteorder"), [(False, "<"), (True, "<"), (False, ">"), (True, ">")])
+def test_pages_that_pillow_cannot_open_are_counted(tool, tmp_path, bigtiff, byteorder):
+    tifffile = pytest.importorskip("tifffile")
+    root = tmp_path / "data"
+    config = write_tree(root, labeled=2, unlabeled=2, validation=2)
+    page = np.random.default_rng(0).integers(0, 256, (12, 16, 6), np.uint16)
+    with tifffile.TiffWriter(root / "img/labeled0.jpg", bigtiff=bigtiff, byteorder=byteorder) as file:
+        for subfile in (0, 0, 1, 0):  # 1: a smaller copy
+            file.write(page, photometric="minisblack", planarconfig="contig", subfiletype=subfile, metadata=None)
+    assert count_pages((root / "img/labeled0.jpg").read_bytes()) == 3
+    loader = "'LoadImage', 'color_type': 'unchanged', 'imdecode_backend': 'tifffile'"
+    config.write_text(config.read_text().replace("'LoadImage'", loader))
+    pages = [finding for finding in run(tool, config)[1]["findings"] if finding["kind"] == "pages"]
+    assert [finding["files"] for finding in pages] == [[str(root / "img/labeled0.jpg")]]
+    assert "has 3 pages" in pages[0]["text"] and "12, 16, 6) is read" in pages[0]["text"]
 
 
 def test_masks_among_unlabeled_images_are_a_warning(tool, tmp_path):

@@ -56,6 +56,18 @@ def test_work_dir_is_argument_then_config_then_name(load_tool, tmp_path):
     assert train.load_config(train.parse_args([config])).work_dir == "work_dirs/small"
 
 
+@pytest.mark.parametrize("options", [["--work-dir", "b"], ["--cfg-options", "work_dir=b"]])
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [("work_dir = 'a'; experiment_name = 'a'", "b"), ("work_dir = 'a'; experiment_name = 'mine'", "mine"), ("", "b")],
+)
+def test_a_run_in_another_work_dir_has_another_name(load_tool, tmp_path, options, settings, name):
+    """A run's own config has both; a name that the user chose stays."""
+    train, path = load_tool("train"), tmp_path / "small.py"
+    path.write_text(f"model = dict(type='EncoderDecoder')\n{settings}\n")
+    assert train.load_config(train.parse_args([str(path), *options])).experiment_name == name
+
+
 def test_resume_from_a_named_checkpoint(load_tool, checkpoint):
     cfg = Config(dict(work_dir="w", load_from="start.pth"))
     load_tool("train").set_resume(cfg, checkpoint)

@@ -81,6 +81,8 @@ unlabeled_dataloader = dict(dataset=dict(pipeline=crop))
         ("supervised/segformer_b5_voc_1-8", "crop_size = 129", r"train_dataloader.dataset.pipeline.\d.crop_size"),
         (CAMVID, "data_root = '/data/x'", r"train_dataloader.dataset.data_root, .*val_dataloader.dataset.data_root"),
         ("supervised/segformer_b0_own-data", "max_iters = 500", r"train_cfg.max_iters"),
+        (CAMVID, "dataset_type = 'ADE20KDataset'", r"train_dataloader.dataset.type"),
+        (CAMVID, "labeled_pipeline = []", r"train_dataloader.dataset.pipeline"),
     ],
 )
 def test_a_variable_that_only_the_base_reads_is_refused(load_tool, tmp_path, capsys, tool, base, line, keys):
@@ -108,6 +110,54 @@ def test_another_crop_is_taken_where_the_pipelines_have_it(load_tool, tmp_path, 
     (tmp_path / "child.py").write_text(f"_base_ = '{ROOT}/configs/{CAMVID}.py'\n{text}\n")
     train = load_tool("train")
     assert train.load_config(train.parse_args([str(tmp_path / "child.py"), *options])).train_dataloader
+
+
+VARIABLES = """interval, name, root, norm_cfg = 1000, "b0", "data/a", dict(type="SyncBN", requires_grad=True)
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=interval))
+model = dict(backbone=dict(norm_cfg=norm_cfg, name=name))
+train_dataloader = dict(dataset=dict(data_root=root))
+"""
+
+
+@pytest.mark.parametrize(
+    ("child", "grandchild"),
+    [
+        ("interval = 50\ncustom_hooks = [dict(type='B', interval=interval)]", ""),
+        ("interval = 50\nlog_processor = dict(window_size=2 * interval)", ""),
+        ("interval = 50", "log_processor = dict(window_size=_base_.interval)"),
+        ("interval = 50", "log_processor = dict(window_size={{_base_.interval}})"),
+        ("interval = 50\ndefault_hooks = dict(checkpoint=dict(interval=50))", ""),
+        ("root = 'data/b'\nval_dataloader = dict(dataset=dict(data_root=f'{root}/c'))", ""),
+        ("norm_cfg = dict(type='BN')\nmodel = dict(decode_head=dict(norm_cfg=norm_cfg))", ""),
+        ("norm_cfg = dict(type='BN')\nmodel = dict(backbone=dict(norm_cfg=dict(type='BN')))", ""),
+        ("norm_cfg = dict(requires_grad=True)", ""),  # as in the base
+    ],
+)
+def test_a_variable_with_an_effect_of_any_kind_is_taken(load_tool, tmp_path, recwarn, child, grandchild):
+    write_chain(tmp_path, child, grandchild)
+    train = load_tool("train")
+    assert train.load_config(train.parse_args([str(tmp_path / "grandchild.py")])).model
+    assert not [warning for warning in recwarn if "no effect" in str(warning.message)]
+
+
+def test_a_base_may_be_named_by_mmengines_placeholders(load_tool, tmp_path):
+    (tmp_path / "base.py").write_text(VARIABLES)
+    (tmp_path / "child.py").write_text("_base_ = '{{fileDirname}}/base.py'")
+    train = load_tool("train")
+    assert train.load_config(train.parse_args([str(tmp_path / "child.py")])).model
+
+
+def test_a_dict_that_only_the_base_reads_is_warned_of(load_tool, tmp_path):
+    write_chain(tmp_path, "norm_cfg = dict(type='BN')")  # swin-tiny_upernet_levir of mmseg's zoo does this
+    train = load_tool("train")
+    with pytest.warns(UserWarning, match=r"norm_cfg=.*'BN'.*child.py has no effect.* Set model.backbone.norm_cfg;"):
+        train.load_config(train.parse_args([str(tmp_path / "grandchild.py")]))
+
+
+def write_chain(folder, child, grandchild=""):
+    (folder / "base.py").write_text(VARIABLES)
+    (folder / "child.py").write_text(f"_base_ = 'base.py'\n{child}\n")
+    (folder / "grandchild.py").write_text(f"_base_ = 'child.py'\n{grandchild}\n")
 
 
 @pytest.mark.parametrize("tool", ["train", "prepare/check_data"])
@@ -167,6 +217,9 @@ def test_missing_pretrained_file_is_named_with_its_key(checks, tmp_path, monkeyp
         checks.check_pretrained_files(cfg)
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights/b0.pth").touch()
+    checks.check_pretrained_files(cfg)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cfg.model.backbone.init_cfg.checkpoint = "~/weights/b0.pth"
     checks.check_pretrained_files(cfg)
 
 

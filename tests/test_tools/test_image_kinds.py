@@ -17,6 +17,7 @@ KINDS = dict(
     infrared=(4, 255, AS_IS),
     grey=(1, 255, dict(type="LoadImage", color_type="grayscale")),
     grey16=(1, 60000, AS_IS),
+    float_tiff=(1, 4095, dict(type="LoadImage", imdecode_backend="tifffile")),
 )
 
 
@@ -24,17 +25,25 @@ KINDS = dict(
 def kind(request, trained, tmp_path):
     """Channels and highest value of one kind of images, ``tmp_path`` with config.py, model.pth and img/ of them."""
     channels, highest, load = KINDS[request.param]
+    is_tiff = "imdecode_backend" in load
+    if is_tiff:
+        pytest.importorskip("tifffile")
+    suffix, kind = (".tif", np.float32) if is_tiff else (".png", np.uint16 if highest > 255 else np.uint8)
     blocks = np.random.default_rng(0).integers(0, highest, (2, 9, 9, channels))
     for folder in ("img", "mask"):
         (tmp_path / folder).mkdir()
-    for number, image in enumerate(blocks.astype(np.uint16 if highest > 255 else np.uint8)):
-        cv2.imwrite(str(tmp_path / f"img/{number}.png"), image.repeat(8, 0).repeat(8, 1))
+    for number, image in enumerate(blocks.astype(kind)):
+        options = [cv2.IMWRITE_TIFF_COMPRESSION, 1] if is_tiff else []
+        cv2.imwrite(str(tmp_path / f"img/{number}{suffix}"), image.repeat(8, 0).repeat(8, 1), options)
         cv2.imwrite(str(tmp_path / f"mask/{number}.png"), np.zeros((72, 72), np.uint8))
     cfg = Config.fromfile(trained / "config.py")
+    cfg.experiment_name = str(tmp_path)  # mmengine's names are exact to the second
     cfg.model.backbone.in_channels = channels
     cfg.model.data_preprocessor.update(mean=[highest / 2], std=[highest / 4])
     dataset = cfg.test_dataloader.dataset
-    dataset.update(ann_file="", data_prefix=dict(img_path=f"{tmp_path}/img", seg_map_path=f"{tmp_path}/mask"))
+    dataset.update(
+        ann_file="", img_suffix=suffix, data_prefix=dict(img_path=f"{tmp_path}/img", seg_map_path=f"{tmp_path}/mask")
+    )
     dataset.pipeline[0] = load
     cfg.dump(str(tmp_path / "config.py"))
     model = MODELS.build(cfg.model).eval()
@@ -64,6 +73,7 @@ def test_the_model_gets_what_evaluation_loads(kind, tmp_path):
         for prediction in predictions:
             assert prediction.image.shape == (72, 72, 3) and prediction.image.dtype == np.uint8
             assert prediction.image.std() > 30  # neither black nor cut off
+    assert not any("image" in vars(prediction) for prediction in inferencer.stream(files))  # made for who looks at it
     drawn = inferencer(list(map(str, files)), return_vis=True)
     np.testing.assert_array_equal(drawn["predictions"], expected)
     assert [picture.shape for picture in drawn["visualization"]] == [(72, 72, 3)] * 2
@@ -77,17 +87,38 @@ def test_infer_paints_them(kind, tmp_path, load_tool):
     assert cv2.imread(str(tmp_path / "painted/0.png")).std() > 30
 
 
-def test_test_py_paints_them(kind, tmp_path, load_tool, monkeypatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    cfg = Config.fromfile(tmp_path / "config.py")
-    cfg.default_hooks.visualization = dict(type="SegVisualizationHook")
-    cfg.visualizer.update(vis_backends=[dict(type="LocalVisBackend")], alpha=0.1)
-    cfg.dump(str(tmp_path / "config.py"))
-    folders = ["--work-dir", str(tmp_path / "work"), "--show-dir", str(tmp_path / "painted")]
-    load_tool("test").main([str(tmp_path / "config.py"), str(tmp_path / "model.pth"), *folders])
-    painted = [cv2.imread(str(path)) for path in (tmp_path / "painted").rglob("test_?.png_?.png")]
+def painted_config(folder):
+    """The config with mmseg's hook that paints, which has to stay mmseg's where others read the config."""
+    cfg = Config.fromfile(folder / "config.py")
+    cfg.default_hooks.visualization = dict(type="SegVisualizationHook", draw=True, interval=1)
+    cfg.visualizer = dict(type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")], alpha=0.1)
+    cfg.dump(str(folder / "config.py"))
+    return cfg
+
+
+def assert_painted(folder, name):
+    painted = [cv2.imread(str(path)) for path in folder.rglob(name)]
     assert [picture.shape for picture in painted] == [(72, 144, 3)] * 2  # truth, prediction
     assert all(picture[:, :72].std() > 30 for picture in painted)
+
+
+def test_test_py_paints_them(kind, tmp_path, load_tool, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    painted_config(tmp_path)
+    folders = ["--work-dir", str(tmp_path / "work"), "--show-dir", str(tmp_path / "painted")]
+    load_tool("test").main([str(tmp_path / "config.py"), str(tmp_path / "model.pth"), *folders])
+    assert_painted(tmp_path / "painted", "test_?.*_?.png")
+
+
+def test_validation_paints_them(kind, tmp_path, load_tool, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    cfg = painted_config(tmp_path)
+    cfg.update(work_dir=str(tmp_path / "work"), load_from=str(tmp_path / "model.pth"))
+    cfg.val_dataloader.dataset = cfg.test_dataloader.dataset
+    runner = load_tool("_common").build_runner(cfg)
+    runner.val()
+    assert_painted(tmp_path / "work", "val_?.*_?.png")
+    assert runner.cfg.default_hooks.visualization.type == "SegVisualizationHook"
 
 
 def test_export_says_what_uint8_cannot_carry(kind, tmp_path, load_tool, monkeypatch, capsys):

@@ -35,6 +35,7 @@ def test_the_text_of_the_log_wins():
         "a = ",
         "custom_imports = dict(imports=['antigravity'])",
         "custom_imports = dict(imports='antigravity')",
+        "default_scope = 'antigravity'",
         "model = dict(type='os.system', command='touch touched')",
         "model = [dict(parts=(dict(type='subprocess.run'),))]",
     ],

@@ -200,7 +200,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespa
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw what the command line asks for."""
     args, cfg = parse_args(arguments)
-    init_default_scope("mmseg")
+    init_default_scope(cfg.default_scope)
     loader = cfg.get("unlabeled_dataloader") if is_semi_supervised(cfg) else None
     labeled_set = DATASETS.build(cfg.train_dataloader.dataset)
     meta = labeled_set.metainfo

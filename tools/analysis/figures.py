@@ -247,8 +247,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw what the command line asks for."""
     args = parse_args(argv)
-    init_default_scope("mmseg")
     cfg = read_config(args.config, args.cfg_options)
+    init_default_scope(cfg.default_scope)
     save_figure(args.draw(args, cfg), args.out)
     say(f"written: {args.out}")
 

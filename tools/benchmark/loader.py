@@ -168,7 +168,7 @@ def read_semi_config(args: Namespace) -> Config:
             f"{args.config} is not semi-supervised: train_cfg of type PseudoLabelLoop and unlabeled_dataloader are "
             "needed, see configs/allspark."
         )
-    init_default_scope("mmseg")
+    init_default_scope(cfg.default_scope)
     set_multi_processing(**cfg.get("env_cfg", {}).get("mp_cfg", {}))
     return cfg
 

@@ -52,7 +52,7 @@ class Step:
 
     def __init__(self, path: Path, crop: int, images: int, dtype: str) -> None:
         cfg = read_config(path)
-        init_default_scope("mmseg")
+        init_default_scope(cfg.default_scope)
         cfg.model.pop("pretrained", None)
         cfg.model.backbone.pop("init_cfg", None)
         torch.manual_seed(0)

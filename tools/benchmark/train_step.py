@@ -49,8 +49,8 @@ class Step:
     """One training step on random images, with the seconds of its stages."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        init_default_scope("mmseg")
         cfg = read_config(args.config, args.cfg_options)
+        init_default_scope(cfg.default_scope)
         if cfg.model.get("neck", {}).get("type") != "AllSparkNeck":
             raise SystemExit(
                 f"{args.config} has no model.neck of type AllSparkNeck: give a config of configs/allspark."

@@ -167,6 +167,30 @@ def _holds(path: Path, text: str) -> bool:
     return path.exists() and path.read_text() == text
 
 
+def find_changes(folder: Path, files: Mapping[str, str], force: bool) -> list[str]:
+    """Finds the text files that are not there or hold other content.
+
+    Args:
+        folder: Where they belong.
+        files: Name to content.
+        force: Whether other content that is there may be replaced.
+
+    Returns:
+        Their names.
+
+    Raises:
+        PrepareError: If other content is there and ``force`` is not set.
+    """
+    different = [name for name, text in files.items() if not _holds(folder / name, text)]
+    replaced = [name for name in different if (folder / name).exists()]
+    if replaced and not force:
+        raise PrepareError(
+            f"{folder / replaced[0]} exists with other content (other seed or images). Replace it with --force, or "
+            "move it away."
+        )
+    return different
+
+
 def write_texts(folder: Path, files: Mapping[str, str], force: bool) -> None:
     """Writes text files; equal ones are left alone.
 
@@ -178,14 +202,7 @@ def write_texts(folder: Path, files: Mapping[str, str], force: bool) -> None:
     Raises:
         PrepareError: If other content is there and ``force`` is not set; then nothing is written.
     """
-    different = [name for name, text in files.items() if not _holds(folder / name, text)]
-    replaced = [name for name in different if (folder / name).exists()]
-    if replaced and not force:
-        raise PrepareError(
-            f"{folder / replaced[0]} exists with other content (other seed or images): choose another "
-            "--out, or replace it with --force."
-        )
-    for name in different:
+    for name in find_changes(folder, files, force):
         write_atomically(folder / name, lambda stream, name=name: stream.write(files[name].encode()))
 
 

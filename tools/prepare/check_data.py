@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 without errors, 1 with some.
     """
     options, cfg = parse_args(arguments)
-    init_default_scope("mmseg")
+    init_default_scope(cfg.default_scope)
     report = report_data(cfg, options.workers, make_progress())
     say(report.to_text())
     if options.json is not None:

@@ -4,8 +4,9 @@
 
 ROOT holds images/<id>.jpg (or .png ...), masks/<id>.png (class numbers 0 ... K-1, 255 = ignore) for at least two of
 them, and, if you like, unlabeled/ with any images in any folders. It gets labeled.txt and val.txt: a seeded share
-of the images with masks is held out for validation. Images without a mask are linked into unlabeled/rest. Then every
-file is read as training reads it: what training would refuse is an error that names the file.
+of the images with masks is held out for validation. Images without a mask are linked into unlabeled/rest. Before that
+every file is read as training reads it: what training would refuse is an error that names the file, and nothing is
+written.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import sys
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -21,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from _archives import run_tool
 from _masks import read_labels, read_size
-from _splits import PrepareError, draw_labeled, join_lines, parse_fraction, say, walk_files, write_texts
+from _splits import PrepareError, draw_labeled, find_changes, join_lines, parse_fraction, say, walk_files, write_texts
 from check_data import make_progress
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -68,6 +70,17 @@ def count_labels(masks: dict[str, Path], images: dict[str, Path]) -> dict[str, n
     return counts
 
 
+def find_unlabeled(root: Path, images: dict[str, Path], masked: set[str]) -> list[Path]:
+    """Files in unlabeled/, and the images without a mask in place of their links there."""
+    rest, names = root / "unlabeled" / "rest", {path.name for path in images.values()}
+
+    def is_ours(path: Path) -> bool:
+        return path.parent == rest and path.is_symlink() and (path.name in names or not path.exists())
+
+    own = [path for path in walk_files(root / "unlabeled", IMAGE_SUFFIXES) if not is_ours(path)]
+    return own + [path for name, path in images.items() if name not in masked]
+
+
 def link_rest(root: Path, images: dict[str, Path], masked: set[str]) -> None:
     """Link the images that have no mask into unlabeled/rest; take out those that got one since."""
     for link in (root / "unlabeled" / "rest").glob("*"):
@@ -100,7 +113,9 @@ def describe(counts: dict[str, np.ndarray], labeled: list[str], val: list[str], 
     return len(labels)
 
 
-def check(root: Path, form: dict[str, str | bool], num_classes: int) -> None:
+def check(
+    root: Path, lists: dict[str, str], unlabeled: list[Path], form: dict[str, str | bool], num_classes: int
+) -> None:
     """Read every file as training will, and say what is odd.
 
     Raises:
@@ -115,17 +130,20 @@ def check(root: Path, form: dict[str, str | bool], num_classes: int) -> None:
         pipeline=load,
         **form,
     )
-    unlabeled = dict(type="UnlabeledDataset", data_root=str(root), source="unlabeled", pipeline=load[:1])
-    cfg = Config(
-        dict(
-            train_dataloader=dict(dataset=dict(masked, ann_file="labeled.txt")),
-            unlabeled_dataloader=dict(dataset=unlabeled),
-            val_dataloader=dict(dataset=dict(masked, ann_file="val.txt")),
-            train_cfg=dict(type="PseudoLabelLoop"),
+    others = dict(type="UnlabeledDataset", source=[str(path) for path in unlabeled], pipeline=load[:1])
+    with TemporaryDirectory() as folder:
+        for name, text in lists.items():
+            Path(folder, name).write_text(text, encoding="utf-8")
+        cfg = Config(
+            dict(
+                train_dataloader=dict(dataset=dict(masked, ann_file=f"{folder}/labeled.txt")),
+                unlabeled_dataloader=dict(dataset=others),
+                val_dataloader=dict(dataset=dict(masked, ann_file=f"{folder}/val.txt")),
+                train_cfg=dict(type="PseudoLabelLoop"),
+            )
         )
-    )
-    init_default_scope("mmseg")
-    report = report_data(cfg, progress=make_progress())
+        init_default_scope("mmseg")
+        report = report_data(cfg, progress=make_progress())
     if not report.ok:
         raise PrepareError(report.describe_findings())
     if report.findings:
@@ -142,16 +160,18 @@ def prepare(root: Path, options: argparse.Namespace) -> None:
     val, labeled = draw_labeled(list(counts), held_out, options.seed)
     say(f"{len(images)} images, {len(counts)} with a mask: {len(labeled)} labeled, {len(val)} for validation")
     num_classes = describe(counts, labeled, val, int(options.reduce_zero_label))
-    write_texts(root, {"labeled.txt": join_lines(labeled), "val.txt": join_lines(val)}, options.force)
-    link_rest(root, images, set(counts))
-    unlabeled = list(walk_files(root / "unlabeled", IMAGE_SUFFIXES))
+    lists = {"labeled.txt": join_lines(labeled), "val.txt": join_lines(val)}
+    find_changes(root, lists, options.force)  # refuses before the files are read, which takes long
+    unlabeled = find_unlabeled(root, images, set(counts))
     if not unlabeled:
         raise PrepareError(f"No unlabeled image: put some into {root / 'unlabeled'}, any folders inside.")
     say(f"{len(unlabeled)} unlabeled images")
     files = dict(img_suffix=images, seg_map_suffix=masks)
     form = {key: next(iter(found.values())).suffix for key, found in files.items()}
     form["reduce_zero_label"] = options.reduce_zero_label
-    check(root, form, num_classes)
+    check(root, lists, unlabeled, form, num_classes)
+    write_texts(root, lists, options.force)
+    link_rest(root, images, set(counts))
     settings = ", ".join(f"{key} = {value!r}" for key, value in form.items())
     say(f"Ready: {root}. In your config: {settings}, and as many classes as above.")
 

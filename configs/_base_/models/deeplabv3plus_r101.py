@@ -32,7 +32,10 @@ model = dict(
     decode_head=dict(
         type="DeepLabV3PlusHead",
         in_channels=2048,
+        in_index=-1,
         channels=256,
+        c1_in_channels=256,
+        c1_channels=48,
         num_classes=19,
         norm_cfg=norm_cfg,
         # avg_non_ignore: the mean is over labeled pixels, as in the release

@@ -6,11 +6,13 @@ import io
 import os
 import re
 import stat
+import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import mmengine.fileio as fileio
 import numpy as np
-from PIL import Image, ImageSequence
+from PIL import Image
 
 _ORIENTATION = 0x0112  # tag of EXIF and TIFF
 _BITS_PER_SAMPLE = 258  # tag of TIFF
@@ -208,7 +210,7 @@ def _bits(image: Image.Image, content: bytes) -> int:
 
 
 def count_pages(content: bytes) -> int:
-    """Pages of a TIFF, frames of an animation; loaders read the first.
+    """Pages of a TIFF, frames of an animation; most loaders read the first.
 
     Args:
         content: A whole file that can be decoded.
@@ -217,12 +219,29 @@ def count_pages(content: bytes) -> int:
         Their number, without the smaller copies and masks that a TIFF may hold; 1 for all photographs.
     """
     try:
+        if content[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            return sum(not kind & 5 for kind in _iter_subfile_types(content))
         with Image.open(io.BytesIO(content)) as image:
-            if image.format == "TIFF":
-                return sum(not page.tag_v2.get(_SUBFILE_TYPE, 0) & 5 for page in ImageSequence.Iterator(image))
             return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     except Exception:  # damage behind the first page, which is well
         return 1
+
+
+def _iter_subfile_types(content: bytes) -> Iterator[int]:
+    """NewSubfileType of each page of a TIFF or BigTIFF, by its directories: Pillow cannot open every kind of page."""
+    order = "<" if content.startswith(b"II") else ">"
+    # formats of the number of entries, of an entry (tag, type, count, value) and of a place in the file
+    count, entry, place, start = ("Q", "HHQI4x", "Q", 8) if b"+" in content[2:4] else ("H", "HHII", "I", 4)
+    seen = {0}
+    (directory,) = struct.unpack_from(order + place, content, start)
+    while directory not in seen:
+        seen.add(directory)
+        (entries,) = struct.unpack_from(order + count, content, directory)
+        begin = directory + struct.calcsize(order + count)
+        end = begin + entries * struct.calcsize(order + entry)
+        tags = {tag: value for tag, _, _, value in struct.iter_unpack(order + entry, content[begin:end])}
+        yield tags.get(_SUBFILE_TYPE, 0)
+        (directory,) = struct.unpack_from(order + place, content, end)
 
 
 def turn(pixels: np.ndarray, orientation: int, back: bool = False) -> np.ndarray:
