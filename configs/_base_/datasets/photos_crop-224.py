@@ -1,5 +1,5 @@
-# Crops of 224 x 224 (a multiple of 32, which TinyViT prefers) for any data set: labeled, unlabeled in one or two strong
-# views, validation.
+# Photographs for small trainings: crops of 224 x 224 (a multiple of 32, which TinyViT prefers), 4 labeled and 4 unlabeled
+# images a step. Children name the data set and its lists.
 crop_size = (224, 224)  # (h, w)
 weak_geometry = [
     dict(type="RandomResizeLongSide", ratio_range=(0.5, 2.0)),
@@ -37,3 +37,27 @@ test_pipeline = [
     dict(type="LoadSegMask"),
     dict(type="PackSemiInputs"),
 ]
+loader = dict(num_workers=1, persistent_workers=True)
+train_dataloader = dict(
+    loader,
+    batch_size=4,
+    drop_last=True,
+    sampler=dict(type="InfiniteSampler", shuffle=True),
+    dataset=dict(pipeline=labeled_pipeline),
+)
+unlabeled_dataloader = dict(
+    loader,
+    batch_size=4,
+    drop_last=True,
+    sampler=dict(type="DefaultSampler", shuffle=True),
+    dataset=dict(pipeline=unlabeled_pipeline),
+)
+val_dataloader = dict(
+    loader,
+    batch_size=1,
+    sampler=dict(type="DefaultSampler", shuffle=False),
+    dataset=dict(pipeline=test_pipeline),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
+test_evaluator = val_evaluator

@@ -1,4 +1,4 @@
-# Supervised only, VOC animals (the images of split 92 that hold them), crop 224, evaluated as a moving average.
+# Supervised only, VOC animals, crop 224, 4 images a step, evaluated as a moving average.
 _base_ = [
     "../_base_/models/mobilenetv2_mlp.py",
     "../_base_/datasets/voc_animals.py",

@@ -1,0 +1,16 @@
+# Pseudo-label baseline with options, CamVid, crop 224, 4 + 4 images a step.
+_base_ = "../supervised/mobilenetv2_camvid.py"
+model = dict(
+    type="SemiSegmentor",
+    sup_weight=1.0,
+    unsup_weight=1.0,
+    unlabeled_view="strong",
+    confidence=dict(type="ClassQuantileThreshold", keep=0.6),
+    cutmix=dict(),
+)
+train_cfg = dict(_delete_=True, pseudo_labels_from="ema", **_base_.semi_train_cfg)
+custom_hooks = [
+    dict(type="PseudoLabelStatisticsHook"),
+    dict(type="MeanTeacherHook", momentum=0.02, evaluated="teacher"),
+    dict(type="ChannelsLastHook"),
+]

@@ -1,0 +1,8 @@
+# Supervised only, LabelMeFacade, crop 224, 4 images a step, evaluated as a moving average.
+_base_ = [
+    "../_base_/models/mobilenetv2_mlp.py",
+    "../_base_/datasets/facade.py",
+    "../_base_/schedules/adamw_poly_photos.py",
+    "../_base_/default_runtime.py",
+]
+model = dict(decode_head=dict(num_classes=8))

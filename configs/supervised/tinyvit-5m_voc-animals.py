@@ -1,0 +1,9 @@
+# Supervised only, VOC animals, crop 224, 4 images a step, evaluated as a moving average.
+_base_ = [
+    "../_base_/models/tinyvit-5m_mlp.py",
+    "../_base_/datasets/voc_animals.py",
+    "../_base_/schedules/adamw_poly_photos.py",
+    "../_base_/default_runtime.py",
+]
+custom_imports = dict(imports=["mmseg_allspark", "mmseg_allspark.models.backbones.tiny_vit"])
+model = dict(decode_head=dict(num_classes=7))
