@@ -27,6 +27,13 @@ unlabeled_pipeline = [
     dict(type="MultiView", views=dict(weak=[], strong=colour)),
     dict(type="PackSemiInputs"),
 ]
+# for methods that train labeled images without colour changes, and unlabeled ones in two strong views (UniMatch)
+weak_labeled_pipeline = [
+    dict(type="LoadImage"),
+    dict(type="LoadSegMask"),
+    *weak_geometry,
+    dict(type="PackSemiInputs"),
+]
 two_strong_unlabeled_pipeline = [
     *unlabeled_pipeline[:-2],
     dict(type="MultiView", views=dict(weak=[], strong1=colour, strong2=colour)),

@@ -1,0 +1,9 @@
+# Mean Teacher + CutMix with the paper's threshold, VOC animals, MobileNetV2, crop 224, 4 + 4 images a step.
+_base_ = "../supervised/mobilenetv2_voc-animals.py"
+model = dict(type="MeanTeacherSegmentor")
+train_cfg = dict(_delete_=True, pseudo_labels_from="ema", **_base_.semi_train_cfg)
+custom_hooks = [
+    dict(type="PseudoLabelStatisticsHook"),
+    dict(type="MeanTeacherHook", momentum=0.02, evaluated="teacher"),
+    dict(type="ChannelsLastHook"),
+]
