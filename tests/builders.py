@@ -16,7 +16,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-from mmseg_allspark.methods import SemiBatch, SemiSegmentor
+from mmseg_allspark.methods import SemiBatch, SemiSegmentor, Step
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -102,7 +102,7 @@ def sample_with_mask(mask: torch.Tensor | None, path: str = "image.png") -> SegD
 
 
 def semi_batch(model: SemiSegmentor, labeled: int = 2, unlabeled: int = 2, seed: int = 0, **step) -> SemiBatch:
-    """A preprocessed batch of random images with the model's own pseudo logits."""
+    """A preprocessed batch of random images, with the step's attributes."""
     rng = torch.Generator().manual_seed(seed)
 
     def images(number: int) -> torch.Tensor:
@@ -115,9 +115,17 @@ def semi_batch(model: SemiSegmentor, labeled: int = 2, unlabeled: int = 2, seed:
         labeled=[sample_with_mask(mask) for mask in masks],
         unlabeled=[sample_with_mask(None) for _ in range(unlabeled)],
     )
-    batch = SemiBatch(inputs=inputs, data_samples=samples, **step)
-    batch.setdefault("pseudo_logits", model.label_unlabeled(inputs))
-    return batch
+    return SemiBatch(inputs=inputs, data_samples=samples, step=Step(**step))
+
+
+class Labeler:
+    """Stands in for a model that labels with known logits (B_u, K, H, W)."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        self.logits = logits
+
+    def label_unlabeled(self, inputs: dict) -> torch.Tensor:
+        return self.logits
 
 
 def write_data(root: Path, labeled: int = 2, unlabeled: int = 4, val: int = 2) -> Path:

@@ -32,7 +32,6 @@ BUILT_BY_US = {"StreamBatchSampler", "TeacherAverage"}
 TYPELESS = {
     ("model", "alignment"): "DistributionAlignment",
     ("model", "cutmix"): "CutMix",
-    ("model", "mitrans"): "MITrans",
 }
 REQUIRED = inspect.Parameter.empty
 
@@ -112,7 +111,7 @@ def guidedmix_configs(data: Path, work_dir: Path) -> Iterator[Config]:
         ("PixelCrossEntropyLoss", head_config(**aspp | dict(type="SplitASPPHead"))),
         ("PixelMSELoss", head_config(**deep)),
     ):
-        parts = dict(decode_head=head, unsup_loss=dict(type=loss), mitrans=dict(channels=8), cutmix=None)
+        parts = dict(decode_head=head, unsup_loss=dict(type=loss), cutmix=None)
         yield whole_config(data, work_dir, model=dict(type="GuidedMixSegmentor", **parts))
 
 

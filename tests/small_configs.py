@@ -74,8 +74,6 @@ def _shrink_model(model: ConfigDict) -> None:
         model.neck.in_channels = widths[-1]
         if model.neck.get("memory_size") is not None:
             model.neck.memory_size = (side, side)
-    if model.get("mitrans"):
-        model.mitrans.channels = 8
     if model.test_cfg.mode == "slide":
         model.test_cfg.update(crop_size=(_crop(model),) * 2, stride=(_crop(model) * 2 // 3,) * 2)
     if model.data_preprocessor.get("size"):

@@ -21,14 +21,6 @@ GEOMETRY = [
 COLOUR = [dict(type="RandomColorJitter"), dict(type="RandomGaussianBlur")]
 VIEWS = dict(weak=[], strong=COLOUR, strong1=COLOUR, strong2=COLOUR)
 SURE = dict(type="ConfidenceThreshold", threshold=0.1)  # so that small untrained models keep some pixels
-PAPER_STYLE = dict(  # as shipped
-    mix_level="image",
-    pairing="similar",
-    direction="mixed_teacher",
-    mixed_weight=1.0,
-    unsup_loss=dict(type="PixelCrossEntropyLoss"),
-    mask_padding=True,
-)
 # A method: its model, and the options of its loop. A new one is added here; a test asks for it.
 METHODS = {
     "semi": (
@@ -41,10 +33,6 @@ METHODS = {
         dict(pseudo_labels_from="ema"),
     ),
     "guidedmix": (dict(type="GuidedMixSegmentor"), {}),
-    "guidedmix_paper": (
-        dict(type="GuidedMixSegmentor", mitrans=dict(channels=8), **PAPER_STYLE),
-        {},
-    ),
 }
 NECKS = dict(plain=None, allspark=neck_config(attn_drop=0.1, proj_drop=0.1))
 CASES = [(method, neck) for method in METHODS for neck in NECKS]

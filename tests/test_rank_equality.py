@@ -53,7 +53,6 @@ def both_batches(model, ignored):
         joined["inputs"][part] = torch.cat([first["inputs"][part], second["inputs"][part]])
     for part in joined["data_samples"]:
         joined["data_samples"][part] = first["data_samples"][part] + second["data_samples"][part]
-    joined["pseudo_logits"] = torch.cat([first["pseudo_logits"], second["pseudo_logits"]])
     return joined
 
 

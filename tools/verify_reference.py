@@ -27,7 +27,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from mmseg_allspark.convert import convert_reference_checkpoint
-from mmseg_allspark.methods import SemiBatch
+from mmseg_allspark.methods import SemiBatch, Step
 
 CONSTANT = {"running_mean": 0.0, "running_var": 1.0, "num_batches_tracked": 0, "queue_ptr": 0}
 
@@ -215,15 +215,10 @@ def verify_training(case: Case, model: nn.Module, diff: Differences) -> None:
         labels = stored["labels"].long()
         samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
         inputs = dict(labeled=stored["labeled_images"], weak=stored["unlabeled_images"])
-        pseudo_logits = model.label_unlabeled(inputs)
-        batch = SemiBatch(
-            inputs=inputs,
-            data_samples=dict(labeled=samples, unlabeled=[]),
-            pseudo_logits=pseudo_logits,
-            use_memory=step >= meta["memory_from_step"],
-        )
+        now = Step(options=dict(use_memory=step >= meta["memory_from_step"]))
+        batch = SemiBatch(inputs=inputs, data_samples=dict(labeled=samples, unlabeled=[]), step=now)
         losses = model.train_step(batch, OptimWrapper(optimizer))
-        diff.add("pseudo logits", pseudo_logits, stored["pseudo_logits"])
+        diff.add("pseudo logits", now.record["pseudo"].logits, stored["pseudo_logits"])
         diff.add("training logits", model.upsample(seen["logits"], labels.shape[1:]), stored["logits"])
         sup = next(value for name, value in losses.items() if name.startswith("sup.decode.loss"))
         diff.add("labeled loss", sup / model.sup_weight, stored["loss_labeled"])

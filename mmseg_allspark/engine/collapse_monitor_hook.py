@@ -85,9 +85,10 @@ class CollapseMonitorHook(Hook):
         """Count, and look at the end of a window."""
         if self.window is None:
             self.window = min(200, max(20, runner.max_iters // 20))
-        if not is_main_process() or "pseudo_logits" not in data_batch or not self._is_on(runner):
+        step = data_batch.get("step")
+        if not is_main_process() or step is None or "pseudo" not in step.record or not self._is_on(runner):
             return
-        if data_batch.get("unsup_scale", 1.0) == 0.0:  # burn-in
+        if step.unsup_scale == 0.0:  # burn-in
             return
         self._counts = self._counts + _count(bare_model(runner.model), data_batch)
         self._steps += 1
@@ -154,9 +155,8 @@ def _count(model: nn.Module, data_batch: dict) -> Tensor:
     """Pixels per class, (3, K): labeled, pseudo labels, pseudo labels by weight."""
     classes, thin = model.num_classes, (..., slice(None, None, _STRIDE), slice(None, None, _STRIDE))
     masks = torch.stack([sample.gt_sem_seg.data[thin] for sample in data_batch["data_samples"]["labeled"]])
-    valid = model.valid_pixels(data_batch["data_samples"]["unlabeled"])
-    pseudo = model.make_pseudo_label(data_batch["pseudo_logits"][thin], None if valid is None else valid[thin])
-    every = torch.ones_like(pseudo.label, dtype=torch.bool) if valid is None else pseudo.valid
+    pseudo = data_batch["step"].record["pseudo"].thin(_STRIDE)
+    every = torch.ones_like(pseudo.label, dtype=torch.bool) if pseudo.valid is None else pseudo.valid
     return torch.stack(
         [
             count_per_class(masks != model.decode_head.ignore_index, masks, classes),

@@ -87,8 +87,9 @@ class NonFiniteHook(Hook):
         if not isinstance(output, dict):
             return  # labelling or validation
         self._figures |= {name: _total(value) for name, value in output.items() if "loss" in name}
-        if kwargs.get("pseudo_logits") is not None:
-            self._figures["pseudo_logits"] = _total(kwargs["pseudo_logits"])
+        step = kwargs.get("step")
+        if step is not None and "pseudo" in step.record:
+            self._figures["pseudo_logits"] = _total(step.record["pseudo"].logits)
 
     @torch.no_grad()
     def _guard(self, optimizer: Optimizer, args: tuple, kwargs: dict) -> None:

@@ -1,8 +1,7 @@
-"""PseudoLabelLoop: two data loaders, pseudo labels first, then one training step on both."""
+"""PseudoLabelLoop: two data loaders, one training step on both."""
 
 import math
 
-import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import EMAHook
 from mmengine.runner import BaseLoop, Runner
@@ -15,6 +14,7 @@ from mmseg_allspark.engine.checkpoint_fit_hook import require_checkpoint_fit
 from mmseg_allspark.engine.randomness import RandomStream
 from mmseg_allspark.engine.start_checks import check_before_training
 from mmseg_allspark.engine.stream_loader import build_stream, seek_stream
+from mmseg_allspark.methods import Step
 from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_types
 from mmseg_allspark.utils.config_files import check_loaders
 from mmseg_allspark.utils.wrappers import bare_model
@@ -35,10 +35,10 @@ class PseudoLabelLoop(BaseLoop):
     the CPU a resumed run is the undisturbed run, bit by bit, with any number of workers. The loop registers a
     ``CheckpointFitHook``.
 
-    Each iteration: (1) the unlabeled batch is preprocessed with the labeled one, once; (2) it is labeled without
-    gradient by the model or its exponential moving average; (3) one ``train_step`` on both. Hooks may add
-    named arguments of the step to ``data_batch['step']`` in ``before_train_iter`` and find the preprocessed
-    ``SemiBatch`` as ``data_batch`` in ``after_train_iter``.
+    Each iteration: (1) a :class:`Step` says where the training is and who labels; hooks may complete it as
+    ``data_batch['step']`` in ``before_train_iter``; (2) both batches are preprocessed, once; (3) one ``train_step`` on
+    both, in which the method labels. Hooks find the ``SemiBatch`` as ``data_batch`` in ``after_train_iter``, and the
+    pseudo labels in ``data_batch['step'].record``.
 
     Args:
         runner: The runner.
@@ -50,7 +50,7 @@ class PseudoLabelLoop(BaseLoop):
         val_begin: First epoch (iteration, with ``max_iters``) after which is validated. Default 1.
         val_interval: Epochs (iterations) between validations. Default 1, with ``max_iters`` 1000.
         burn_in_iters: During the first iterations the unlabeled loss counts 0, and unlabeled images are left out of the
-            step where the model does not need them (``needs_unlabeled_in_burn_in``). Default 0.
+            step where the method does not need them (``Needs.burn_in``). Default 0.
         ramp_up_iters: During the next iterations it rises as exp(-5 (1 - t)^2), t from 0 to 1
             (arXiv 1610.02242). Default 0, none.
         pseudo_labels_from: ``'model'``, the model itself in eval mode, or ``'ema'``, the averaged model of the
@@ -198,16 +198,14 @@ class PseudoLabelLoop(BaseLoop):
 
     def _run_iter(self, batch_idx: int, data_batch: dict) -> None:
         RandomStream("step", self.runner.seed, get_rank()).seed_step(self._iter)
-        data_batch["step"] = dict(unsup_scale=self.unsup_scale(self._iter))
-        self.runner.call_hook("before_train_iter", batch_idx=batch_idx, data_batch=data_batch)
-        model, optim_wrapper = self.runner.model, self.runner.optim_wrapper
+        model = self.runner.model
         inner = bare_model(model)
+        data_batch["step"] = Step(
+            self._iter, self._max_iters, self.unsup_scale(self._iter), labelers=(self.find_labeler(inner),)
+        )
+        self.runner.call_hook("before_train_iter", batch_idx=batch_idx, data_batch=data_batch)
         batch = inner.data_preprocessor(data_batch, training=True)
-        batch["pseudo_logits"] = None
-        if batch["unsup_scale"] > 0 or inner.needs_unlabeled_in_burn_in:
-            with torch.no_grad(), optim_wrapper.optim_context(model):
-                batch["pseudo_logits"] = self.find_labeler(inner).label_unlabeled(batch["inputs"])
-        outputs = model.train_step(batch, optim_wrapper=optim_wrapper)
+        outputs = model.train_step(batch, optim_wrapper=self.runner.optim_wrapper)
         self.runner.call_hook("after_train_iter", batch_idx=batch_idx, data_batch=batch, outputs=outputs)
         self._iter += 1
 

@@ -3,6 +3,7 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -14,7 +15,7 @@ from mmseg_allspark.engine.log_steps import is_logging_step, per_class
 from mmseg_allspark.methods import count_pseudo_labels, pseudo_label_statistics
 from mmseg_allspark.utils.wrappers import bare_model
 
-_THIN = (..., slice(None, None, 4), slice(None, None, 4))  # one pixel in 16 gives the same figures
+_STRIDE = 4  # one pixel in 16 gives the same figures
 PER_CLASS = ("share", "precision", "recall")
 
 
@@ -37,7 +38,7 @@ class PseudoLabelStatisticsHook(Hook):
         """Count, and report at logging steps."""
         if not is_main_process():
             return
-        if data_batch.get("pseudo_logits") is not None:
+        if "step" in data_batch and "pseudo" in data_batch["step"].record:
             self._counts = self._counts + _count(bare_model(runner.model), data_batch)
         if isinstance(self._counts, Tensor) and is_logging_step(runner, batch_idx):
             self._report(runner, self._counts.cpu())
@@ -62,10 +63,14 @@ class PseudoLabelStatisticsHook(Hook):
 @torch.no_grad()
 def _count(model: torch.nn.Module, data_batch: dict) -> Tensor:
     """Pixels by truth and label, (3, K + 1, K)."""
-    samples = data_batch["data_samples"]["unlabeled"]
-    valid, truth = model.valid_pixels(samples), _stack_truth(samples, model.decode_head.ignore_index)
-    pseudo = model.make_pseudo_label(data_batch["pseudo_logits"][_THIN], None if valid is None else valid[_THIN])
-    return count_pseudo_labels(pseudo, None if truth is None else truth[_THIN], model.num_classes)
+    pseudo = data_batch["step"].record["pseudo"]
+    truth = _stack_truth(data_batch["data_samples"]["unlabeled"], model.decode_head.ignore_index)
+    if truth is not None:
+        if truth.shape != pseudo.label.shape:  # the method labels at the resolution of the logits
+            size = pseudo.label.shape[1:]
+            truth = F.interpolate(truth[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
+        truth = truth[:, ::_STRIDE, ::_STRIDE]
+    return count_pseudo_labels(pseudo.thin(_STRIDE), truth, model.num_classes)
 
 
 def _stack_truth(samples: list[SegDataSample], ignore_index: int) -> Tensor | None:

@@ -46,7 +46,7 @@ class PseudoLabelVisualizationHook(DrawingHook):
         """Draw every ``interval`` iterations."""
         if not (self.every_n_train_iters(runner, self.interval) and is_main_process()):
             return
-        if data_batch.get("pseudo_logits") is None:
+        if "step" not in data_batch or "pseudo" not in data_batch["step"].record:
             return
         with self.drawing(runner):
             picture = self._draw(bare_model(runner.model), data_batch, runner.visualizer.dataset_meta or {})
@@ -56,9 +56,8 @@ class PseudoLabelVisualizationHook(DrawingHook):
     def _draw(self, model: nn.Module, data_batch: SemiBatch, meta: dict) -> np.ndarray:
         """The picture, (H, W, 3) uint8."""
         ignore = model.decode_head.ignore_index
-        valid = model.valid_pixels(data_batch["data_samples"]["unlabeled"])
-        # of the whole batch, not of what is drawn: a confidence may depend on all of it
-        pseudo = model.make_pseudo_label(data_batch["pseudo_logits"], valid)
+        pseudo = data_batch["step"].record["pseudo"]
+        valid = pseudo.valid
         count = min(self.num_images, len(pseudo.label))
         label, kept = pseudo.label[:count], pseudo.weight[:count] > 0
         if valid is not None:
@@ -68,9 +67,10 @@ class PseudoLabelVisualizationHook(DrawingHook):
         label_maps = {"pseudo label": label.cpu()}
         if model.confidence is not None or valid is not None:
             label_maps["counts in the loss"] = torch.where(kept, label, ignore).cpu()
-        if any(mask is not None for mask in truth):
-            unknown = torch.full_like(label_maps["pseudo label"][0], ignore)
-            label_maps["ground truth"] = torch.stack([unknown if mask is None else mask.cpu() for mask in truth])
+        known = next((mask for mask in truth if mask is not None), None)
+        if known is not None:
+            unknown = torch.full_like(known, ignore)
+            label_maps["ground truth"] = torch.stack([unknown if mask is None else mask for mask in truth]).cpu()
         palette = class_palette(meta, model.num_classes)
         columns = {"unlabeled image": self._images(model, data_batch["inputs"]["weak"][:count])}
         for title, maps in label_maps.items():

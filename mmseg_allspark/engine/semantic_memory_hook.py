@@ -55,8 +55,8 @@ class SemanticMemoryHook(Hook):
         )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        """Add ``use_memory`` to the step's arguments."""
-        data_batch["step"]["use_memory"] = self.is_warm(runner.iter, runner.epoch)
+        """Add ``use_memory`` to the step's options."""
+        data_batch["step"].options["use_memory"] = self.is_warm(runner.iter, runner.epoch)
 
     def is_warm(self, iteration: int, epoch: int) -> bool:
         """Whether the memory is read at this iteration of this epoch."""

@@ -140,7 +140,7 @@ def _describe(model: nn.Module) -> str:
     """A method and its options: a config that inherits from another method's has those too."""
     options = [
         f"neck {type(model.neck).__name__}" if model.with_neck else "no neck",
-        f"trained views {', '.join(model.trained_views)}",
+        f"trained views {', '.join(model.needs.views)}",
     ]
     for name in ("confidence", "alignment", "cutmix"):
         part = getattr(model, name)
@@ -157,14 +157,14 @@ def _log_roles(loop: "PseudoLabelLoop") -> None:
     evaluated = "the model" if hook is None else f"the {role} ({type(hook).__name__})"
     loop.runner.logger.info(f"Method: {_describe(model)}.")
     loop.runner.logger.info(
-        f"Pseudo labels come from {labeler}{model.label_note}; validated, tested and saved as state_dict, which "
+        f"Pseudo labels come from {labeler}{model.needs.own_labels}; validated, tested and saved as state_dict, which "
         f"inference and export use: {evaluated}."
     )
 
 
 def _check_batches(model: nn.Module, loop: "PseudoLabelLoop") -> None:
     """Raise if a method pairs labeled with unlabeled images and some step would have more of one kind."""
-    if not model.equal_batches:
+    if not model.needs.equal_batches:
         return
     batches, images = loop.dataloader.batch_sampler, len(loop.dataloader.dataset)
     labeled, unlabeled = loop.labeled_dataloader.batch_sampler.batch_size, batches.batch_size
@@ -179,7 +179,7 @@ def _check_batches(model: nn.Module, loop: "PseudoLabelLoop") -> None:
 
 def _check_labeler(model: nn.Module, loop: "PseudoLabelLoop") -> None:
     """Raise if a method's labels come from another model than it is defined for."""
-    wanted = model.labels_from
+    wanted = model.needs.labels_from
     if wanted is not None and loop.pseudo_labels_from != wanted:
         raise ValueError(
             f"model.type={type(model).__name__!r} needs train_cfg.pseudo_labels_from={wanted!r}, not "

@@ -14,6 +14,7 @@ from .pseudo_label import (
 )
 from .semi_batch import SemiBatch, SemiDataPreprocessor
 from .semi_segmentor import SemiSegmentor
+from .step import Needs, Step
 from .unimatch import UniMatchSegmentor
 
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "GuidedMixSegmentor",
     "JointPass",
     "MeanTeacherSegmentor",
+    "Needs",
     "PseudoLabel",
     "SemiBatch",
     "SemiDataPreprocessor",
     "SemiSegmentor",
+    "Step",
     "UniMatchSegmentor",
     "count_pseudo_labels",
     "pseudo_label_statistics",

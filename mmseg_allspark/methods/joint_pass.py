@@ -7,6 +7,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_allspark.methods.pseudo_label import PseudoLabel
+from mmseg_allspark.methods.step import Step
 
 SamplesByPart = dict[str, list[SegDataSample]]
 
@@ -18,21 +19,21 @@ class JointPass:
     Attributes:
         inputs: ``'labeled'`` (B_l, 3, H, W) and every view of the unlabeled images (B_u, 3, H, W) by name, not mixed.
         data_samples: ``'labeled'`` with ground truth; ``'unlabeled'``.
+        step: Where the training is.
         num_labeled: B_l; in ``feats``, ``logits`` and ``hidden`` the labeled images come first.
         feats: Multi-level features of backbone and neck, each (B_l + B_u, C_i, H_i, W_i).
         logits: (B_l + B_u, K, h, w) of the decode head.
         pseudo: Pseudo labels of the unlabeled images as they went into the pass; None: there were none in it.
-        unsup_scale: Factor of the unlabeled losses: 0 during burn-in, rising during ramp-up. Default 0.
         hidden: What :meth:`SemiSegmentor.decode_joint` keeps besides logits; None where a method needs nothing.
     """
 
     inputs: dict[str, Tensor]
     data_samples: SamplesByPart
+    step: Step
     num_labeled: int
     feats: list[Tensor]
     logits: Tensor
     pseudo: PseudoLabel | None = None
-    unsup_scale: float = 0.0
     hidden: Tensor | None = None
 
     @property

@@ -1,10 +1,13 @@
 """Mean Teacher with CutMix (CutMix-Seg: French et al., BMVC 2020, arXiv 1906.01916)."""
 
+from dataclasses import replace
+
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_allspark.methods.joint_pass import JointPass
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
+from mmseg_allspark.methods.step import Needs
 from mmseg_allspark.utils.checks import check_choice, check_types
 
 CONSISTENCIES = ("mse", "ce")
@@ -30,8 +33,6 @@ class MeanTeacherSegmentor(SemiSegmentor):
         **kwargs: Those of :class:`SemiSegmentor`.
     """
 
-    labels_from = "ema"
-
     @check_types
     def __init__(
         self,
@@ -55,6 +56,11 @@ class MeanTeacherSegmentor(SemiSegmentor):
         )
         self.consistency = consistency
 
+    @property
+    def needs(self) -> Needs:
+        """A teacher that labels."""
+        return replace(super().needs, labels_from="ema")
+
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Consistency of the student's logits (B_u, K, h, w) on mixed images with the teacher's, mixed alike."""
         if self.consistency == "ce":
@@ -63,4 +69,4 @@ class MeanTeacherSegmentor(SemiSegmentor):
         student = self.upsample(joint.unlabeled_logits, pseudo.label.shape[1:]).float().softmax(dim=1)
         difference = student - pseudo.logits.float().softmax(dim=1)
         loss = pseudo.mean_loss(difference.square().sum(dim=1))
-        return {"unsup.decode.loss_consistency": loss * (self.unsup_weight * joint.unsup_scale)}
+        return {"unsup.decode.loss_consistency": loss * (self.unsup_weight * joint.step.unsup_scale)}

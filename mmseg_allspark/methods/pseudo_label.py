@@ -37,6 +37,11 @@ class PseudoLabel:
         """Mean of a (B, H, W) loss, weighted by pixel, over all pixels that are not padding."""
         return masked_mean(pixel_loss * self.weight, self.valid)
 
+    def thin(self, stride: int) -> "PseudoLabel":
+        """Every ``stride``-th pixel of every ``stride``-th row: (B, ceil(H / stride), ceil(W / stride))."""
+        pixels = (..., slice(None, None, stride), slice(None, None, stride))
+        return PseudoLabel(*(None if part is None else part[pixels] for part in vars(self).values()))
+
 
 def masked_mean(
     values: Tensor, valid: Tensor | None, dim: int | tuple[int, ...] | None = None, keepdim: bool = False

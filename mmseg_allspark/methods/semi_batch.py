@@ -5,6 +5,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from mmseg_allspark.methods.step import Step
 from mmseg_allspark.utils.checks import check_has_type, check_types
 
 
@@ -13,8 +14,8 @@ class SemiBatch(dict):
 
     Keys: ``inputs``: dict of (B, 3, H, W) float tensors, ``'labeled'`` and the views of the unlabeled images
     by name (``'weak'``, perhaps ``'strong'``); ``data_samples``: dict of lists of ``SegDataSample``,
-    ``'labeled'`` and ``'unlabeled'``; further keys are the step's named arguments (``pseudo_logits``,
-    ``unsup_scale``, ``use_memory`` ...). The type says that the tensors are normalised and on the device.
+    ``'labeled'`` and ``'unlabeled'``; ``step``: the :class:`Step`. The type says that the tensors are normalised and on
+    the device.
     """
 
 
@@ -37,7 +38,7 @@ class SemiDataPreprocessor(BaseDataPreprocessor):
         """Preprocess.
 
         Args:
-            data: ``dict(labeled=..., unlabeled=..., step=dict(...))`` of collated samples, or a plain
+            data: ``dict(labeled=..., unlabeled=..., step=Step())`` of collated samples, or a plain
                 collated batch (validation, test), or a :class:`SemiBatch`, which is returned unchanged.
             training: Passed to the wrapped preprocessor. Default False.
 
@@ -76,4 +77,4 @@ class SemiDataPreprocessor(BaseDataPreprocessor):
             inputs[name] = view["inputs"]
             unlabeled = view["data_samples"] if unlabeled is None else unlabeled
         data_samples = dict(labeled=labeled["data_samples"], unlabeled=unlabeled)
-        return SemiBatch(inputs=inputs, data_samples=data_samples, **data.get("step", {}))
+        return SemiBatch(inputs=inputs, data_samples=data_samples, step=data.get("step") or Step())

@@ -13,9 +13,8 @@ from mmseg_allspark.methods.cutmix import CutMix
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_valid
 from mmseg_allspark.methods.pseudo_label import DistributionAlignment, PseudoLabel, build_confidence
 from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor
-from mmseg_allspark.models import AllSparkNeck
-from mmseg_allspark.models.necks.allspark_neck import INFERENCE_KEYS
-from mmseg_allspark.utils.checks import check_choice, check_range, check_types
+from mmseg_allspark.methods.step import Needs, Step
+from mmseg_allspark.utils.checks import check_range, check_types
 from mmseg_allspark.utils.wrappers import eval_mode
 
 
@@ -25,9 +24,8 @@ class SemiSegmentor(EncoderDecoder):
 
     By itself the pseudo-label baseline; with :class:`AllSparkNeck` it is AllSpark (CVPR 2024, section 3.1).
     A zoo config becomes semi-supervised by ``model.type='SemiSegmentor'``, ``train_cfg`` of type
-    ``PseudoLabelLoop`` and a neck. The training step is fixed (:meth:`loss`); a method overrides its named
-    steps: :meth:`label_unlabeled`, :meth:`make_pseudo_label`, :meth:`mix_unlabeled`, :meth:`decode_joint`,
-    :meth:`sup_losses`, :meth:`unsup_losses`.
+    ``PseudoLabelLoop`` and a neck. The training step is fixed (:meth:`loss`); a method overrides one or two of what it
+    calls: :meth:`label`, :meth:`mix`, :meth:`joint_pass`, :meth:`sup_losses`, :meth:`unsup_losses`.
 
     Args:
         sup_weight: Weight of the loss on labeled images. Default 0.5 (L = (L_s + L_u) / 2).
@@ -48,10 +46,6 @@ class SemiSegmentor(EncoderDecoder):
     Raises:
         ValueError: If neck and decode head do not agree on the number of classes, or the head has one output.
     """
-
-    labels_from: str | None = None  # what train_cfg.pseudo_labels_from has to be for this method; None: either
-    equal_batches: bool = False  # whether the method pairs labeled with unlabeled images
-    label_note: str = ""  # for the log: what the losses take instead of the loop's labels
 
     @check_types
     def __init__(
@@ -75,8 +69,6 @@ class SemiSegmentor(EncoderDecoder):
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
         check_range("model.sup_weight", sup_weight, 0.0, float("inf"))
         check_range("model.unsup_weight", unsup_weight, 0.0, float("inf"))
-        if pseudo_label_keys is not None:
-            check_choice("model.pseudo_label_keys", pseudo_label_keys, INFERENCE_KEYS)
         self.sup_weight, self.unsup_weight = sup_weight, unsup_weight
         self.unlabeled_view, self.pseudo_label_keys = unlabeled_view, pseudo_label_keys
         self.mask_padding = mask_padding
@@ -89,35 +81,28 @@ class SemiSegmentor(EncoderDecoder):
                 f"model.decode_head.out_channels={self.out_channels} (a sigmoid output) is not supported; leave "
                 f"it out so that the head has num_classes={self.num_classes} outputs."
             )
-        if self._has_allspark and self.neck.num_classes != self.num_classes:
+        if self.steers_neck and self.neck.num_classes != self.num_classes:
             raise ValueError(
                 f"model.neck.num_classes={self.neck.num_classes} but model.decode_head.num_classes="
                 f"{self.num_classes}; both are the number of classes of the data set."
             )
 
     @property
-    def trained_views(self) -> tuple[str, ...]:
-        """Views of the unlabeled images that a step needs besides the one that is labeled."""
-        return (self.unlabeled_view,)
+    def needs(self) -> Needs:
+        """What the method asks of loop and data."""
+        return Needs(views=(self.unlabeled_view,), burn_in=self.steers_neck)
 
     @property
-    def needs_unlabeled_in_burn_in(self) -> bool:
-        """Whether a step in which the unlabeled loss counts 0 needs unlabeled images all the same.
-
-        It does where a memory is filled, or a module would be without a gradient.
-        """
-        return self._has_allspark
-
-    @property
-    def _has_allspark(self) -> bool:
-        return self.with_neck and isinstance(self.neck, AllSparkNeck)
+    def steers_neck(self) -> bool:
+        """Whether the neck takes the step's pseudo labels and options, as ``AllSparkNeck`` does (``takes_step``)."""
+        return self.with_neck and getattr(self.neck, "takes_step", False)
 
     def forward(
         self,
         inputs: Tensor | dict[str, Tensor],
         data_samples: list[SegDataSample] | SamplesByPart | None = None,
         mode: str = "tensor",
-        **step: object,
+        step: Step | None = None,
     ) -> Tensor | list[SegDataSample] | dict[str, Tensor]:
         """Mmseg's entry: ``mode='loss'`` takes a :class:`SemiBatch`'s items, the others are unchanged.
 
@@ -125,7 +110,7 @@ class SemiSegmentor(EncoderDecoder):
             inputs: (B, 3, H, W), or for ``'loss'`` the dict of a :class:`SemiBatch`.
             data_samples: A list, or for ``'loss'`` the dict of a :class:`SemiBatch`.
             mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
-            **step: Named arguments of :meth:`loss`.
+            step: Of ``'loss'``. Default None, ``Step()``.
 
         Returns:
             Losses, predictions or logits, as in mmseg.
@@ -140,52 +125,51 @@ class SemiSegmentor(EncoderDecoder):
                 f"{type(self).__name__} trains on labeled and unlabeled images: use train_cfg=dict("
                 "type='PseudoLabelLoop', ...), or model.type='EncoderDecoder' for supervised training."
             )
-        return self.loss(inputs, data_samples, **step)
+        return self.loss(inputs, data_samples, step=Step() if step is None else step)
 
-    def loss(
-        self,
-        inputs: dict[str, Tensor],
-        data_samples: SamplesByPart,
-        *,
-        pseudo_logits: Tensor | None,
-        unsup_scale: float = 1.0,
-        use_memory: bool = True,
-    ) -> dict[str, Tensor]:
+    def loss(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, *, step: Step) -> dict[str, Tensor]:
         """Losses of one step.
 
         Args:
             inputs: ``'labeled'`` (B_l, 3, H, W) and the views of the unlabeled images (B_u, 3, H, W).
-            data_samples: ``'labeled'`` with ground truth; ``'unlabeled'`` is not looked at.
-            pseudo_logits: (B_u, K, H, W) from :meth:`label_unlabeled`; None: learn from the labeled images alone.
-            unsup_scale: Factor of the unlabeled loss: 0 during burn-in, rising during ramp-up. Default 1.
-            use_memory: False while the semantic memory warms up. Default True.
+            data_samples: ``'labeled'`` with ground truth; of ``'unlabeled'`` the ground truth is not looked at.
+            step: Where the training is. While ``unsup_scale`` is 0 the labeled images alone are learned from, unless
+                the method needs the others (``needs.burn_in``).
 
         Returns:
             Losses ``sup.*`` and ``unsup.*``; their sum is what is minimised.
 
         Raises:
-            KeyError: If the configured view is not in ``inputs``.
+            KeyError: If a view that the method needs is not in ``inputs``.
             ValueError: If labeled and unlabeled crops differ in size.
             TypeError: If the decode head gives more than one tensor.
         """
-        labeled = inputs["labeled"]
         self._check_inputs(inputs)
-        if pseudo_logits is None:
-            feats = self.extract_feat(labeled)
-            return self.sup_losses(JointPass(inputs, data_samples, len(labeled), list(feats), self.decode(feats)))
-        valid = self.valid_pixels(data_samples["unlabeled"])
-        self._update_running(data_samples["labeled"], pseudo_logits, valid)
-        pseudo = self.make_pseudo_label(pseudo_logits, valid)
-        images, pseudo = self.mix_unlabeled(inputs[self.unlabeled_view], pseudo)
-        feats = self.extract_feat(
-            torch.cat([labeled, images]),
-            num_labeled=len(labeled),
-            pseudo_logits=pseudo.logits,
-            use_memory=use_memory,
-        )
-        logits, hidden = self.decode_joint(feats)
-        joint = JointPass(inputs, data_samples, len(labeled), list(feats), logits, pseudo, unsup_scale, hidden)
+        if step.unsup_scale == 0 and not self.needs.burn_in:
+            feats = self.extract_feat(inputs["labeled"])
+            return self.sup_losses(
+                JointPass(inputs, data_samples, step, len(inputs["labeled"]), list(feats), self.decode(feats))
+            )
+        pseudo = self.label(inputs, data_samples, step)
+        if pseudo is not None:
+            step.record["pseudo"] = pseudo
+        images, pseudo = self.mix(inputs, pseudo)
+        joint = self.joint_pass(inputs, data_samples, images, pseudo, step)
         return self.sup_losses(joint) | self.unsup_losses(joint)
+
+    @torch.no_grad()
+    def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel | None:
+        """Pseudo labels of the weak view, by the first of ``step.labelers``; None: the joint pass gives them.
+
+        Args:
+            inputs: As in :meth:`loss`.
+            data_samples: As in :meth:`loss`.
+            step: As in :meth:`loss`.
+        """
+        logits = (step.labelers[0] if step.labelers else self).label_unlabeled(inputs)
+        valid = self.valid_pixels(data_samples["unlabeled"])
+        self.observe(data_samples["labeled"], logits, valid)
+        return self.make_pseudo_label(logits, valid)
 
     @torch.no_grad()
     def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:
@@ -214,9 +198,36 @@ class SemiSegmentor(EncoderDecoder):
         """(B_u, H, W) bool, False on padding; None without ``mask_padding``."""
         return stack_valid(data_samples) if self.mask_padding else None
 
-    def mix_unlabeled(self, images: Tensor, pseudo: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
-        """Mix (B_u, 3, H, W) images and their pseudo labels alike; without ``cutmix`` return them as they are."""
-        return self.paste(images, pseudo, pseudo)
+    def mix(self, inputs: dict[str, Tensor], pseudo: PseudoLabel | None) -> tuple[Tensor, PseudoLabel | None]:
+        """Unlabeled images (B_u, 3, H, W) of the joint pass and their pseudo labels, mixed alike by ``cutmix``."""
+        return self.paste(inputs[self.unlabeled_view], pseudo, pseudo)
+
+    def joint_pass(
+        self,
+        inputs: dict[str, Tensor],
+        data_samples: SamplesByPart,
+        images: Tensor,
+        pseudo: PseudoLabel | None,
+        step: Step,
+    ) -> JointPass:
+        """Forward of the labeled and the unlabeled images together.
+
+        Args:
+            inputs: As in :meth:`loss`.
+            data_samples: As in :meth:`loss`.
+            images: (B_u, 3, H, W), the unlabeled images that go in.
+            pseudo: Their labels; None: the method makes them from what comes out.
+            step: As in :meth:`loss`.
+        """
+        labeled = inputs["labeled"]
+        feats = self.extract_feat(
+            torch.cat([labeled, images]),
+            num_labeled=len(labeled),
+            pseudo_logits=None if pseudo is None else pseudo.logits,
+            **step.options,
+        )
+        logits, hidden = self.decode_joint(feats)
+        return JointPass(inputs, data_samples, step, len(labeled), list(feats), logits, pseudo, hidden)
 
     @torch.no_grad()
     def paste(self, images: Tensor, own: PseudoLabel, pasted: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
@@ -231,7 +242,7 @@ class SemiSegmentor(EncoderDecoder):
         return images, PseudoLabel(**dict(zip(parts, mixed, strict=True)))
 
     def extract_feat(self, inputs: Tensor, **neck_options: object) -> list[Tensor]:
-        """Backbone and neck; ``neck_options`` reach an :class:`AllSparkNeck` and no other.
+        """Backbone and neck; ``neck_options`` reach a neck with ``takes_step`` and no other.
 
         Args:
             inputs: (B, 3, H, W).
@@ -243,7 +254,7 @@ class SemiSegmentor(EncoderDecoder):
         feats = self.backbone(inputs)
         if not self.with_neck:
             return feats
-        return self.neck(feats, **neck_options) if self._has_allspark else self.neck(feats)
+        return self.neck(feats, **neck_options) if self.steers_neck else self.neck(feats)
 
     def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Tensor | None]:
         """Logits (B_l + B_u, K, h, w), and what a method wants to keep of the way there (``JointPass.hidden``)."""
@@ -261,7 +272,7 @@ class SemiSegmentor(EncoderDecoder):
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Losses ``unsup.*``: here the weighted cross-entropy of the unlabeled images against their pseudo labels."""
         loss = self.pseudo_label_loss(joint.unlabeled_logits, joint.pseudo)
-        return {"unsup.decode.loss_ce": loss * (self.unsup_weight * joint.unsup_scale)}
+        return {"unsup.decode.loss_ce": loss * (self.unsup_weight * joint.step.unsup_scale)}
 
     def pseudo_label_loss(self, logits: Tensor, pseudo: PseudoLabel) -> Tensor:
         """Weighted cross-entropy of (B_u, K, h, w) logits against (B_u, H, W) pseudo labels, mean over the pixels."""
@@ -270,14 +281,14 @@ class SemiSegmentor(EncoderDecoder):
 
     def _check_inputs(self, inputs: dict[str, Tensor]) -> None:
         """Raise unless the views trained on are there and have the size of the labeled crops."""
-        missing = [name for name in self.trained_views if name not in inputs]
+        missing = [name for name in self.needs.views if name not in inputs]
         if missing:
             raise KeyError(
                 f"{type(self).__name__} trains on the view {missing[0]!r} (model.unlabeled_view, strong_views), but "
                 f"the unlabeled data give {sorted(set(inputs) - {'labeled'})}; add {missing[0]}=[...] to views of the "
                 "pipeline's MultiView (weak=[] has to be there too) and pack with PackSemiInputs."
             )
-        sizes = [tuple(inputs[name].shape[2:]) for name in ("labeled", *self.trained_views)]
+        sizes = [tuple(inputs[name].shape[2:]) for name in ("labeled", *self.needs.views)]
         if len(set(sizes)) > 1:
             raise ValueError(
                 f"Labeled crops are {sizes[0]}, unlabeled ones {sizes[1]}: give the pipelines of train_dataloader and "
@@ -298,8 +309,8 @@ class SemiSegmentor(EncoderDecoder):
         """Logits at another size, bilinear."""
         return resize(logits, size=size, mode="bilinear", align_corners=self.align_corners, warning=False)
 
-    def _update_running(self, data_samples: list[SegDataSample], pseudo_logits: Tensor, valid: Tensor | None) -> None:
-        """Let the modules that keep running estimates see this step."""
+    def observe(self, data_samples: list[SegDataSample], pseudo_logits: Tensor, valid: Tensor | None) -> None:
+        """Let what keeps running estimates see the labeled samples and the logits (B_u, K, H, W) of a step."""
         if self.alignment is not None:
             labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
             self.alignment.update(labels, pseudo_logits, self.decode_head.ignore_index, valid)

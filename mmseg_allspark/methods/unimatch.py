@@ -1,6 +1,7 @@
 """UniMatch (CVPR 2023, arXiv 2208.09910): strong views and perturbed features, held to the weak view's labels."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from torch import Tensor
 from mmseg_allspark.methods.joint_pass import JointPass
 from mmseg_allspark.methods.pseudo_label import PseudoLabel
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
+from mmseg_allspark.methods.step import Needs
 from mmseg_allspark.utils.checks import check_choice, check_range, check_types
 
 OWN_LABELS = ("train", "eval")
@@ -76,18 +78,14 @@ class UniMatchSegmentor(SemiSegmentor):
         self.strong_weight, self.feature_weight, self.feature_drop = strong_weight, feature_weight, feature_drop
 
     @property
-    def label_note(self) -> str:
-        """With ``own_labels='train'`` the loop's labels are those of what is pasted."""
-        return " where images are pasted, and from the step itself elsewhere" if self.own_labels == "train" else ""
-
-    @property
-    def trained_views(self) -> tuple[str, ...]:
+    def needs(self) -> Needs:
         """The weak view is decoded for its labels, the strong ones are trained on."""
-        return ("weak", *self.strong_views)
+        own = " where images are pasted, and from the step itself elsewhere" if self.own_labels == "train" else ""
+        return replace(super().needs, views=("weak", *self.strong_views), own_labels=own)
 
-    def mix_unlabeled(self, images: Tensor, pseudo: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
-        """Leave the weak view as it is; the strong ones are mixed by :meth:`unsup_losses`."""
-        return images, pseudo
+    def mix(self, inputs: dict[str, Tensor], pseudo: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
+        """The weak view as it is; the strong ones are mixed by :meth:`unsup_losses`."""
+        return inputs["weak"], pseudo
 
     def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Tensor | None]:
         """Decode the features and, in the same batch as the release does, the perturbed ones: logits of both."""
@@ -98,14 +96,14 @@ class UniMatchSegmentor(SemiSegmentor):
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Losses of the strong views and of the perturbed features."""
-        own = self._own_labels(joint)
+        own = joint.step.record["pseudo"] = self._own_labels(joint)
         pairs = [self.paste(joint.inputs[name], own, joint.pseudo) for name in self.strong_views]
         images, targets = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         # a second pass with its own statistics of batch norm, as in the release
         feats = self.extract_feat(torch.cat(images), num_labeled=0)
         logits = self.decode(feats).chunk(len(images))
         strong = sum(map(self.pseudo_label_loss, logits, targets)) / len(images)
-        scale = self.unsup_weight * joint.unsup_scale
+        scale = self.unsup_weight * joint.step.unsup_scale
         losses = {"unsup.decode.loss_strong": strong * (self.strong_weight * scale)}
         if joint.hidden is not None:
             loss = self.pseudo_label_loss(joint.hidden[joint.num_labeled :], own)

@@ -4,7 +4,6 @@ from .backbones import ReferenceMixVisionTransformer
 from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, channel_attention
 from .heads import DeepLabV3PlusHead, HeadTail, SegformerMLPHead, SplitASPPHead, SplitHead
 from .losses import OhemLoss, PixelCrossEntropyLoss, PixelMSELoss, SigmoidFocalLoss
-from .mitrans import MITrans
 from .necks import AllSparkNeck
 from .semantic_memory import SemanticMemory, feature_size, group_channels
 from .teacher_average import TeacherAverage, holds_average
@@ -15,7 +14,6 @@ __all__ = [
     "ChannelSelfAttention",
     "DeepLabV3PlusHead",
     "HeadTail",
-    "MITrans",
     "OhemLoss",
     "PixelCrossEntropyLoss",
     "PixelMSELoss",

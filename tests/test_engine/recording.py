@@ -41,7 +41,7 @@ class RecordHook(Hook):
         self._write("after_train_iter", runner, batch_idx)
         samples = data_batch["data_samples"]
         self.seen.append({part: [_stem(sample) for sample in samples[part]] for part in samples})
-        self.steps.append({key: data_batch[key] for key in ("unsup_scale", "use_memory") if key in data_batch})
+        self.steps.append(dict(unsup_scale=data_batch["step"].unsup_scale, **data_batch["step"].options))
         self.batches.append(data_batch)
 
     def after_train_epoch(self, runner):

@@ -18,7 +18,7 @@ QUICK = dict(type="CollapseMonitorHook", window=2, patience=2, begin=0.0)
 
 @HOOKS.register_module(force=True)
 class ForceLabelsHook(Hook):
-    """Replaces the pseudo logits of iterations ``at`` by those of a script, before the monitor sees them.
+    """Replaces the pseudo labels of iterations ``at`` by those of a script, before the monitor sees them.
 
     ``shares`` of the columns from left to right are given to the classes.
     """
@@ -30,10 +30,12 @@ class ForceLabelsHook(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         if runner.iter in self.at:
-            logits = torch.zeros_like(data_batch["pseudo_logits"])
+            record = data_batch["step"].record
+            logits = torch.zeros_like(record["pseudo"].logits)
             place = (torch.arange(logits.shape[3]) + 0.5) / logits.shape[3]
             classes = torch.bucketize(place, self.shares.cumsum(0)).clamp(max=len(self.shares) - 1)
-            data_batch["pseudo_logits"] = logits.scatter_(1, classes.expand_as(logits[:, :1]), 9.0)
+            logits.scatter_(1, classes.expand_as(logits[:, :1]), 9.0)
+            record["pseudo"] = runner.model.make_pseudo_label(logits)
 
 
 def warnings(work_dir):

@@ -42,7 +42,7 @@ def test_labels_are_those_of_the_average(run):
     """Also after a validation, for which mmengine swaps model and average."""
     _, log = run
     for state, batch in zip(averages(log.states), log.batches, strict=True):
-        torch.testing.assert_close(batch["pseudo_logits"], label(state, batch), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(batch["step"].record["pseudo"].logits, label(state, batch), rtol=1e-4, atol=1e-4)
 
 
 def test_averaged_buffers_make_a_difference(run):
@@ -51,7 +51,7 @@ def test_averaged_buffers_make_a_difference(run):
     average, own, batch = averages(log.states)[-1], log.states[-1], log.batches[-1]
     mixed = {name: own[name] if "running_" in name else value for name, value in average.items()}
     for wrong in (mixed, own):
-        assert (batch["pseudo_logits"] - label(wrong, batch)).abs().max() > 1e-3
+        assert (batch["step"].record["pseudo"].logits - label(wrong, batch)).abs().max() > 1e-3
 
 
 def test_average_is_in_evaluation_form_and_the_model_trains(run):
@@ -73,4 +73,4 @@ def test_first_labels_come_from_the_initialised_weights(data, tmp_path):
         loop=dict(max_iters=1, pseudo_labels_from="ema"),
         model=model_config(backbone=backbone),
     )
-    torch.testing.assert_close(log.batches[0]["pseudo_logits"], label(log.states[0], log.batches[0]))
+    torch.testing.assert_close(log.batches[0]["step"].record["pseudo"].logits, label(log.states[0], log.batches[0]))

@@ -114,7 +114,7 @@ def test_statistics_are_means_since_the_last_line(data, tmp_path):
     assert len(lines) == len(figures) == 2
     for step in (2, 4):
         batches = log.batches[step - 2 : step]
-        logits = torch.cat([batch["pseudo_logits"] for batch in batches])[..., ::4, ::4]
+        logits = torch.cat([batch["step"].record["pseudo"].logits for batch in batches])[..., ::4, ::4]
         samples = [sample for batch in batches for sample in batch["data_samples"]["unlabeled"]]
         truth = torch.cat([sample.gt_sem_seg.data for sample in samples])[:, ::4, ::4]
         label, row = logits.argmax(dim=1), figures[step]
@@ -149,7 +149,7 @@ def test_some_images_without_mask_count_as_ignored(data, tmp_path):
     (batch,) = log.batches
     index = log.seen[0]["unlabeled"].index("unlabeled0")
     truth = batch["data_samples"]["unlabeled"][index].gt_sem_seg.data[0]
-    hits = (batch["pseudo_logits"].argmax(dim=1)[index] == truth)[::4, ::4]
+    hits = (batch["step"].record["pseudo"].label[index] == truth)[::4, ::4]
     row = scalars(tmp_path / "run", "pseudo/")[1]
     assert row["pseudo/agreement"] == pytest.approx(hits.float().mean().item(), abs=1e-5)
 

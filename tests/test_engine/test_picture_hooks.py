@@ -91,7 +91,7 @@ def test_a_picture_every_interval_and_the_same_validation_image_each_time(run):
 def test_panels_show_the_image_its_label_what_counts_and_the_truth(run, step):
     _, batches, folder = run
     path, batch = folder / "vis_data" / "vis_image" / f"pseudo_labels_{step}.png", batches[step - 1]
-    confidence, label = batch["pseudo_logits"][0].softmax(dim=0).max(dim=0)
+    confidence, label = batch["step"].record["pseudo"].logits[0].softmax(dim=0).max(dim=0)
     sample = batch["data_samples"]["unlabeled"][0]
     colours = np.asarray(PALETTE)
     assert (panel(path, 0) == np.asarray(Image.open(sample.img_path))).all()

@@ -92,7 +92,7 @@ def test_burn_in_and_ramp_up(data, tmp_path):
 @pytest.mark.parametrize("neck", [None, neck_config()])
 def test_burn_in_leaves_unlabeled_images_out_unless_a_memory_needs_them(data, tmp_path, neck):
     runner, log = record(data, tmp_path, loop=dict(max_iters=4, burn_in_iters=2), model=model_config(neck=neck))
-    labeled = [batch["pseudo_logits"] is not None for batch in log.batches]
+    labeled = ["pseudo" in batch["step"].record for batch in log.batches]
     assert labeled == ([False, False, True, True] if neck is None else [True] * 4)
     if neck is not None:
         assert runner.model.neck.memory.enqueued.sum() > 0
@@ -112,7 +112,7 @@ def test_labels_come_from_the_weak_view_and_the_model_before_the_step(data, tmp_
     for state, batch in zip(log.states, log.batches, strict=True):
         model = build_model()
         model.load_state_dict(state)
-        torch.testing.assert_close(batch["pseudo_logits"], model.label_unlabeled(batch["inputs"]))
+        torch.testing.assert_close(batch["step"].record["pseudo"].logits, model.label_unlabeled(batch["inputs"]))
 
 
 @pytest.mark.parametrize("masks", ["none", "wrong"])

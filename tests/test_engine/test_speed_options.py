@@ -83,7 +83,7 @@ def test_bfloat16_trains_on_the_cpu_close_to_float32(plain, half):
 
 def test_labelling_is_under_autocast_and_weights_and_memory_stay_float32(half):
     _, runner, log = half
-    assert all(batch["pseudo_logits"].dtype == torch.bfloat16 for batch in log.batches)
+    assert all(batch["step"].record["pseudo"].logits.dtype == torch.bfloat16 for batch in log.batches)
     state = runner.model.state_dict()
     assert {value.dtype for value in state.values()} <= {torch.float32, torch.int64}
     assert state["neck.memory.queue"].dtype == torch.float32
@@ -135,7 +135,7 @@ def test_both_types_train_and_resume_on_a_gpu(data, plain, tmp_path, dtype):
     runner, log = run(data, tmp_path, optim_wrapper=wrapper)
     assert ("loss_scaler" in load(tmp_path, 2)["optimizer"]) == (dtype == "float16")
     assert log.losses == pytest.approx(plain[2].losses[:2], rel=0.05)
-    assert log.batches[0]["pseudo_logits"].dtype == getattr(torch, dtype)
+    assert log.batches[0]["step"].record["pseudo"].logits.dtype == getattr(torch, dtype)
     resume = dict(loop=dict(max_iters=3), resume=True, load_from=str(tmp_path / "iter_2.pth"))
     assert len(run(data, tmp_path / "resumed", optim_wrapper=wrapper, **resume)[1].losses) == 1
 

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from builders import CROP, build_model, loader_config, model_config, semi_batch, train, write_data
+from builders import CROP, Labeler, build_model, loader_config, model_config, semi_batch, train, write_data
 from mmengine.structures import PixelData
 from torch.nn.functional import cross_entropy, interpolate
 
-from mmseg_allspark.methods import CutMix
+from mmseg_allspark.methods import CutMix, Step
 
 OPTIONS = dict(type="MeanTeacherSegmentor", neck=None)
 
@@ -50,7 +50,7 @@ def test_loss_is_that_of_the_release(consistency, per):
     else:
         loss = cross_entropy(logits, target.argmax(1), reduction="none")
     torch.manual_seed(3)
-    losses = model(**batch | dict(pseudo_logits=teacher, unsup_scale=0.5), mode="loss")
+    losses = model(**batch | dict(step=Step(unsup_scale=0.5, labelers=(Labeler(teacher),))), mode="loss")
     (unsup,) = (value for name, value in losses.items() if name.startswith("unsup"))
     torch.testing.assert_close(unsup, 0.5 * (loss * weight * valid).sum() / valid.sum())
 

@@ -3,7 +3,7 @@ import torch
 from builders import CROP, sample_with_mask
 from mmseg.registry import MODELS
 
-from mmseg_allspark.methods import SemiBatch, SemiDataPreprocessor
+from mmseg_allspark.methods import SemiBatch, SemiDataPreprocessor, Step
 
 
 def preprocessor(**changes):
@@ -31,9 +31,9 @@ def expected(images):
 def test_both_parts_are_normalised_once():
     labeled, unlabeled = collated(2), collated(3, views=("weak", "strong"))
     images = dict(labeled=list(labeled["inputs"]), **{name: list(v) for name, v in unlabeled["inputs"].items()})
-    batch = preprocessor()(dict(labeled=labeled, unlabeled=unlabeled, step=dict(unsup_scale=0.5)), training=True)
+    batch = preprocessor()(dict(labeled=labeled, unlabeled=unlabeled, step=Step(unsup_scale=0.5)), training=True)
     assert isinstance(batch, SemiBatch)
-    assert batch["unsup_scale"] == 0.5
+    assert batch["step"].unsup_scale == 0.5
     assert batch["inputs"].keys() == images.keys()
     for name, value in images.items():
         torch.testing.assert_close(batch["inputs"][name], expected(value))

@@ -6,7 +6,7 @@ from mmseg.registry import MODELS
 from torch import nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from mmseg_allspark.methods import JointPass, PseudoLabel, SemiSegmentor
+from mmseg_allspark.methods import JointPass, PseudoLabel, SemiSegmentor, Step
 
 
 def gradients(model, batch):
@@ -26,10 +26,11 @@ def joint_logits(model, batch, view="weak"):
 def test_losses_are_half_the_mean_over_labeled_and_over_all_unlabeled_pixels():
     model = build_model(neck=None).train()
     batch = semi_batch(model, labeled=2, unlabeled=3)
+    labels = model.label_unlabeled(batch["inputs"]).argmax(dim=1)
     losses = model(**batch, mode="loss")
+    assert torch.equal(labels, batch["step"].record["pseudo"].label)
     logits = joint_logits(model, batch)
     masks = torch.cat([sample.gt_sem_seg.data for sample in batch["data_samples"]["labeled"]])
-    labels = batch["pseudo_logits"].argmax(dim=1)
     sup, unsup = cross_entropy(logits[:2], masks, ignore_index=255), cross_entropy(logits[2:], labels)
     torch.testing.assert_close(losses["sup.decode.loss_ce"], 0.5 * sup)
     torch.testing.assert_close(losses["unsup.decode.loss_ce"], 0.5 * unsup)
@@ -63,7 +64,7 @@ def test_gradient_comes_from_kept_pixels_only():
 def test_kept_loss_is_the_mean_over_every_pixel():
     model = build_model(neck=None)
     logits, label, weight = torch.randn(2, 4, 6, 6), torch.randint(0, 4, (2, 6, 6)), torch.rand(2, 6, 6)
-    joint = JointPass({}, {}, 0, [], logits, PseudoLabel(logits, label, weight), unsup_scale=0.5)
+    joint = JointPass({}, {}, Step(unsup_scale=0.5), 0, [], logits, PseudoLabel(logits, label, weight))
     loss = model.unsup_losses(joint)["unsup.decode.loss_ce"]
     expected = sum(
         -weight[b, y, x] * logits[b, :, y, x].log_softmax(dim=0)[label[b, y, x]]
@@ -83,7 +84,7 @@ def test_scale_zero_trains_on_labels_only_but_gives_every_parameter_a_gradient()
         torch.testing.assert_close(grads[name], parameter.grad, rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("step", [dict(), dict(unsup_scale=0.0), dict(use_memory=False)])
+@pytest.mark.parametrize("step", [dict(), dict(unsup_scale=0.0), dict(options=dict(use_memory=False))])
 def test_every_parameter_takes_part_with_the_neck(step):
     model = build_model().train()
     assert len(gradients(model, semi_batch(model, labeled=1, unlabeled=1, **step))) == len(list(model.parameters()))
@@ -140,7 +141,7 @@ def test_cutmix_moves_images_labels_weights_and_logits_together():
     model = build_model(cutmix=dict(prob=1.0), confidence=dict(type="ConfidenceThreshold", threshold=0.5))
     images = torch.randn(2, 3, CROP, CROP)
     pseudo = PseudoLabel(images.repeat(1, 2, 1, 1), images[:, 0].sign().long(), images[:, 0])
-    mixed, label = model.mix_unlabeled(images, pseudo)
+    mixed, label = model.mix(dict(weak=images), pseudo)
     assert not torch.equal(mixed, images)
     assert torch.equal(label.logits, mixed.repeat(1, 2, 1, 1))
     assert torch.equal(label.label, mixed[:, 0].sign().long())
@@ -151,7 +152,7 @@ def test_alignment_and_class_thresholds_follow_training_only():
     model = build_model(alignment=dict(momentum=0.5), confidence=dict(type="ClassQuantileThreshold", keep=0.2))
     assert len(model.confidence.threshold) == len(model.alignment.labeled_prior) == 4
     batch = semi_batch(model.train())
-    model.make_pseudo_label(batch["pseudo_logits"])
+    model.make_pseudo_label(model.label_unlabeled(batch["inputs"]))
     assert model.alignment.updates == 0
     model(**batch, mode="loss")
     assert model.alignment.updates == 1

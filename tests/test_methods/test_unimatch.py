@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from builders import CROP, build_model, neck_config, semi_batch
+from builders import CROP, Labeler, build_model, neck_config, semi_batch
 from mmengine.structures import PixelData
 from torch.nn.functional import cross_entropy, interpolate
 
-from mmseg_allspark.methods import CutMix, PseudoLabel
+from mmseg_allspark.methods import CutMix, PseudoLabel, Step
 
 THRESHOLD = 0.3
 
@@ -66,14 +66,14 @@ def test_losses_are_those_of_the_release():
 
 
 def test_own_labels_are_of_train_mode_and_pasted_ones_of_eval_mode():
-    """In train mode batch norm gives other logits; the rectangle has the labels of ``pseudo_logits``."""
+    """In train mode batch norm gives other logits; the rectangle has the labeler's labels."""
     model = unimatch(cutmix=dict(prob=1.0)).train()
     seen = {}
     model.pseudo_label_loss = lambda logits, pseudo: seen.setdefault(len(seen), pseudo) and logits.sum() * 0
     batch = batch_of(model)
-    marked = torch.zeros_like(batch["pseudo_logits"])
+    marked = torch.zeros(2, model.num_classes, CROP, CROP)
     marked[:, 3] = 100.0  # class 3 everywhere, surely
-    model(**batch | dict(pseudo_logits=marked), mode="loss")
+    model(**batch | dict(step=Step(labelers=(Labeler(marked),))), mode="loss")
     strong = seen[0]
     pasted = strong.logits[:, 3] == 100.0
     assert 0.01 < pasted.float().mean() < 0.5
@@ -88,8 +88,9 @@ def test_own_labels_of_eval_mode():
     seen = []
     model.pseudo_label_loss = lambda logits, pseudo: seen.append(pseudo) or logits.sum() * 0
     batch = batch_of(model)
+    labels = model.label_unlabeled(batch["inputs"])
     model(**batch, mode="loss")
-    assert all(torch.equal(pseudo.logits, batch["pseudo_logits"]) for pseudo in seen)
+    assert all(torch.equal(pseudo.logits, labels) for pseudo in seen)
 
 
 def test_a_rectangle_comes_from_another_image():
@@ -109,8 +110,9 @@ def test_features_are_dropped_by_channel():
     model.decode = lambda feats: seen.append(feats) or decode(feats)
     model(**batch, mode="loss")
     images = len(batch["inputs"]["labeled"]) + 2
-    # as in the release: labeled and unlabeled features, then both again with channels dropped, in one batch
-    assert [len(feats[0]) for feats in seen] == [2 * images, 4]
+    # labels; as in the release labeled and unlabeled features, then both again with channels dropped, in one batch
+    assert [len(feats[0]) for feats in seen] == [2, 2 * images, 4]
+    seen.pop(0)
     dropped = torch.cat([(level == 0).flatten(2).all(dim=2) for level in seen[0]], dim=1).float().mean(dim=1)
     assert (dropped[:images] < 0.1).all() and (dropped[images:] > 0.2).all() and (dropped < 0.8).all()
     for level in seen[0]:

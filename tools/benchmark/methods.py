@@ -35,7 +35,6 @@ DEFAULT = [
         "mean_teacher/segformer_b0_camvid_1-16",
         "unimatch/segformer_b0_camvid_1-16",
         "guidedmix/segformer_b0_camvid_1-16",
-        "guidedmix/segformer_b0_camvid_1-16_paper-style",
     )
 ]
 
@@ -81,7 +80,7 @@ class Step:
         labeled = dict(inputs=inputs, data_samples=samples)
         if not self.semi:
             return labeled
-        views = {"weak", *self.model.trained_views}
+        views = {"weak", *self.model.needs.views}
         inputs, samples = batch()
         return dict(labeled=labeled, unlabeled=dict(inputs=dict.fromkeys(sorted(views), inputs), data_samples=samples))
 
@@ -89,9 +88,8 @@ class Step:
         """Label, forward, backward, update."""
         batch = self.model.data_preprocessor(self.data, training=True)
         with autocast(self.dtype):
-            if self.semi:
-                labeler = self.teacher.module if self.labels_from_teacher else self.model
-                batch["pseudo_logits"] = labeler.label_unlabeled(batch["inputs"])
+            if self.labels_from_teacher:
+                batch["step"].labelers = (self.teacher.module,)
             total, _ = self.model.parse_losses(self.model(**batch, mode="loss"))
         total.backward()
         self.optimizer.step()

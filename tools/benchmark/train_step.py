@@ -34,7 +34,7 @@ from mmseg_allspark.models import feature_size
 from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.images import input_channels
 
-STAGES = ("preprocess", "pseudo label", "forward", "backward", "update")
+STAGES = ("preprocess", "label and forward", "backward", "update")
 # name -> parts computed as the release does; each row takes one more of them away
 VARIANTS = {
     "as the release": ("neck", "head", "backbone"),
@@ -94,8 +94,6 @@ class Step:
             batch = self.model.data_preprocessor(self.data, training=True)
             marks.append(self._now())
             with autocast(self.dtype):
-                batch["pseudo_logits"] = self.model.label_unlabeled(batch["inputs"])
-                marks.append(self._now())
                 total, losses = self.model.parse_losses(self.model(**batch, mode="loss"))
             marks.append(self._now())
             total.backward()

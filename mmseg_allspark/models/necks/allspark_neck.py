@@ -51,6 +51,8 @@ class AllSparkNeck(BaseModule):
         TypeError, ValueError: On an argument of a wrong type or value.
     """
 
+    takes_step = True  # a SemiSegmentor gives it pseudo labels and options of the step
+
     @check_types
     def __init__(
         self,

@@ -1,4 +1,0 @@
-# CamVid 1/8 (46 labeled, 321 unlabeled images); otherwise as the 1/16 config, our RECONSTRUCTION of the papers.
-_base_ = "segformer_b0_camvid_1-16_paper-style.py"
-train_dataloader = dict(dataset=dict(ann_file="splits/1_8/labeled.txt"))
-unlabeled_dataloader = dict(dataset=dict(ann_file="splits/1_8/unlabeled.txt"))
