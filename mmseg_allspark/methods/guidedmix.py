@@ -25,8 +25,8 @@ class GuidedMixSegmentor(SemiSegmentor):
     unlabeled images apart, each with its own statistics of batch norm. There are as many labeled as unlabeled images in
     a step, paired at random. lambda and the pairs are each rank's own (the release draws the same lambda on all).
 
-    The paper describes the reverse, a pseudo mask from the mixture that teaches the plain prediction. Its formulas could
-    not be read, so it is not built.
+    The paper describes the reverse, a pseudo mask from the mixture that teaches the plain prediction. Its formulas
+    could not be read, so it is not built.
 
     Args:
         lambda_factor: Upper limit of lambda, in (0, 0.5]. Default 0.5.

@@ -2,6 +2,7 @@
 
 from .backbones import ReferenceMixVisionTransformer
 from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, channel_attention
+from .class_queue import ClassQueue
 from .heads import DeepLabV3PlusHead, HeadTail, SegformerMLPHead, SplitASPPHead, SplitHead
 from .losses import OhemLoss, PixelCrossEntropyLoss, PixelMSELoss, SigmoidFocalLoss
 from .necks import AllSparkNeck
@@ -12,6 +13,7 @@ __all__ = [
     "AllSparkNeck",
     "ChannelCrossAttention",
     "ChannelSelfAttention",
+    "ClassQueue",
     "DeepLabV3PlusHead",
     "HeadTail",
     "OhemLoss",
