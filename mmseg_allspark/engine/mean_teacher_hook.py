@@ -23,15 +23,21 @@ class MeanTeacherHook(EMAHook):
         momentum: Share of the student in each update, 1 - alpha, in (0, 1). Default 0.01.
         warmup: As in :class:`TeacherAverage`. Default False.
         evaluated: ``'teacher'`` or ``'student'``: validated, tested and saved as ``state_dict``. Default ``'teacher'``.
+        buffers: As in :class:`TeacherAverage`. Default ``'average'``.
         **kwargs: Further ones of ``EMAHook``: ``begin_iter``, ``begin_epoch``, ``strict_load``, ``interval``.
     """
 
     @check_types
     def __init__(
-        self, momentum: float = 0.01, warmup: bool = False, evaluated: str = "teacher", **kwargs: object
+        self,
+        momentum: float = 0.01,
+        warmup: bool = False,
+        evaluated: str = "teacher",
+        buffers: str = "average",
+        **kwargs: object,
     ) -> None:
         check_choice("MeanTeacherHook.evaluated", evaluated, ROLES)
-        super().__init__(ema_type=TeacherAverage, momentum=momentum, warmup=warmup, **kwargs)
+        super().__init__(ema_type=TeacherAverage, momentum=momentum, warmup=warmup, buffers=buffers, **kwargs)
         self.evaluated = evaluated
 
     def _swap_ema_parameters(self) -> None:

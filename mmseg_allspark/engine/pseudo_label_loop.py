@@ -19,6 +19,11 @@ from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_
 from mmseg_allspark.utils.config_files import check_loaders
 from mmseg_allspark.utils.wrappers import bare_model
 
+RAMPS = {
+    "exp": lambda t: math.exp(-5.0 * (1.0 - t) ** 2),
+    "linear": lambda t: t,
+    "cosine": lambda t: (1.0 - math.cos(math.pi * t)) / 2.0,
+}
 _VALIDATED = "last_validated_iter"  # in the message hub, which checkpoints hold; mmengine logs what begins with "val"
 
 
@@ -51,8 +56,9 @@ class PseudoLabelLoop(BaseLoop):
         val_interval: Epochs (iterations) between validations. Default 1, with ``max_iters`` 1000.
         burn_in_iters: During the first iterations the unlabeled loss counts 0, and unlabeled images are left out of the
             step where the method does not need them (``Needs.burn_in``). Default 0.
-        ramp_up_iters: During the next iterations it rises as exp(-5 (1 - t)^2), t from 0 to 1
-            (arXiv 1610.02242). Default 0, none.
+        ramp_up_iters: During the next iterations it rises from 0 to 1. Default 0, none.
+        ramp_up_shape: With t from 0 to 1, ``'exp'``: exp(-5 (1 - t)^2) (arXiv 1610.02242); ``'linear'``: t;
+            ``'cosine'``: (1 - cos(pi t)) / 2. Default ``'exp'``.
         pseudo_labels_from: ``'model'``, the model itself in eval mode, or ``'ema'``, the averaged model of the
             ``EMAHook`` in ``custom_hooks``. Default ``'model'``.
         allow_overlap: Whether an image may be in both the labeled and the unlabeled set. Default False.
@@ -74,6 +80,7 @@ class PseudoLabelLoop(BaseLoop):
         val_interval: int | None = None,
         burn_in_iters: int = 0,
         ramp_up_iters: int = 0,
+        ramp_up_shape: str = "exp",
         pseudo_labels_from: str = "model",
         allow_overlap: bool = False,
     ) -> None:
@@ -85,6 +92,7 @@ class PseudoLabelLoop(BaseLoop):
             )
         check_loaders(runner.cfg)
         check_choice("train_cfg.pseudo_labels_from", pseudo_labels_from, ("model", "ema"))
+        check_choice("train_cfg.ramp_up_shape", ramp_up_shape, RAMPS)
         for name, value in (("burn_in_iters", burn_in_iters), ("ramp_up_iters", ramp_up_iters)):
             if value != 0:
                 check_positive_int(f"train_cfg.{name}", value)
@@ -103,7 +111,7 @@ class PseudoLabelLoop(BaseLoop):
         self._first_seed = runner.seed
         self.val_begin = val_begin
         self.val_interval = val_interval or (1 if self.by_epoch else 1000)
-        self.burn_in_iters, self.ramp_up_iters = burn_in_iters, ramp_up_iters
+        self.burn_in_iters, self.ramp_up_iters, self.ramp_up_shape = burn_in_iters, ramp_up_iters, ramp_up_shape
         self.pseudo_labels_from, self.allow_overlap = pseudo_labels_from, allow_overlap
         self.stop_training = False  # set by mmengine's EarlyStoppingHook
         _name_classes(self.dataloader.dataset, self.labeled_dataloader.dataset)
@@ -216,7 +224,7 @@ class PseudoLabelLoop(BaseLoop):
             return 0.0
         if since >= self.ramp_up_iters:
             return 1.0
-        return math.exp(-5.0 * (1.0 - since / self.ramp_up_iters) ** 2)
+        return RAMPS[self.ramp_up_shape](since / self.ramp_up_iters)
 
     def find_labeler(self, model: nn.Module) -> nn.Module:
         """Return the model that labels: ``model`` itself or its moving average.

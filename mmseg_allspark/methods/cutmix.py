@@ -6,16 +6,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmseg_allspark.utils.checks import check_range, check_types
+from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_range, check_types
 
 
 class CutMix:
-    """Pastes one rectangle of the next image of the batch into each image, with everything that belongs to it.
+    """Pastes rectangles of the next image of the batch into each image, with everything that belongs to it.
 
     Args:
-        prob: Probability with which an image receives a rectangle. Default 0.5.
-        area: Range of the rectangle's area as a share of the image. Default (0.02, 0.4).
-        aspect: Range of height / width. Default (0.3, 3.3).
+        prob: Probability with which an image receives rectangles. Default 0.5.
+        area: Range of the area of the rectangles as a share of the image. Default (0.02, 0.4).
+        aspect: Range of height / width, drawn log-uniformly. None: the height as a share of the image is log-uniform
+            between the area's share and 1 (CutMix-Seg). Default (0.3, 3.3).
+        boxes: Rectangles an image receives, each with 1 / boxes of the area; where two overlap the image stays.
+            Default 1.
+        per: ``'image'``: each image draws by itself whether it is mixed; ``'batch'``: all are or none. Default
+            ``'image'``.
     """
 
     @check_types
@@ -23,13 +28,18 @@ class CutMix:
         self,
         prob: float = 0.5,
         area: tuple[float, float] = (0.02, 0.4),
-        aspect: tuple[float, float] = (0.3, 3.3),
+        aspect: tuple[float, float] | None = (0.3, 3.3),
+        boxes: int = 1,
+        per: str = "image",
     ) -> None:
         check_range("cutmix.prob", prob, 0.0, 1.0)
-        for name, (low, high), limit in (("area", area, 1.0), ("aspect", aspect, math.inf)):
+        check_positive_int("cutmix.boxes", boxes)
+        check_choice("cutmix.per", per, ("image", "batch"))
+        for name, (low, high), limit in (("area", area, 1.0), ("aspect", aspect or (1.0, 1.0), math.inf)):
             check_range(f"cutmix.{name}[0]", low, 1e-6, limit)
             check_range(f"cutmix.{name}[1]", high, low, limit)
-        self.prob, self.area, self.aspect = prob, tuple(area), tuple(aspect)
+        self.prob, self.area, self.aspect = prob, tuple(area), None if aspect is None else tuple(aspect)
+        self.boxes, self.per = boxes, per
 
     def __call__(self, tensors: Sequence[Tensor], pasted: Sequence[Tensor] | None = None) -> list[Tensor]:
         """Mix the tensors alike.
@@ -46,21 +56,44 @@ class CutMix:
         if batch < 2:
             return list(tensors)
         mixed = [tensor.clone() for tensor in tensors]
+        is_mixed = False
         for image in range(batch):
-            if torch.rand(()).item() >= self.prob:
+            if image == 0 or self.per == "image":
+                is_mixed = torch.rand(()).item() < self.prob
+            if not is_mixed:
                 continue
-            rows, columns = self._rectangle(height, width)
+            boxes = [self._rectangle(height, width) for _ in range(self.boxes)]
             partner = (image + 1) % batch
             for tensor, source in zip(mixed, tensors if pasted is None else pasted, strict=True):
-                tensor[image, ..., rows, columns] = source[partner, ..., rows, columns]
+                _paste(tensor[image], source[partner], boxes)
         return mixed
 
     def _rectangle(self, height: int, width: int) -> tuple[slice, slice]:
         """Draw a rectangle that lies inside the image."""
-        area = torch.empty(()).uniform_(*self.area).item() * height * width
-        aspect = math.exp(torch.empty(()).uniform_(*map(math.log, self.aspect)).item())
-        box_h = min(height, max(1, round(math.sqrt(area * aspect))))
-        box_w = min(width, max(1, round(math.sqrt(area / aspect))))
+        share = torch.empty(()).uniform_(*self.area).item()
+        if self.aspect is None:
+            tall = math.exp(torch.rand(()).item() * math.log(share))
+            sides = height * tall, width * share / tall
+        else:
+            aspect = math.exp(torch.empty(()).uniform_(*map(math.log, self.aspect)).item())
+            area = share * height * width
+            sides = math.sqrt(area * aspect), math.sqrt(area / aspect)
+        box_h, box_w = (
+            min(limit, max(1, round(side / math.sqrt(self.boxes))))
+            for side, limit in zip(sides, (height, width), strict=True)
+        )
         top = int(torch.randint(height - box_h + 1, ()).item())
         left = int(torch.randint(width - box_w + 1, ()).item())
         return slice(top, top + box_h), slice(left, left + box_w)
+
+
+def _paste(image: Tensor, source: Tensor, boxes: list[tuple[slice, slice]]) -> None:
+    """Write what lies in an odd number of boxes from ``source`` (..., H, W) into ``image``, in place."""
+    if len(boxes) == 1:
+        rows, columns = boxes[0]
+        image[..., rows, columns] = source[..., rows, columns]
+        return
+    inside = torch.zeros(image.shape[-2:], dtype=torch.bool, device=image.device)
+    for rows, columns in boxes:
+        inside[rows, columns].logical_not_()
+    image.copy_(torch.where(inside, source, image))

@@ -3,7 +3,15 @@
 from .backbones import ReferenceMixVisionTransformer
 from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, channel_attention
 from .class_queue import ClassQueue
-from .heads import DeepLabV3PlusHead, HeadTail, SegformerMLPHead, SplitASPPHead, SplitHead
+from .heads import (
+    DeepLabV3PlusHead,
+    HeadTail,
+    ProjectionHead,
+    SegformerMLPHead,
+    SplitASPPHead,
+    SplitHead,
+    decode_with_features,
+)
 from .losses import OhemLoss, PixelCrossEntropyLoss, PixelMSELoss, SigmoidFocalLoss
 from .necks import AllSparkNeck
 from .semantic_memory import SemanticMemory, feature_size, group_channels
@@ -19,6 +27,7 @@ __all__ = [
     "OhemLoss",
     "PixelCrossEntropyLoss",
     "PixelMSELoss",
+    "ProjectionHead",
     "ReferenceMixVisionTransformer",
     "SegformerMLPHead",
     "SemanticMemory",
@@ -27,6 +36,7 @@ __all__ = [
     "SplitHead",
     "TeacherAverage",
     "channel_attention",
+    "decode_with_features",
     "feature_size",
     "group_channels",
     "holds_average",

@@ -5,12 +5,14 @@ from mmengine.model import ExponentialMovingAverage
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_allspark.utils.checks import check_range, check_types
+from mmseg_allspark.utils.checks import check_choice, check_range, check_types
+
+BUFFERS = ("average", "copy", "own")
 
 
 @MODELS.register_module()
 class TeacherAverage(ExponentialMovingAverage):
-    """Moving average of parameters and floating-point buffers, such as the statistics of batch norm.
+    """Moving average of parameters and, by default, floating-point buffers, such as the statistics of batch norm.
 
     teacher <- (1 - momentum) * teacher + momentum * student after every step (Mean Teacher, arXiv 1703.01780,
     equation 2). What has no mean is copied: integer buffers, and the buffers of modules that say
@@ -22,17 +24,31 @@ class TeacherAverage(ExponentialMovingAverage):
         momentum: Share of the student, 1 - alpha of the paper. Default 0.01.
         warmup: Use max(momentum, 1 / (step + 1)), so that the random start is forgotten sooner (the paper's public
             implementation). Default False.
+        buffers: ``'average'``; ``'copy'``: the student's; ``'own'``: they move by the teacher's own passes in train
+            mode. Default ``'average'``.
         **kwargs: ``interval`` and ``device`` of :class:`mmengine.model.ExponentialMovingAverage`.
     """
 
     @check_types
-    def __init__(self, model: nn.Module, momentum: float = 0.01, warmup: bool = False, **kwargs: object) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        momentum: float = 0.01,
+        warmup: bool = False,
+        buffers: str = "average",
+        **kwargs: object,
+    ) -> None:
         check_range("MeanTeacherHook.momentum", momentum, 1e-6, 1.0 - 1e-6)  # mmengine has neither end
+        check_choice("MeanTeacherHook.buffers", buffers, BUFFERS)
         kwargs["update_buffers"] = True
         super().__init__(model, momentum=momentum, **kwargs)
-        self.warmup = warmup
-        integers = {name for name, value in self.module.state_dict().items() if not value.is_floating_point()}
-        self._copied = sorted(integers | _copied_buffers(self.module))
+        self.warmup, self.buffers = warmup, buffers
+        parameters = dict(self.module.named_parameters())
+        state = self.module.state_dict()
+        kept = {name for name in state if name not in parameters} - _copied_buffers(self.module)
+        self._own = sorted(kept) if buffers == "own" else []
+        copied = kept if buffers == "copy" else {name for name in kept if not state[name].is_floating_point()}
+        self._copied = sorted((copied - set(self._own)) | _copied_buffers(self.module))
 
     def avg_func(self, averaged_param: Tensor, source_param: Tensor, steps: int | Tensor) -> None:
         """Move one tensor in place; ``steps`` counts the updates before."""
@@ -42,10 +58,13 @@ class TeacherAverage(ExponentialMovingAverage):
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
         """Move the teacher after a step of the student ``model``."""
-        super().update_parameters(model)
         own, source = self.module.state_dict(), model.state_dict()
+        kept = {name: own[name].clone() for name in self._own}
+        super().update_parameters(model)
         for name in self._copied:
             own[name].copy_(source[name])
+        for name, value in kept.items():
+            own[name].copy_(value)
 
 
 def _copied_buffers(model: nn.Module) -> set[str]:

@@ -89,6 +89,13 @@ def test_burn_in_and_ramp_up(data, tmp_path):
     assert [step["unsup_scale"] for step in log.steps] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(("shape", "middle"), [("linear", 0.5), ("cosine", 0.5), ("exp", 0.2865)])
+def test_shapes_of_the_ramp(data, tmp_path, shape, middle):
+    _, log = record(data, tmp_path, loop=dict(max_iters=5, ramp_up_iters=4, ramp_up_shape=shape))
+    scales = [step["unsup_scale"] for step in log.steps]
+    assert scales[2] == pytest.approx(middle, abs=1e-3) and scales == sorted(scales) and scales[4] == 1.0
+
+
 @pytest.mark.parametrize("neck", [None, neck_config()])
 def test_burn_in_leaves_unlabeled_images_out_unless_a_memory_needs_them(data, tmp_path, neck):
     runner, log = record(data, tmp_path, loop=dict(max_iters=4, burn_in_iters=2), model=model_config(neck=neck))

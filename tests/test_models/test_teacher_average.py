@@ -44,6 +44,19 @@ def test_average_is_that_of_the_formula(warmup):
     assert not torch.allclose(expected["1.running_var"], model.state_dict()["1.running_var"])
 
 
+@pytest.mark.parametrize("buffers", ["copy", "own"])
+def test_buffers_are_the_students_or_the_teachers_own(buffers):
+    model = student()
+    teacher = TeacherAverage(model, momentum=0.1, buffers=buffers)
+    for index in range(3):
+        before = {name: value.clone() for name, value in teacher.module.named_buffers()}
+        state = step(model, index)
+        teacher.update_parameters(model)
+        for name, value in teacher.module.named_buffers():
+            assert torch.equal(value, state[name] if buffers == "copy" else before[name]), name
+    assert not torch.equal(teacher.module[0].weight, model[0].weight)
+
+
 def test_a_memory_is_copied_and_not_averaged():
     model = build_model()
     teacher = TeacherAverage(model, momentum=0.1)

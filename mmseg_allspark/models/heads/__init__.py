@@ -1,7 +1,16 @@
 """Decode heads."""
 
 from .deeplabv3plus_head import DeepLabV3PlusHead
+from .penultimate import ProjectionHead, decode_with_features
 from .segformer_mlp_head import SegformerMLPHead
 from .split_heads import HeadTail, SplitASPPHead, SplitHead
 
-__all__ = ["DeepLabV3PlusHead", "HeadTail", "SegformerMLPHead", "SplitASPPHead", "SplitHead"]
+__all__ = [
+    "DeepLabV3PlusHead",
+    "HeadTail",
+    "ProjectionHead",
+    "SegformerMLPHead",
+    "SplitASPPHead",
+    "SplitHead",
+    "decode_with_features",
+]

@@ -1,0 +1,66 @@
+"""What a decode head gives before its classifier, and a projection of it."""
+
+from collections.abc import Sequence
+
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from torch import Tensor, nn
+
+from mmseg_allspark.utils.checks import check_positive_int
+
+
+def decode_with_features(head: BaseDecodeHead, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Decode once, and keep what goes into the classifier.
+
+    Args:
+        head: Any of mmseg's heads that ends in ``cls_seg``.
+        feats: Levels of backbone and neck, each (B, C_i, H_i, W_i).
+
+    Returns:
+        Logits (B, K, h, w), and the features before dropout and classifier, (B, ``head.channels``, h, w).
+
+    Raises:
+        TypeError: If the head does not classify by ``cls_seg``.
+    """
+    seen, classify = [], head.cls_seg
+
+    def keep(features: Tensor) -> Tensor:
+        seen.append(features)
+        return classify(features)
+
+    head.cls_seg = keep
+    try:
+        logits = head(feats)
+    finally:
+        del head.cls_seg
+    if not seen:
+        raise TypeError(
+            f"model.decode_head.type={type(head).__name__!r} does not classify by cls_seg, so that the features before "
+            "its classifier are unknown: use a head such as SegformerHead, UPerHead, ASPPHead or FCNHead."
+        )
+    return logits, seen[-1]
+
+
+class ProjectionHead(BaseModule):
+    """Two 1 x 1 convolutions with norm and ReLU between them; for training only.
+
+    Args:
+        in_channels: Channels of the features.
+        out_channels: Channels of the projection. Default 256.
+        norm_cfg: Norm between the convolutions. Default batch norm over all ranks.
+    """
+
+    training_only = True
+
+    def __init__(self, in_channels: int, out_channels: int = 256, norm_cfg: dict | None = None) -> None:
+        super().__init__()
+        check_positive_int("projection.in_channels", in_channels)
+        check_positive_int("projection.out_channels", out_channels)
+        norm_cfg = dict(type="SyncBN") if norm_cfg is None else norm_cfg
+        self.hidden = ConvModule(in_channels, in_channels, 1, norm_cfg=norm_cfg)
+        self.out = nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Project: (B, C, h, w) -> (B, D, h, w)."""
+        return self.out(self.hidden(features))
