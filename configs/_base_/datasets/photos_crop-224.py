@@ -1,5 +1,5 @@
-# Photographs for small trainings: crops of 224 x 224 (a multiple of 32, which TinyViT prefers), 4 labeled and 4 unlabeled
-# images a step. Children name the data set and its lists.
+# Photographs for small trainings: crops of 224 x 224 (a multiple of 32, which TinyViT prefers), 4 labeled and 4
+# unlabeled images a step. Children name the data set and its lists.
 crop_size = (224, 224)  # (h, w)
 weak_geometry = [
     dict(type="RandomResizeLongSide", ratio_range=(0.5, 2.0)),
