@@ -165,14 +165,15 @@ def binary_masks(root):
 FAULTS = {
     "hold class 0 only; 255, which is ignored, covers": binary_masks,
     "labeled and unlabeled: 1 images in both": lambda root: shutil.copy(root / "images/3.jpg", root / "unlabeled"),
-    "mixes .PNG and .png": lambda root: (root / "masks/3.png").rename(root / "masks/3.PNG"),
+    "one seg_map_suffix; rename": lambda root: (root / "masks/3.png").rename(root / "masks/3.PNG"),
+    "one img_suffix; rename": lambda root: (root / "images/3.jpg").rename(root / "images/3.jpeg"),
     "one mask": lambda root: [(root / f"masks/{index}.png").unlink() for index in range(4)],
     "no image of the same name": lambda root: (root / "images/3.jpg").unlink(),
     "is 40x60 but its image is 80x60": lambda root: Image.new("L", (40, 60)).save(root / "masks/2.png"),
     "mode RGB: one channel of label numbers": lambda root: Image.new("RGB", (80, 60)).save(root / "masks/2.png"),
     "the labels [0, 7]": spoil_mask,
     "cannot be read": lambda root: (root / "images/3.jpg").write_bytes(b"no image"),
-    "mixes .jpg and .png": lambda root: Image.new("RGB", (8, 8)).save(root / "images/a.png"),
+    "one img_suffix; convert": lambda root: Image.new("RGB", (8, 8)).save(root / "images/a.png"),
 }
 
 

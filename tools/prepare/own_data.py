@@ -46,7 +46,9 @@ def find_files(folder: Path, what: str, suffixes: tuple[str, ...], key: str) -> 
         raise PrepareError(f"{folder} holds no {what} ({', '.join(suffixes)}).")
     found = sorted({p.suffix for p in files})
     if len(found) > 1:
-        raise PrepareError(f"{folder} mixes {' and '.join(found)} files: a data set has one {key}; convert some.")
+        formats = {suffix.lower().replace("jpeg", "jpg").replace("tiff", "tif") for suffix in found}
+        remedy = "rename" if len(formats) == 1 else "convert"
+        raise PrepareError(f"{folder} mixes {' and '.join(found)} files: a data set has one {key}; {remedy} some.")
     return {p.stem: p for p in files}
 
 
