@@ -55,15 +55,19 @@ class DataReport:
         lines = [", ".join(f"{count} {name}" for name, count in self.samples.items()) + " images", ""]
         return "\n".join([*lines, *self._frequency_lines(), "", self.describe_findings()])
 
-    def describe_findings(self) -> str:
-        """The findings, to be read."""
+    def describe_findings(self, with_keys: bool = True) -> str:
+        """The findings, to be read.
+
+        Args:
+            with_keys: False: without the config keys, for data that have no config yet.
+        """
         lines = []
         for finding in self.findings:
             lines.append(f"{finding.level.upper()} [{finding.kind}] {finding.where}: {finding.text}")
             lines += [f"    {name}" for name in finding.files[:_SHOWN]]
             if len(finding.files) > _SHOWN:
-                lines.append(f"    ... and {len(finding.files) - _SHOWN} more (all with --json)")
-            lines += [f"    config key: {finding.key}", f"    remedy: {finding.remedy}", ""]
+                lines.append(f"    ... and {len(finding.files) - _SHOWN} more{' (all with --json)' * with_keys}")
+            lines += [f"    config key: {finding.key}"] * with_keys + [f"    remedy: {finding.remedy}", ""]
         errors = sum(finding.level == "error" for finding in self.findings)
         lines.append(f"{errors} kinds of errors, {len(self.findings) - errors} of warnings.")
         return "\n".join(lines)
