@@ -14,7 +14,7 @@ import numpy as np
 
 from .checks import check_pipeline, iter_leaves
 from .inspection import Inspection, Problem
-from .label_checks import describe_single_class
+from .label_checks import SINGLE_CLASS_REMEDY, describe_single_class
 from .setting_checks import LOADER_KEYS, check_batch, check_classes
 
 SPLIT_KEYS = {name: f"{key}.dataset" for name, key in LOADER_KEYS.items()}
@@ -255,7 +255,7 @@ def find_in_classes(
         level = "error" if name == "labeled" else "warning"
         text = None if name == "unlabeled" else describe_single_class(name, classes, masks[name], pixels[name])
         if text is not None:
-            key, remedy = f"{SPLIT_KEYS[name]}.data_prefix.seg_map_path", "Number the classes 0, 1, 2, ..."
+            key, remedy = f"{SPLIT_KEYS[name]}.data_prefix.seg_map_path", SINGLE_CLASS_REMEDY
             yield Finding(level, "class", name, masks[name], masks[name], (), text, key, remedy)
     if not {"labeled", "validation"} <= set(pixels):
         return
