@@ -29,6 +29,11 @@ _REMEDIES = {
     ("labels", "mask"): ("metainfo.classes", "Name all classes, set reduce_zero_label, or convert the masks."),
     ("pairing", "mask"): ("data_prefix.seg_map_path", "Give data_prefix.seg_map_path."),
     ("depth", "image"): ("pipeline", "Scale the values to the whole range, in 8 or 16 bit, before training."),
+    ("channels", "image"): (
+        "pipeline",
+        "To use them, set color_type='unchanged' (for some TIFFs imdecode_backend='tifffile') in LoadImage, "
+        "model.backbone.in_channels to their number, and one mean and std for each. Else save the images without them.",
+    ),
     ("pages", "image"): ("ann_file", "Save the page that is meant, or all pages as channels, as one image."),
 }
 _REFUSED = "Training refuses this: do what the message says."

@@ -16,6 +16,7 @@ from PIL import Image
 
 _ORIENTATION = 0x0112  # tag of EXIF and TIFF
 _BITS_PER_SAMPLE = 258  # tag of TIFF
+_SAMPLES_PER_PIXEL = 277  # tag of TIFF
 _SUBFILE_TYPE = 254  # tag of TIFF; bit 0: a smaller copy, bit 2: a mask
 _LARGEST_FILE = 2**31  # bytes; more than the largest picture that Pillow agrees to open needs uncompressed
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # no stuffed byte, restart marker or fill byte
@@ -225,6 +226,23 @@ def count_pages(content: bytes) -> int:
             return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     except Exception:  # damage behind the first page, which is well
         return 1
+
+
+def count_channels(content: bytes) -> int:
+    """Channels that a file holds; Pillow opens some TIFFs as if they had less.
+
+    Args:
+        content: A whole file that can be decoded.
+
+    Returns:
+        Their number; 3 for CMYK, of which decoders make RGB.
+    """
+    with Image.open(io.BytesIO(content)) as image:
+        if image.mode == "CMYK":
+            return 3
+        if image.format == "TIFF":
+            return int(image.tag_v2.get(_SAMPLES_PER_PIXEL, 1))
+        return len(image.getbands())
 
 
 def _iter_subfile_types(content: bytes) -> Iterator[int]:
