@@ -45,8 +45,8 @@ class Finding:
 
     Attributes:
         level: 'error' or 'warning'.
-        kind: 'leak', 'overlap', 'duplicate', 'same id', 'dataset', 'setting', 'pipeline', 'class', 'mask' or a kind
-            of ``Problem``.
+        kind: 'leak', 'overlap', 'duplicate', 'same id', 'dataset', 'list', 'setting', 'pipeline', 'class', 'mask' or a
+            kind of ``Problem``.
         where: Split or splits.
         count: Files (or classes) affected.
         total: Files (or classes) looked at.

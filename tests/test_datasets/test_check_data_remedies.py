@@ -5,7 +5,11 @@ import io
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
+from mmseg.registry import DATASETS
 from PIL import Image
+
+from mmseg_allspark.datasets import check_splits
 
 from .prepare_tools import load_tool
 from .test_check_data import png, run, write_tree
@@ -74,3 +78,38 @@ def test_channels_are_read_unchanged(tool, config):
     (config.parent / "img/labeled0.jpg").write_bytes(four_channels(128))
     config.write_text(config.read_text().replace("'LoadImage'", "'LoadImage', 'color_type': 'unchanged'"))
     assert run(tool, config)[1]["findings"] == []
+
+
+def test_a_blank_line_is_one_finding_and_no_image(tool, config):
+    for name in ("labeled", "validation"):  # nor is it an image in both
+        (config.parent / f"{name}.txt").write_text(f"{name}0\n\n{name}1\n \n")
+    code, report = run(tool, config)
+    assert code == 1 and report["samples"] == dict(labeled=2, unlabeled=3, validation=2)
+    assert [(f["kind"], f["where"], f["count"]) for f in report["findings"]] == [
+        ("list", "labeled", 2),
+        ("list", "validation", 2),
+    ]
+    assert f"2 blank lines in the list {config.parent}/labeled.txt" in report["findings"][0]["text"]
+
+
+def test_a_list_of_blank_lines_is_no_crash(tool, config):
+    (config.parent / "validation.txt").write_text("\n\n")
+    code, report = run(tool, config)
+    assert code == 1 and {finding["kind"] for finding in report["findings"]} == {"list", "dataset"}
+
+
+@pytest.mark.parametrize("suffixes", [(".jpg", ".png"), ("_image.jpg", "_mask.png")])
+def test_ids_with_the_suffix_are_named_by_check_and_training(tool, config, suffixes):
+    root, hint = config.parent, "Lists hold ids without the suffix"
+    for folder, suffix in zip(("img", "mask"), suffixes, strict=True):
+        for path in (root / folder).iterdir():
+            path.rename(path.with_name(path.stem + suffix))
+    own = "{{'img_suffix': {!r}, 'seg_map_suffix': {!r}, ".format(*suffixes)
+    config.write_text(config.read_text().replace("{'type': 'BaseSegDataset'", f"{own}'type': 'BaseSegDataset'"))
+    assert run(tool, config)[0] == 0
+    (root / "labeled.txt").write_text(f"labeled0{suffixes[0]}\nlabeled1")
+    code, report = run(tool, config)
+    assert code == 1 and all(hint in finding["text"] for finding in report["findings"])
+    dataset = DATASETS.build(Config.fromfile(config).train_dataloader.dataset)
+    with pytest.raises(FileNotFoundError, match=hint):
+        check_splits(dataset)

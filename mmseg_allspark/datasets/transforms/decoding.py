@@ -20,6 +20,7 @@ _SAMPLES_PER_PIXEL = 277  # tag of TIFF
 _SUBFILE_TYPE = 254  # tag of TIFF; bit 0: a smaller copy, bit 2: a mask
 _LARGEST_FILE = 2**31  # bytes; more than the largest picture that Pillow agrees to open needs uncompressed
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # no stuffed byte, restart marker or fill byte
+_SUFFIX_TWICE = re.compile(r"\.(jpe?g|png|bmp|tiff?|webp)[^.]*\.\w+$", re.IGNORECASE)  # a.png.png, a.jpg_mask.png
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # left-right, up-down, transpose: what turns the stored pixels into what a viewer shows
 _TURNS = {1: "", 2: "h", 3: "hv", 4: "v", 5: "t", 6: "th", 7: "thv", 8: "tv"}
@@ -93,8 +94,11 @@ def explain_missing(path: str) -> str:
     """
     if os.path.islink(path):
         return f" (it is a link to {os.readlink(path)}, which is not there)"
+    name = os.path.basename(path)
+    if _SUFFIX_TWICE.search(name):
+        return " (does the id end in a suffix? Lists hold ids without the suffix)"
     # a suffix alone: .jpg, or _leftImg8bit.png
-    return " (is a line of the list blank?)" if os.path.basename(path).startswith((".", "_")) else ""
+    return " (is a line of the list blank?)" if name.startswith((".", "_")) else ""
 
 
 def _require_ordinary(path: str, what: str) -> None:
