@@ -14,7 +14,7 @@ import numpy as np
 
 from .checks import check_pipeline, iter_leaves
 from .inspection import Inspection, Problem
-from .label_checks import describe_single_class
+from .label_checks import SINGLE_CLASS_REMEDY, describe_single_class
 from .setting_checks import LOADER_KEYS, check_batch, check_classes
 
 SPLIT_KEYS = {name: f"{key}.dataset" for name, key in LOADER_KEYS.items()}
@@ -29,6 +29,11 @@ _REMEDIES = {
     ("labels", "mask"): ("metainfo.classes", "Name all classes, set reduce_zero_label, or convert the masks."),
     ("pairing", "mask"): ("data_prefix.seg_map_path", "Give data_prefix.seg_map_path."),
     ("depth", "image"): ("pipeline", "Scale the values to the whole range, in 8 or 16 bit, before training."),
+    ("channels", "image"): (
+        "pipeline",
+        "To use them, set color_type='unchanged' (for some TIFFs imdecode_backend='tifffile') in LoadImage, "
+        "model.backbone.in_channels to their number, and one mean and std for each. Else save the images without them.",
+    ),
     ("pages", "image"): ("ann_file", "Save the page that is meant, or all pages as channels, as one image."),
 }
 _REFUSED = "Training refuses this: do what the message says."
@@ -40,8 +45,8 @@ class Finding:
 
     Attributes:
         level: 'error' or 'warning'.
-        kind: 'leak', 'overlap', 'duplicate', 'same id', 'dataset', 'setting', 'pipeline', 'class', 'mask' or a kind
-            of ``Problem``.
+        kind: 'leak', 'overlap', 'duplicate', 'same id', 'dataset', 'list', 'setting', 'pipeline', 'class', 'mask' or a
+            kind of ``Problem``.
         where: Split or splits.
         count: Files (or classes) affected.
         total: Files (or classes) looked at.
@@ -255,7 +260,7 @@ def find_in_classes(
         level = "error" if name == "labeled" else "warning"
         text = None if name == "unlabeled" else describe_single_class(name, classes, masks[name], pixels[name])
         if text is not None:
-            key, remedy = f"{SPLIT_KEYS[name]}.data_prefix.seg_map_path", "Number the classes 0, 1, 2, ..."
+            key, remedy = f"{SPLIT_KEYS[name]}.data_prefix.seg_map_path", SINGLE_CLASS_REMEDY
             yield Finding(level, "class", name, masks[name], masks[name], (), text, key, remedy)
     if not {"labeled", "validation"} <= set(pixels):
         return
