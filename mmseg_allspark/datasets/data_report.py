@@ -108,7 +108,7 @@ def report_data(
             text = f"The dataset cannot be built: {type(error).__name__}: {error}"
             remedy = "Correct the paths (data_root, ann_file, data_prefix) or what the message names."
             report.findings.append(Finding("error", "dataset", name, 1, 1, (), text, SPLIT_KEYS[name], remedy))
-    report.findings += find_refused_settings(datasets, loaders, _num_classes(cfg))
+    report.findings += find_refused_settings(cfg, datasets, loaders, _num_classes(cfg))
     found = inspect_samples(datasets, ("labeled", "validation"), workers, progress)
     allow_overlap = bool((cfg.get("train_cfg") or {}).get("allow_overlap", False))
     report.samples = {name: len(entries) for name, entries in found.items()}

@@ -92,6 +92,9 @@ FAULTS = {
     "other number of classes": dataset("val_dataloader", metainfo=dict(classes=("a", "b"))),
     "other number of colours": dataset("train_dataloader", metainfo=dict(classes=CLASSES, palette=[(0, 0, 0)])),
     "labeled images are skipped": step("train_dataloader", 0, unreadable="skip"),
+    "masks count from another zero": lambda root, cfg: [
+        cfg[key]["dataset"].update(reduce_zero_label=True) for key in ("train_dataloader", "unlabeled_dataloader")
+    ],
     "masks choose the crops": added("unlabeled_dataloader", type="RandomCrop", crop_size=9, cat_max_ratio=0.7),
     "masks of unlabeled images": added("unlabeled_dataloader", type="LoadAnnotations"),
     "no unlabeled loader": lambda root, cfg: cfg.pop("unlabeled_dataloader"),

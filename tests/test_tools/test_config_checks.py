@@ -4,7 +4,7 @@ import re
 from urllib.error import URLError
 
 import pytest
-from builders import ROOT
+from builders import ROOT, model_config, run_config
 from mmengine.config import Config
 
 
@@ -242,3 +242,18 @@ def test_a_failed_download_names_key_address_and_remedy(load_tool, monkeypatch, 
         RuntimeError, match=r"service not known\): model.backbone.init_cfg.checkpoint=https://there/b0.pth"
     ):
         train.main([str(path), "--work-dir", str(tmp_path)])
+
+
+def test_a_supervised_training_needs_the_same_zero_in_all_masks(load_tool, data, tmp_path):
+    cfg = run_config(
+        data,
+        tmp_path,
+        loop=dict(max_iters=1),
+        validate=True,
+        model=model_config(type="EncoderDecoder", neck=None),
+        train_cfg=dict(type="IterBasedTrainLoop", max_iters=1),
+    )
+    cfg.train_dataloader.dataset.reduce_zero_label = True
+    train = load_tool("train")
+    with pytest.raises(ValueError, match="train_dataloader.dataset.reduce_zero_label=True, val_dataloader.*=False"):
+        train.train(cfg, train.parse_args([__file__]))
