@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_pipeline, iter_leaves
+from .checks import check_pipeline, describe_distortion, iter_leaves
 from .inspection import Inspection, Problem
 from .label_checks import describe_single_class
 from .setting_checks import LOADER_KEYS, check_batch, check_classes, check_zero_label
@@ -202,11 +202,12 @@ def find_refused_settings(
             yield Finding("error", "setting", name, 1, 1, (), str(error), f"{LOADER_KEYS[name]}.{setting}", _REFUSED)
 
 
-def _find_failing_pipelines(
-    datasets: Mapping[str, Any], found: Mapping[str, Sequence[Inspection]]
-) -> Iterator[Finding]:
-    """What the pipeline says to the first file without trouble of each data set."""
+def _find_in_pipelines(datasets: Mapping[str, Any], found: Mapping[str, Sequence[Inspection]]) -> Iterator[Finding]:
+    """What the pipeline says to the first file without trouble of each data set, and what it does to pseudo labels."""
     for name, dataset in datasets.items():
+        if name == "unlabeled" and (text := describe_distortion(dataset)) is not None:
+            key, remedy = f"{SPLIT_KEYS[name]}.pipeline", "Leave only geometry in front of MultiView."
+            yield Finding("warning", "pipeline", name, 1, 1, (), text, key, remedy)
         entries = iter(found[name])
         for leaf in iter_leaves(dataset):
             good = [index for index, entry in zip(range(len(leaf)), entries, strict=False) if entry.ok]
@@ -238,7 +239,7 @@ def find_in_files(
     yield from _find_masks(found)
     for first, second in combinations(found, 2):
         yield from _find_shared(first, second, found, allow_overlap)
-    yield from _find_failing_pipelines(datasets, found)
+    yield from _find_in_pipelines(datasets, found)
 
 
 def find_in_classes(

@@ -10,7 +10,7 @@ from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from torch import nn
 
-from mmseg_allspark.datasets.checks import check_splits, list_files
+from mmseg_allspark.datasets.checks import check_splits, describe_distortion, list_files
 from mmseg_allspark.datasets.label_checks import check_labels
 from mmseg_allspark.datasets.setting_checks import LOADER_KEYS, check_classes, check_zero_label
 from mmseg_allspark.engine.atomic_checkpoints import AtomicCheckpointHook
@@ -57,6 +57,8 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
         datasets["labeled"], datasets["unlabeled"], datasets.get("validation"), allow_overlap=loop.allow_overlap
     )
     _log_sizes(sizes, loop.runner)
+    if (text := describe_distortion(datasets["unlabeled"])) is not None:
+        loop.runner.logger.warning(text)
     check_labels(datasets, loop.runner.logger)
 
 

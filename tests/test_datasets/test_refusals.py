@@ -191,6 +191,17 @@ def test_data_without_fault_are_trained_on_and_clean(tmp_path):
         assert train(cfg) is None and check(tool, data / "config.py") == 0
 
 
+def test_colour_changes_of_unlabeled_images_are_a_warning(tmp_path, capsys):
+    data = write_data(tmp_path / "data")
+    cfg = run_config(data, tmp_path / "run", loop=dict(max_iters=1), validate=True)
+    for key in LOADERS:
+        added(key, type="PhotoMetricDistortion")(data, cfg)
+    cfg.dump(data / "config.py")
+    with load_tool("check_data") as tool:
+        assert check(tool, data / "config.py") == 0
+    assert "WARNING [pipeline] unlabeled: The unlabeled pipeline has PhotoMetric" in capsys.readouterr().out
+
+
 def refusals(module):
     """First line -> last line of each ``raise`` of a module, by function."""
     for function in ast.walk(ast.parse(Path(module.__file__).read_text())):

@@ -209,6 +209,10 @@ def _mask_with(label):
     ("step", "text"),
     [
         (dict(type="RandomCrop", crop_size=(65, 65), cat_max_ratio=0.75), r"RandomCrop\(cat_max_ratio=0.75\).*=1.0"),
+        (
+            dict(type="RandomApply", transforms=[dict(type="RandomCrop", crop_size=(65, 65), cat_max_ratio=0.75)]),
+            r"RandomCrop\(cat_max_ratio=0.75\).*=1.0",
+        ),
         (dict(type="LoadAnnotations"), r"LoadAnnotations.*LoadSegMask\(optional=True\)"),
     ],
 )
@@ -218,6 +222,27 @@ def test_unlabeled_pipeline_that_looks_at_masks(data, tmp_path, step, text):
     loader["dataset"]["pipeline"].insert(2, step)
     loop = dict(max_iters=1, unlabeled_dataloader=loader)
     assert fails(ValueError, text, data, tmp_path, loop=loop) == 0
+
+
+COLOUR = dict(type="PhotoMetricDistortion")
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        (COLOUR, "PhotoMetricDistortion"),
+        (dict(type="RandomApply", transforms=[dict(type="RandomGray", prob=0.1)]), "RandomGray"),
+        (dict(type="RandomChoice", transforms=[[dict(type="RandomGaussianBlur", prob=0.1)]]), "RandomGaussianBlur"),
+        (dict(type="MultiView", views=dict(weak=[], strong=[COLOUR])), None),
+    ],
+)
+def test_pseudo_labels_of_distorted_images_are_warned_of(data, tmp_path, step, name):
+    loader = loader_config(data, "unlabeled")
+    loader["dataset"]["pipeline"].insert(2, step)
+    start(data, tmp_path, loop=dict(max_iters=1, unlabeled_dataloader=loader))
+    log = next(tmp_path.glob("*/*.log")).read_text()
+    assert (f"The unlabeled pipeline has {name} outside of MultiView" in log) == (name is not None)
+    assert ("outside of MultiView" in log) == (name is not None)
 
 
 def test_roles_and_a_missing_warm_up_are_in_the_log(data, tmp_path):
