@@ -28,6 +28,7 @@ from _common import (
     start_processes,
 )
 from _config_checks import (
+    check_component_keys,
     check_data_paths,
     check_palettes,
     check_pretrained_files,
@@ -186,6 +187,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     if cfg.get("resume"):
         drop_pretrained(cfg)  # the checkpoint replaces them: nothing to download
     unlabeled = ["unlabeled_dataloader"] if is_semi_supervised(cfg) else []
+    check_component_keys(cfg)
     check_palettes(cfg)
     check_data_paths(cfg, ("train_dataloader", *unlabeled, "val_dataloader"))
     check_pretrained_files(cfg)
