@@ -134,7 +134,7 @@ def _choose_loaders(cfg: Config, report: DataReport) -> dict[str, Mapping]:
     loaders = {name: cfg.get(key) for name, key in LOADER_KEYS.items()}
     if is_semi_supervised(cfg):
         try:
-            loaders["unlabeled"] = choose_unlabeled(loaders["unlabeled"], cfg.train_cfg.get("unlabeled_dataloader"))
+            loaders["unlabeled"] = choose_unlabeled(cfg, cfg.train_cfg.get("unlabeled_dataloader"))
         except ValueError as error:
             key, remedy = LOADER_KEYS["unlabeled"], "Give it once."
             report.findings.append(Finding("error", "setting", "unlabeled", 1, 1, (), str(error), key, remedy))

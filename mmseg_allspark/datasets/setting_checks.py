@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any
 
 from mmengine.fileio import list_from_file
@@ -96,11 +97,11 @@ def _has_masks(dataset: Any) -> bool:
     return loads and len(dataset) > 0 and os.path.isfile(dataset.get_data_info(0).get("seg_map_path") or "")
 
 
-def choose_unlabeled(top_level: dict | None, argument: dict | None) -> dict:
+def choose_unlabeled(cfg: Mapping, argument: dict | None) -> dict:
     """The config's unlabeled loader, which may stand in two places; never one of two in silence.
 
     Args:
-        top_level: The config's ``unlabeled_dataloader``.
+        cfg: The config, for its ``unlabeled_dataloader``.
         argument: ``train_cfg.unlabeled_dataloader``.
 
     Returns:
@@ -109,8 +110,13 @@ def choose_unlabeled(top_level: dict | None, argument: dict | None) -> dict:
     Raises:
         ValueError: If none or both are given.
     """
+    key = LOADER_KEYS["unlabeled"]
+    top_level = cfg.get(key)
     if (argument is None) == (top_level is None):
         given = "nowhere" if argument is None else "both at the top level of the config and in train_cfg"
+        close = get_close_matches(key, cfg.keys() - {key}, n=1, cutoff=0.85)
+        if argument is None and close:
+            given += f"; the config has {close[0]}, which nothing reads"
         raise ValueError(
             f"PseudoLabelLoop: unlabeled_dataloader is given {given}. Give it once, at the top level beside "
             "train_dataloader: unlabeled_dataloader = dict(batch_size=..., sampler=..., dataset=...)."

@@ -191,6 +191,18 @@ def test_data_without_fault_are_trained_on_and_clean(tmp_path):
         assert train(cfg) is None and check(tool, data / "config.py") == 0
 
 
+def test_a_misspelled_unlabeled_loader_is_in_the_error(tmp_path, capsys):
+    data = write_data(tmp_path / "data")
+    cfg = run_config(data, tmp_path / "run", loop=dict(max_iters=1))
+    cfg.unlabled_dataloader = cfg.pop("unlabeled_dataloader")
+    cfg.dump(data / "config.py")
+    text = "unlabeled_dataloader is given nowhere; the config has unlabled_dataloader, which nothing reads. Give it"
+    with load_tool("check_data") as tool:
+        assert text in str(train(cfg))
+        assert check(tool, data / "config.py") == 1
+    assert text in capsys.readouterr().out
+
+
 def test_colour_changes_of_unlabeled_images_are_a_warning(tmp_path, capsys):
     data = write_data(tmp_path / "data")
     cfg = run_config(data, tmp_path / "run", loop=dict(max_iters=1), validate=True)
