@@ -71,6 +71,17 @@ def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method, length
     assert all(hook.get("interval", 1) >= 1 for hook in (*cfg.default_hooks.values(), *cfg.custom_hooks))
 
 
+@pytest.mark.parametrize(("length", "warmup"), [(2, 1), (20, 2), (10000, 75)])
+def test_the_memory_is_read_in_a_short_training_too(tmp_path, length, warmup):
+    hooks = own_config(tmp_path, "allspark", "max_iters", length).custom_hooks
+    assert [hook["type"] for hook in hooks] == [
+        "SemanticMemoryHook",
+        "PseudoLabelStatisticsHook",
+        "MeanTeacherHook",
+    ]
+    assert hooks[0]["warmup_iters"] == warmup and hooks[2]["evaluated"] == "teacher"
+
+
 @pytest.mark.parametrize(("crop", "size"), [((224, 224), (7, 7)), ((256, 257), (8, 9)), ((512, 513), (16, 17))])
 def test_the_memory_has_the_size_of_the_crops_features(tmp_path, crop, size):
     assert own_config(tmp_path, "allspark", "crop_size", crop).model.neck.memory_size == size

@@ -116,7 +116,7 @@ def report_data(
             remedy = "Correct the paths (data_root, ann_file, data_prefix) or what the message names."
             report.findings.append(Finding("error", "dataset", name, 1, 1, (), text, SPLIT_KEYS[name], remedy))
     report.findings += [finding for name, dataset in datasets.items() for finding in _drop_blank_lines(name, dataset)]
-    report.findings += find_refused_settings(datasets, loaders, _num_classes(cfg))
+    report.findings += find_refused_settings(cfg, datasets, loaders, _num_classes(cfg))
     found = inspect_samples(datasets, ("labeled", "validation"), workers, progress)
     allow_overlap = bool((cfg.get("train_cfg") or {}).get("allow_overlap", False))
     report.samples = {name: len(entries) for name, entries in found.items()}
@@ -155,7 +155,7 @@ def _choose_loaders(cfg: Config, report: DataReport) -> dict[str, Mapping]:
     loaders = {name: cfg.get(key) for name, key in LOADER_KEYS.items()}
     if is_semi_supervised(cfg):
         try:
-            loaders["unlabeled"] = choose_unlabeled(loaders["unlabeled"], cfg.train_cfg.get("unlabeled_dataloader"))
+            loaders["unlabeled"] = choose_unlabeled(cfg, cfg.train_cfg.get("unlabeled_dataloader"))
         except ValueError as error:
             key, remedy = LOADER_KEYS["unlabeled"], "Give it once."
             report.findings.append(Finding("error", "setting", "unlabeled", 1, 1, (), str(error), key, remedy))
