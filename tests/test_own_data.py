@@ -71,6 +71,17 @@ def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method, length
     assert all(hook.get("interval", 1) >= 1 for hook in (*cfg.default_hooks.values(), *cfg.custom_hooks))
 
 
+@pytest.mark.parametrize(("length", "warmup"), [(2, 1), (20, 2), (10000, 75)])
+def test_the_memory_is_read_in_a_short_training_too(tmp_path, length, warmup):
+    hooks = own_config(tmp_path, "allspark", "max_iters", length).custom_hooks
+    assert [hook["type"] for hook in hooks] == [
+        "SemanticMemoryHook",
+        "PseudoLabelStatisticsHook",
+        "MeanTeacherHook",
+    ]
+    assert hooks[0]["warmup_iters"] == warmup and hooks[2]["evaluated"] == "teacher"
+
+
 @pytest.mark.parametrize(("crop", "size"), [((224, 224), (7, 7)), ((256, 257), (8, 9)), ((512, 513), (16, 17))])
 def test_the_memory_has_the_size_of_the_crops_features(tmp_path, crop, size):
     assert own_config(tmp_path, "allspark", "crop_size", crop).model.neck.memory_size == size
@@ -165,14 +176,15 @@ def binary_masks(root):
 FAULTS = {
     "hold class 0 only; 255, which is ignored, covers": binary_masks,
     "labeled and unlabeled: 1 images in both": lambda root: shutil.copy(root / "images/3.jpg", root / "unlabeled"),
-    "mixes .PNG and .png": lambda root: (root / "masks/3.png").rename(root / "masks/3.PNG"),
+    "one seg_map_suffix; rename": lambda root: (root / "masks/3.png").rename(root / "masks/3.PNG"),
+    "one img_suffix; rename": lambda root: (root / "images/3.jpg").rename(root / "images/3.jpeg"),
     "one mask": lambda root: [(root / f"masks/{index}.png").unlink() for index in range(4)],
     "no image of the same name": lambda root: (root / "images/3.jpg").unlink(),
     "is 40x60 but its image is 80x60": lambda root: Image.new("L", (40, 60)).save(root / "masks/2.png"),
     "mode RGB: one channel of label numbers": lambda root: Image.new("RGB", (80, 60)).save(root / "masks/2.png"),
     "the labels [0, 7]": spoil_mask,
     "cannot be read": lambda root: (root / "images/3.jpg").write_bytes(b"no image"),
-    "mixes .jpg and .png": lambda root: Image.new("RGB", (8, 8)).save(root / "images/a.png"),
+    "one img_suffix; convert": lambda root: Image.new("RGB", (8, 8)).save(root / "images/a.png"),
 }
 
 
@@ -185,6 +197,43 @@ def test_a_fault_is_named(tmp_path, message):
     assert done.returncode == 1
     assert message in done.stderr
     assert sorted(root.rglob("*")) == before  # a refused folder is left as it is
+
+
+def relabel(root, old, new):
+    for path in (root / "masks").iterdir():
+        labels = np.array(Image.open(path))
+        labels[labels == old] = new
+        Image.fromarray(labels).save(path)
+
+
+@pytest.mark.parametrize(("options", "first"), [([], 0), (["--reduce-zero-label"], 1)])
+def test_a_class_that_no_mask_shows_needs_num_classes(tmp_path, options, first):
+    root = write_images(tmp_path / "own")
+    relabel(root, 2, 3)
+    Image.open(root / "masks/0.png").save(root / "unlabeled/camera 1/8_mask.png")
+    done = prepare(root, *options)
+    assert done.returncode == 1 and "give --num-classes" in done.stderr
+    assert "look like masks" in done.stderr  # what else is wrong is not hidden
+    done = prepare(root, *options, "--num-classes", str(3 - first))
+    assert done.returncode == 1 and f"3 in the mask of 0; classes have to be {first} ... 2" in done.stderr
+    assert not list(root.glob("*.txt"))
+    done = prepare(root, *options, "--num-classes", str(5 - first))
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"class (\d).*: 0.00 % of labeled, 0.00 % of val   <- in no", done.stdout) == [
+        str(2 - first),
+        str(4 - first),
+    ]
+    assert f"the {5 - first} classes above" in done.stdout
+
+
+def test_masks_of_0_and_255_get_one_remedy_and_no_config_key(tmp_path):
+    root = write_images(tmp_path / "own")
+    binary_masks(root)
+    Image.open(root / "masks/0.png").save(root / "unlabeled/camera 1/8_mask.png")
+    done = prepare(root)
+    assert done.returncode == 1 and "255 is your object, make it 1" in done.stderr
+    for other in ("config key", "Number the classes", "dataloader", "--json"):
+        assert other not in done.stdout + done.stderr
 
 
 def test_what_is_odd_is_said_and_masks_may_have_another_suffix(tmp_path):

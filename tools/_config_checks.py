@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 from mmengine.config import Config
+from torch.utils.data import DataLoader
 
 from mmseg_allspark.datasets.setting_checks import read_classes
+from mmseg_allspark.utils.checks import check_keys
 from mmseg_allspark.utils.config_files import LOADERS, READ, find_settings, walk
+from mmseg_allspark.utils.config_types import find_class
+
+_FOR_RUNNER = ("num_batch_per_epoch", "disable_subprocess_warning")  # keys of a loader that DataLoader does not get
 
 
 def check_options(cfg: Config, options: dict) -> None:
@@ -45,6 +52,35 @@ def warn_of_misspelled_keys(cfg: Config) -> None:
         close = [] if key in READ or key.endswith("_pipeline") else get_close_matches(key, READ, n=1, cutoff=0.85)
         if close:
             warnings.warn(f"The config has {key}, which nothing reads. Is {close[0]} meant?", stacklevel=2)
+
+
+def check_component_keys(cfg: Config, keys: Sequence[str] = (*LOADERS, "optim_wrapper")) -> None:
+    """Raise if a loader, its data set or sampler, or the optimizer has a key that nothing takes.
+
+    Args:
+        cfg: The config.
+        keys: The parts to look at.
+
+    Raises:
+        TypeError: Naming the key and the one that may be meant.
+    """
+    for key in keys:
+        part = cfg.get(key) or {}
+        if key in LOADERS:
+            check_keys(key, part, [*inspect.signature(DataLoader).parameters, *_FOR_RUNNER])
+        elif "constructor" not in part:  # which may read keys of its own
+            _check_arguments(key, {"type": "OptimWrapper", **part}, ("constructor", "paramwise_cfg"))
+        for name in ("dataset", "sampler", "batch_sampler", "optimizer"):
+            _check_arguments(f"{key}.{name}", part.get(name))
+
+
+def _check_arguments(key: str, part: object, more: Sequence[str] = ()) -> None:
+    """Raise unless the class of a component takes its keys or, with ``**kwargs``, may take any."""
+    kind = find_class(part["type"]) if isinstance(part, dict) and isinstance(part.get("type"), str) else None
+    arguments = {} if kind is None else inspect.signature(kind).parameters
+    if arguments and not any(one.kind is one.VAR_KEYWORD for one in arguments.values()):
+        own = [name for name in arguments if name != "params"]  # of the model, which the optimizer gets
+        check_keys(key, [name for name in part if name not in ("type", "_scope_")], [*own, *more])
 
 
 def check_data_paths(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:

@@ -22,7 +22,7 @@ from _common import (
     require_file,
     start_processes,
 )
-from _config_checks import check_data_paths, drop_pretrained
+from _config_checks import check_component_keys, check_data_paths, drop_pretrained
 from mmengine.config import Config
 from torch.distributed.elastic.multiprocessing.errors import record
 
@@ -105,6 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def evaluate(cfg: Config, args: argparse.Namespace) -> None:
     """Evaluate, with all ranks running."""
     drop_pretrained(cfg)  # the checkpoint replaces them: nothing to download
+    check_component_keys(cfg, ("test_dataloader",))
     check_data_paths(cfg, ("test_dataloader",))
     if args.show or args.show_dir:
         enable_drawing(cfg, args.show, args.show_dir, args.wait_time)

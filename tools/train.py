@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import repeat
 from pathlib import Path
 from urllib.error import URLError
@@ -27,6 +28,7 @@ from _common import (
     start_processes,
 )
 from _config_checks import (
+    check_component_keys,
     check_data_paths,
     check_palettes,
     check_pretrained_files,
@@ -43,6 +45,7 @@ from mmseg.registry import HOOKS
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
+from mmseg_allspark.datasets.setting_checks import check_zero_label
 from mmseg_allspark.engine.resume_point import NAMES, find_resume_point
 from mmseg_allspark.utils.distributed import shutdown_distributed
 from mmseg_allspark.utils.rank_failure import failing_together
@@ -143,16 +146,20 @@ def protect_checkpoints(cfg: Config) -> None:
         cfg.custom_imports = dict(imports, imports=[*names, "mmseg_allspark"])
 
 
-class ValidateFinishedHook(Hook):
-    """Validates a run that is resumed from its last checkpoint: mmengine's own loops have nothing left to do then."""
+class PlainLoopHook(Hook):
+    """What mmengine's own loops leave out: a check of the data, and validation of a run resumed from its last step."""
 
     priority = "LOWEST"  # after ReportHook, which begins its report at the same moment
 
     def before_train(self, runner: Runner) -> None:
-        """Validate if no iteration is left."""
+        """Check the data; validate if no iteration is left."""
         loop = runner.train_loop
-        is_plain = isinstance(loop, EpochBasedTrainLoop | IterBasedTrainLoop)
-        if is_plain and loop.iter >= loop.max_iters and runner.val_loop is not None:
+        if not isinstance(loop, EpochBasedTrainLoop | IterBasedTrainLoop):
+            return
+        loops = dict(labeled=loop, validation=runner.val_loop)
+        with suppress(TypeError):  # data sets of another kind than mmseg's
+            check_zero_label(runner.cfg, {name: part.dataloader.dataset for name, part in loops.items() if part})
+        if loop.iter >= loop.max_iters and runner.val_loop is not None:
             runner.val_loop.run()
             batches = getattr(loop, "dataloader_iterator", None)
             if batches is not None and not hasattr(batches, "skip_iter"):
@@ -180,12 +187,13 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     if cfg.get("resume"):
         drop_pretrained(cfg)  # the checkpoint replaces them: nothing to download
     unlabeled = ["unlabeled_dataloader"] if is_semi_supervised(cfg) else []
+    check_component_keys(cfg)
     check_palettes(cfg)
     check_data_paths(cfg, ("train_dataloader", *unlabeled, "val_dataloader"))
     check_pretrained_files(cfg)
     weights = pretrained_weights(cfg)
     runner = build_runner(cfg)
-    runner.register_hook(ValidateFinishedHook())
+    runner.register_hook(PlainLoopHook())
     try:
         runner.train()
     except URLError as error:

@@ -76,3 +76,7 @@ default_hooks = dict(
     checkpoint=dict(interval=interval),
     pseudo_label_pictures=dict(interval=interval),
 )
+custom_hooks = [
+    dict(hook, warmup_iters=max(1, min(75, max_iters // 10))) if hook["type"] == "SemanticMemoryHook" else hook
+    for hook in _base_.custom_hooks
+]

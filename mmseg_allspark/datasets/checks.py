@@ -13,6 +13,18 @@ from mmseg.datasets.transforms import LoadAnnotations
 from .transforms.decoding import explain_missing
 
 _NAMED = 3  # how many offending files a message names
+# of mmseg, mmcv, mmpretrain and ours; what is not random (CLAHE) is the same in validation
+_RANDOM_COLOURS = {
+    "BioMedicalGaussianBlur",
+    "BioMedicalGaussianNoise",
+    "BioMedicalRandomGamma",
+    "ColorJitter",
+    "GaussianBlur",
+    "Lighting",
+    "PhotoMetricDistortion",
+    "RandomGrayscale",
+    "_RandomColor",  # RandomColorJitter, RandomGray, RandomGaussianBlur
+}
 
 
 class SplitError(ValueError):
@@ -175,15 +187,42 @@ def check_pipeline(name: str, dataset: Any) -> None:
         SplitError: If labeled images that cannot be read would be skipped, masks of unlabeled images would choose the
             crops, or a mask is looked for where there is none.
     """
-    for leaf in iter_leaves(dataset):
-        for step in getattr(getattr(leaf, "pipeline", None), "transforms", ()):
-            if name == "unlabeled":
-                _check_unlabeled_step(step)
-            elif getattr(step, "unreadable", None) == "skip":
-                raise SplitError(
-                    f"The pipeline of the {name} data has {type(step).__name__}(unreadable='skip'), which is for "
-                    "unlabeled images: leave it out there."
-                )
+    for step in _iter_steps(dataset):
+        if name == "unlabeled":
+            _check_unlabeled_step(step)
+        elif getattr(step, "unreadable", None) == "skip":
+            raise SplitError(
+                f"The pipeline of the {name} data has {type(step).__name__}(unreadable='skip'), which is for "
+                "unlabeled images: leave it out there."
+            )
+
+
+def _iter_steps(dataset: Any) -> Iterator[object]:
+    """Yield the steps of all pipelines, inside RandomApply, RandomChoice and the like, too."""
+    steps = [getattr(leaf, "pipeline", None) for leaf in iter_leaves(dataset)]
+    while steps:
+        yield (step := steps.pop())
+        steps += getattr(step, "transforms", ())
+
+
+def describe_distortion(unlabeled: Any) -> str | None:
+    """Say so if pseudo labels would come from images with changed colours.
+
+    Args:
+        unlabeled: A BaseSegDataset or alike, perhaps inside ConcatDataset or RepeatDataset.
+
+    Returns:
+        What is in the pipeline and what to do; None where no step before or after ``MultiView`` changes colours.
+    """
+    kinds = {type(step) for step in _iter_steps(unlabeled)}
+    kinds = {kind.__name__ for kind in kinds if _RANDOM_COLOURS & {base.__name__ for base in kind.__mro__}}
+    if not kinds:
+        return None
+    return (
+        f"The unlabeled pipeline has {', '.join(sorted(kinds))} outside of MultiView: pseudo labels will come from "
+        "images with changed colours, as in GuidedMix-Net's release. For other methods remove it, or move it to "
+        "MultiView(views=dict(weak=[], strong=[...])) (unlabeled_dataloader.dataset.pipeline)."
+    )
 
 
 def _check_unlabeled_step(step: object) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -11,6 +13,7 @@ from mmseg.registry import DATASETS
 
 from mmseg_allspark.utils.config_types import type_name
 
+from .checks import iter_leaves
 from .findings import SPLIT_KEYS, Finding, find_in_classes, find_in_files, find_refused_settings
 from .inspection import inspect_samples
 from .setting_checks import LOADER_KEYS, choose_unlabeled
@@ -55,15 +58,19 @@ class DataReport:
         lines = [", ".join(f"{count} {name}" for name, count in self.samples.items()) + " images", ""]
         return "\n".join([*lines, *self._frequency_lines(), "", self.describe_findings()])
 
-    def describe_findings(self) -> str:
-        """The findings, to be read."""
+    def describe_findings(self, with_keys: bool = True) -> str:
+        """The findings, to be read.
+
+        Args:
+            with_keys: False: without the config keys, for data that have no config yet.
+        """
         lines = []
         for finding in self.findings:
             lines.append(f"{finding.level.upper()} [{finding.kind}] {finding.where}: {finding.text}")
             lines += [f"    {name}" for name in finding.files[:_SHOWN]]
             if len(finding.files) > _SHOWN:
-                lines.append(f"    ... and {len(finding.files) - _SHOWN} more (all with --json)")
-            lines += [f"    config key: {finding.key}", f"    remedy: {finding.remedy}", ""]
+                lines.append(f"    ... and {len(finding.files) - _SHOWN} more{' (all with --json)' * with_keys}")
+            lines += [f"    config key: {finding.key}"] * with_keys + [f"    remedy: {finding.remedy}", ""]
         errors = sum(finding.level == "error" for finding in self.findings)
         lines.append(f"{errors} kinds of errors, {len(self.findings) - errors} of warnings.")
         return "\n".join(lines)
@@ -108,7 +115,8 @@ def report_data(
             text = f"The dataset cannot be built: {type(error).__name__}: {error}"
             remedy = "Correct the paths (data_root, ann_file, data_prefix) or what the message names."
             report.findings.append(Finding("error", "dataset", name, 1, 1, (), text, SPLIT_KEYS[name], remedy))
-    report.findings += find_refused_settings(datasets, loaders, _num_classes(cfg))
+    report.findings += [finding for name, dataset in datasets.items() for finding in _drop_blank_lines(name, dataset)]
+    report.findings += find_refused_settings(cfg, datasets, loaders, _num_classes(cfg))
     found = inspect_samples(datasets, ("labeled", "validation"), workers, progress)
     allow_overlap = bool((cfg.get("train_cfg") or {}).get("allow_overlap", False))
     report.samples = {name: len(entries) for name, entries in found.items()}
@@ -129,12 +137,25 @@ def report_data(
     return report
 
 
+def _drop_blank_lines(name: str, dataset: Any) -> Iterator[Finding]:
+    """Take out what mmseg makes of blank lines of a list: images whose name is the suffix alone."""
+    for leaf in iter_leaves(dataset):
+        if not getattr(leaf, "ann_file", ""):
+            continue
+        files = [os.path.basename(leaf.get_data_info(index)["img_path"]) for index in range(len(leaf))]
+        kept = [index for index, file in enumerate(files) if file != leaf.img_suffix]
+        if blank := len(files) - len(kept):
+            leaf.get_subset_(kept)
+            text, key = f"{blank} blank lines in the list {leaf.ann_file}.", f"{SPLIT_KEYS[name]}.ann_file"
+            yield Finding("error", "list", name, blank, len(files), (leaf.ann_file,), text, key, "Delete them.")
+
+
 def _choose_loaders(cfg: Config, report: DataReport) -> dict[str, Mapping]:
     """The loaders that a training would build, by name."""
     loaders = {name: cfg.get(key) for name, key in LOADER_KEYS.items()}
     if is_semi_supervised(cfg):
         try:
-            loaders["unlabeled"] = choose_unlabeled(loaders["unlabeled"], cfg.train_cfg.get("unlabeled_dataloader"))
+            loaders["unlabeled"] = choose_unlabeled(cfg, cfg.train_cfg.get("unlabeled_dataloader"))
         except ValueError as error:
             key, remedy = LOADER_KEYS["unlabeled"], "Give it once."
             report.findings.append(Finding("error", "setting", "unlabeled", 1, 1, (), str(error), key, remedy))

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from .checks import check_pipeline, iter_leaves
+from .checks import check_pipeline, describe_distortion, iter_leaves
 from .inspection import Inspection, Problem
-from .label_checks import describe_single_class
-from .setting_checks import LOADER_KEYS, check_batch, check_classes
+from .label_checks import SINGLE_CLASS_REMEDY, describe_single_class
+from .setting_checks import LOADER_KEYS, check_batch, check_classes, check_zero_label
 
 SPLIT_KEYS = {name: f"{key}.dataset" for name, key in LOADER_KEYS.items()}
 # kind and file -> the keys of the dataset that decide, and what to do
@@ -29,6 +29,11 @@ _REMEDIES = {
     ("labels", "mask"): ("metainfo.classes", "Name all classes, set reduce_zero_label, or convert the masks."),
     ("pairing", "mask"): ("data_prefix.seg_map_path", "Give data_prefix.seg_map_path."),
     ("depth", "image"): ("pipeline", "Scale the values to the whole range, in 8 or 16 bit, before training."),
+    ("channels", "image"): (
+        "pipeline",
+        "To use them, set color_type='unchanged' (for some TIFFs imdecode_backend='tifffile') in LoadImage, "
+        "model.backbone.in_channels to their number, and one mean and std for each. Else save the images without them.",
+    ),
     ("pages", "image"): ("ann_file", "Save the page that is meant, or all pages as channels, as one image."),
 }
 _REFUSED = "Training refuses this: do what the message says."
@@ -40,8 +45,8 @@ class Finding:
 
     Attributes:
         level: 'error' or 'warning'.
-        kind: 'leak', 'overlap', 'duplicate', 'same id', 'dataset', 'setting', 'pipeline', 'class', 'mask' or a kind
-            of ``Problem``.
+        kind: 'leak', 'overlap', 'duplicate', 'same id', 'dataset', 'list', 'setting', 'pipeline', 'class', 'mask' or a
+            kind of ``Problem``.
         where: Split or splits.
         count: Files (or classes) affected.
         total: Files (or classes) looked at.
@@ -172,11 +177,12 @@ def _has_companion(stem: str, stems: Counter[str]) -> bool:
 
 
 def find_refused_settings(
-    datasets: Mapping[str, Any], loaders: Mapping[str, Mapping], num_classes: int | None
+    cfg: Mapping, datasets: Mapping[str, Any], loaders: Mapping[str, Mapping], num_classes: int | None
 ) -> Iterator[Finding]:
     """What training says about settings.
 
     Args:
+        cfg: The config.
         datasets: Data set by name.
         loaders: Config of the loader by name.
         num_classes: Of the model. None: not known.
@@ -184,26 +190,29 @@ def find_refused_settings(
     Yields:
         An error for each refusal.
     """
+    checks: list[tuple[str, str, Callable, tuple]] = []
     for name, dataset in datasets.items():
         key, loader = LOADER_KEYS[name], loaders[name]
         drop_last = name == "unlabeled" and loader.get("drop_last", False)
-        checks: tuple[tuple[str, Callable, tuple], ...] = (
-            ("dataset.metainfo.classes", check_classes, (key, dataset, num_classes)),
-            ("dataset.pipeline", check_pipeline, (name, dataset)),
-            ("batch_size", check_batch, (len(dataset), loader.get("batch_size", 1), drop_last)),
-        )
-        for setting, check, arguments in checks:
-            try:
-                check(*arguments)
-            except (TypeError, ValueError) as error:
-                yield Finding("error", "setting", name, 1, 1, (), str(error), f"{key}.{setting}", _REFUSED)
+        checks += [
+            (name, "dataset.metainfo.classes", check_classes, (key, dataset, num_classes)),
+            (name, "dataset.pipeline", check_pipeline, (name, dataset)),
+            (name, "batch_size", check_batch, (len(dataset), loader.get("batch_size", 1), drop_last)),
+        ]
+    checks.append(("labeled", "dataset.reduce_zero_label", check_zero_label, (cfg, datasets)))
+    for name, setting, check, arguments in checks:
+        try:
+            check(*arguments)
+        except (TypeError, ValueError) as error:
+            yield Finding("error", "setting", name, 1, 1, (), str(error), f"{LOADER_KEYS[name]}.{setting}", _REFUSED)
 
 
-def _find_failing_pipelines(
-    datasets: Mapping[str, Any], found: Mapping[str, Sequence[Inspection]]
-) -> Iterator[Finding]:
-    """What the pipeline says to the first file without trouble of each data set."""
+def _find_in_pipelines(datasets: Mapping[str, Any], found: Mapping[str, Sequence[Inspection]]) -> Iterator[Finding]:
+    """What the pipeline says to the first file without trouble of each data set, and what it does to pseudo labels."""
     for name, dataset in datasets.items():
+        if name == "unlabeled" and (text := describe_distortion(dataset)) is not None:
+            key, remedy = f"{SPLIT_KEYS[name]}.pipeline", "Leave only geometry in front of MultiView."
+            yield Finding("warning", "pipeline", name, 1, 1, (), text, key, remedy)
         entries = iter(found[name])
         for leaf in iter_leaves(dataset):
             good = [index for index, entry in zip(range(len(leaf)), entries, strict=False) if entry.ok]
@@ -235,7 +244,7 @@ def find_in_files(
     yield from _find_masks(found)
     for first, second in combinations(found, 2):
         yield from _find_shared(first, second, found, allow_overlap)
-    yield from _find_failing_pipelines(datasets, found)
+    yield from _find_in_pipelines(datasets, found)
 
 
 def find_in_classes(
@@ -255,7 +264,7 @@ def find_in_classes(
         level = "error" if name == "labeled" else "warning"
         text = None if name == "unlabeled" else describe_single_class(name, classes, masks[name], pixels[name])
         if text is not None:
-            key, remedy = f"{SPLIT_KEYS[name]}.data_prefix.seg_map_path", "Number the classes 0, 1, 2, ..."
+            key, remedy = f"{SPLIT_KEYS[name]}.data_prefix.seg_map_path", SINGLE_CLASS_REMEDY
             yield Finding(level, "class", name, masks[name], masks[name], (), text, key, remedy)
     if not {"labeled", "validation"} <= set(pixels):
         return

@@ -18,7 +18,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg_allspark.utils.images import loads_8bit
 
 from .checks import iter_leaves
-from .transforms.decoding import DataFileError, count_pages, is_complete, read_bytes
+from .transforms.decoding import DataFileError, count_channels, count_pages, is_complete, read_bytes
 from .transforms.loading import IMAGE_KEYS, LoadImage, LoadSegMask
 
 LABELS = 256
@@ -35,7 +35,7 @@ class Problem:
 
     Attributes:
         kind: 'missing', 'unreadable', 'truncated', 'size', 'labels', 'pairing' (no mask is named), or, which are
-            warnings, 'depth' (few grey levels are left in 8 bit), 'pages' (one of several is read).
+            warnings, 'depth' (few grey levels are left in 8 bit), 'channels' or 'pages' (not all are read).
         what: 'image' or 'mask'.
         path: The file.
         message: What the loader says, with values and remedy.
@@ -49,7 +49,7 @@ class Problem:
     @property
     def level(self) -> str:
         """'error', or 'warning' where the file can be used all the same."""
-        return "warning" if self.kind in ("depth", "pages") else "error"
+        return "warning" if self.kind in ("depth", "channels", "pages") else "error"
 
 
 @dataclass(frozen=True)
@@ -180,6 +180,7 @@ class SampleReader:
             by_tifffile = self._images.imdecode_backend == "tifffile"  # it stacks pages of one size
             what = f"an array of shape {image.shape}" if by_tifffile else "the first"
             yield Problem("pages", "image", path, f"The image {path} has {pages} pages; {what} is read.")
+        yield from self._find_lost_channels(path, content, image)
         low, high = np.percentile(_some_pixels(image), (1, 99))
         if not loads_8bit(vars(self._images)) or high - low >= _GREY_LEVELS:
             return
@@ -192,6 +193,21 @@ class SampleReader:
                 f"{high - low + 1:.0f} grey levels remain."
             )
             yield Problem("depth", "image", path, text)
+
+    def _find_lost_channels(self, path: str, content: bytes, image: np.ndarray) -> Iterator[Problem]:
+        """Channels beside grey or colour that are not given; an alpha channel without transparency is no loss."""
+        if self._images.imdecode_backend == "tifffile":
+            return  # gives all
+        stored, given = count_channels(content), image.shape[2] if image.ndim == 3 else 1
+        if stored in (1, 3) or (given >= stored and not loads_8bit(vars(self._images))):
+            return
+        whole = mmcv.imfrombytes(content, flag="unchanged", backend="cv2")
+        extra = whole[..., 3:] if whole is not None and whole.ndim == 3 else np.empty(0)
+        if extra.size and (extra == np.iinfo(extra.dtype).max).all():
+            return
+        read = min(given, 3 if stored > 3 else 1)
+        text = f"The image {path} has {stored} channels, of which the pipeline reads {read}."
+        yield Problem("channels", "image", path, text)
 
     def _read_mask(self, info: dict) -> np.ndarray | None:
         path = info.get("seg_map_path")

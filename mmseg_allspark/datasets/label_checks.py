@@ -12,6 +12,9 @@ from .setting_checks import LOADER_KEYS
 
 LOOKED_AT = 64  # masks of each set: a second or two
 IGNORE = 255
+SINGLE_CLASS_REMEDY = (
+    f"If {IGNORE} is your object, make it 1; else check data_prefix.seg_map_path and reduce_zero_label."
+)
 
 
 def check_labels(datasets: Mapping[str, Any], logger: logging.Logger) -> None:
@@ -34,9 +37,9 @@ def check_labels(datasets: Mapping[str, Any], logger: logging.Logger) -> None:
         if text is not None and name == "labeled":  # a rare object may be in none of those looked at
             count, pixels = _count_labels(dataset, len(dataset))
             if (text := describe_single_class(name, classes, count, pixels)) is not None:
-                raise ValueError(text)
+                raise ValueError(f"{text} {SINGLE_CLASS_REMEDY}")
         if text is not None:
-            logger.warning(text)
+            logger.warning(f"{text} {SINGLE_CLASS_REMEDY}")
             continue
         absent = [class_name for label, class_name in enumerate(classes) if not pixels[label]]
         if absent and pixels.any():
@@ -56,15 +59,14 @@ def describe_single_class(name: str, classes: Sequence[str], count: int, pixels:
         pixels: (256,) pixels of each label in them.
 
     Returns:
-        What is wrong and what to do; None where there are two classes or no pixel at all.
+        What is wrong, without the remedy; None where there are two classes or no pixel at all.
     """
     present = [class_name for class_name, number in zip(classes, pixels, strict=False) if number]
     if len(present) > 1 or not pixels.any():
         return None
     return (
         f"The {count} masks of {LOADER_KEYS[name]} looked at hold {', '.join(present) or 'no class'} only; {IGNORE}, "
-        f"which is ignored, covers {pixels[IGNORE] / pixels.sum():.0%} of them. If {IGNORE} is your object, make it 1; "
-        "else check data_prefix.seg_map_path and reduce_zero_label."
+        f"which is ignored, covers {pixels[IGNORE] / pixels.sum():.0%} of them."
     )
 
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any
 
 from mmengine.fileio import list_from_file
+from mmseg.datasets.transforms import LoadAnnotations
+from mmseg.registry import DATASETS
+
+from .checks import iter_leaves
 
 LOADER_KEYS = dict(labeled="train_dataloader", unlabeled="unlabeled_dataloader", validation="val_dataloader")
 
@@ -55,11 +62,46 @@ def check_classes(key: str, dataset: Any, num_classes: int | None) -> None:
         )
 
 
-def choose_unlabeled(top_level: dict | None, argument: dict | None) -> dict:
+def check_zero_label(cfg: Mapping, datasets: Mapping[str, Any]) -> None:
+    """Raise unless all data sets with masks ignore the label 0, or none: other classes would be learned than tested.
+
+    Args:
+        cfg: The config; its test set is built for the check where it is not the validation set, and not missing.
+        datasets: By name; unlabeled images count if they have masks.
+
+    Raises:
+        ValueError: Naming two loaders that differ.
+    """
+    datasets = {LOADER_KEYS[name]: dataset for name, dataset in datasets.items()}
+    val, test = ((cfg.get(f"{part}_dataloader") or {}).get("dataset") for part in ("val", "test"))
+    if test and test != val:
+        with suppress(Exception):  # each data set raises its own kind; test images may be on another machine
+            datasets["test_dataloader"] = DATASETS.build(test)
+    found: dict[bool, str] = {}
+    for key, dataset in datasets.items():
+        for leaf in iter_leaves(dataset):
+            leaf = getattr(leaf, "dataset", leaf)  # some wrappers have a pipeline
+            if hasattr(leaf, "reduce_zero_label") and (key != LOADER_KEYS["unlabeled"] or _has_masks(leaf)):
+                found.setdefault(bool(leaf.reduce_zero_label), key)
+    if len(found) > 1:
+        settings = ", ".join(f"{key}.dataset.reduce_zero_label={value}" for value, key in found.items())
+        raise ValueError(
+            f"{settings}: class k is label k + 1 with True and label k with False. Set it alike in all loaders, True "
+            "if 0 in the masks is no class; data sets whose masks have other numbers have to be renumbered."
+        )
+
+
+def _has_masks(dataset: Any) -> bool:
+    """Whether the pipeline loads masks and the first sample has one."""
+    loads = any(isinstance(step, LoadAnnotations) for step in getattr(dataset.pipeline, "transforms", ()))
+    return loads and len(dataset) > 0 and os.path.isfile(dataset.get_data_info(0).get("seg_map_path") or "")
+
+
+def choose_unlabeled(cfg: Mapping, argument: dict | None) -> dict:
     """The config's unlabeled loader, which may stand in two places; never one of two in silence.
 
     Args:
-        top_level: The config's ``unlabeled_dataloader``.
+        cfg: The config, for its ``unlabeled_dataloader``.
         argument: ``train_cfg.unlabeled_dataloader``.
 
     Returns:
@@ -68,8 +110,13 @@ def choose_unlabeled(top_level: dict | None, argument: dict | None) -> dict:
     Raises:
         ValueError: If none or both are given.
     """
+    key = LOADER_KEYS["unlabeled"]
+    top_level = cfg.get(key)
     if (argument is None) == (top_level is None):
         given = "nowhere" if argument is None else "both at the top level of the config and in train_cfg"
+        close = get_close_matches(key, cfg.keys() - {key}, n=1, cutoff=0.85)
+        if argument is None and close:
+            given += f"; the config has {close[0]}, which nothing reads"
         raise ValueError(
             f"PseudoLabelLoop: unlabeled_dataloader is given {given}. Give it once, at the top level beside "
             "train_dataloader: unlabeled_dataloader = dict(batch_size=..., sampler=..., dataset=...)."

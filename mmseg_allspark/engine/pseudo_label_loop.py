@@ -100,7 +100,7 @@ class PseudoLabelLoop(BaseLoop):
         if val_interval is not None:
             check_positive_int("train_cfg.val_interval", val_interval)
         self.labeled_dataloader = build_stream(runner, dataloader, "train_dataloader")
-        unlabeled = choose_unlabeled(runner.cfg.get("unlabeled_dataloader"), unlabeled_dataloader)
+        unlabeled = choose_unlabeled(runner.cfg, unlabeled_dataloader)
         super().__init__(runner, build_stream(runner, unlabeled, "unlabeled_dataloader"))
         self.by_epoch = max_epochs is not None
         length = len(self.dataloader)

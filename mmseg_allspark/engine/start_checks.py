@@ -10,9 +10,9 @@ from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from torch import nn
 
-from mmseg_allspark.datasets.checks import check_splits, list_files
+from mmseg_allspark.datasets.checks import check_splits, describe_distortion, list_files
 from mmseg_allspark.datasets.label_checks import check_labels
-from mmseg_allspark.datasets.setting_checks import LOADER_KEYS, check_classes
+from mmseg_allspark.datasets.setting_checks import LOADER_KEYS, check_classes, check_zero_label
 from mmseg_allspark.engine.atomic_checkpoints import AtomicCheckpointHook
 from mmseg_allspark.engine.semantic_memory_hook import SemanticMemoryHook
 from mmseg_allspark.methods import SemiSegmentor
@@ -31,8 +31,9 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
 
     Raises:
         ValueError: If ranks differ in their images, if labeled, unlabeled and validation images overlap, if a data
-            set's number of classes is not the model's, if a method is missing, if EMA labels are asked for without
-            an ``EMAHook``, if masks would choose the crops of unlabeled images, or if a method needs equal batches.
+            set's number of classes is not the model's, if data sets differ in reduce_zero_label, if a method is
+            missing, if EMA labels are asked for without an ``EMAHook``, if masks would choose the crops of unlabeled
+            images, or if a method needs equal batches.
         FileNotFoundError: If image or mask files are missing.
     """
     model = bare_model(loop.runner.model)
@@ -44,6 +45,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     _check_model(model)
     for name, dataset in datasets.items():
         check_classes(LOADER_KEYS[name], dataset, model.num_classes)
+    check_zero_label(loop.runner.cfg, datasets)
     _warn_without_warm_up(model, loop.runner)
     _warn_of_lengths(loop)
     _check_labeler(model, loop)
@@ -55,6 +57,8 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
         datasets["labeled"], datasets["unlabeled"], datasets.get("validation"), allow_overlap=loop.allow_overlap
     )
     _log_sizes(sizes, loop.runner)
+    if (text := describe_distortion(datasets["unlabeled"])) is not None:
+        loop.runner.logger.warning(text)
     check_labels(datasets, loop.runner.logger)
 
 

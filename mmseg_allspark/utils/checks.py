@@ -4,7 +4,7 @@ import functools
 import inspect
 import math
 import types
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -31,12 +31,8 @@ def check_types(init: Callable) -> Callable:
 
     @functools.wraps(init)
     def checked(self: object, *args: object, **kwargs: object) -> None:
-        unknown = [key for key in kwargs if key not in signature.parameters]
-        if unknown and not takes_any:
-            close = get_close_matches(unknown[0], ours, n=1)
-            meant = f"; is {close[0]!r} meant? " if close else ". "
-            owner = init.__qualname__.split(".")[0]
-            raise TypeError(f"{owner} has no key {unknown[0]!r}{meant}It has {', '.join(ours)}.")
+        if not takes_any:
+            check_keys(init.__qualname__.split(".")[0], [key for key in kwargs if key not in _NOT_CONFIG], ours)
         try:
             given = signature.bind(self, *args, **kwargs).arguments
         except TypeError:
@@ -74,6 +70,21 @@ def _fits(value: object, annotation: Any) -> bool:
     if origin is Mapping:
         return isinstance(value, Mapping) and all(_fits(entry, parts[1]) for entry in value.values())
     return isinstance(value, origin or annotation)
+
+
+def check_keys(name: str, keys: Iterable[str], known: Sequence[str]) -> None:
+    """Raise ``TypeError`` on a key that nothing takes, with the one that may be meant.
+
+    Args:
+        name: Class or config key shown in the message.
+        keys: Those given.
+        known: Those that there are.
+    """
+    unknown = [key for key in keys if key not in known]
+    if unknown:
+        close = get_close_matches(unknown[0], known, n=1)
+        meant = f"; is {close[0]!r} meant? " if close else ". "
+        raise TypeError(f"{name} has no key {unknown[0]!r}{meant}It has {', '.join(known)}.")
 
 
 def check_has_type(name: str, cfg: Mapping) -> None:

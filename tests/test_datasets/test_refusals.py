@@ -92,6 +92,9 @@ FAULTS = {
     "other number of classes": dataset("val_dataloader", metainfo=dict(classes=("a", "b"))),
     "other number of colours": dataset("train_dataloader", metainfo=dict(classes=CLASSES, palette=[(0, 0, 0)])),
     "labeled images are skipped": step("train_dataloader", 0, unreadable="skip"),
+    "masks count from another zero": lambda root, cfg: [
+        cfg[key]["dataset"].update(reduce_zero_label=True) for key in ("train_dataloader", "unlabeled_dataloader")
+    ],
     "masks choose the crops": added("unlabeled_dataloader", type="RandomCrop", crop_size=9, cat_max_ratio=0.7),
     "masks of unlabeled images": added("unlabeled_dataloader", type="LoadAnnotations"),
     "no unlabeled loader": lambda root, cfg: cfg.pop("unlabeled_dataloader"),
@@ -186,6 +189,29 @@ def test_data_without_fault_are_trained_on_and_clean(tmp_path):
     cfg.dump(data / "config.py")
     with load_tool("check_data") as tool:
         assert train(cfg) is None and check(tool, data / "config.py") == 0
+
+
+def test_a_misspelled_unlabeled_loader_is_in_the_error(tmp_path, capsys):
+    data = write_data(tmp_path / "data")
+    cfg = run_config(data, tmp_path / "run", loop=dict(max_iters=1))
+    cfg.unlabled_dataloader = cfg.pop("unlabeled_dataloader")
+    cfg.dump(data / "config.py")
+    text = "unlabeled_dataloader is given nowhere; the config has unlabled_dataloader, which nothing reads. Give it"
+    with load_tool("check_data") as tool:
+        assert text in str(train(cfg))
+        assert check(tool, data / "config.py") == 1
+    assert text in capsys.readouterr().out
+
+
+def test_colour_changes_of_unlabeled_images_are_a_warning(tmp_path, capsys):
+    data = write_data(tmp_path / "data")
+    cfg = run_config(data, tmp_path / "run", loop=dict(max_iters=1), validate=True)
+    for key in LOADERS:
+        added(key, type="PhotoMetricDistortion")(data, cfg)
+    cfg.dump(data / "config.py")
+    with load_tool("check_data") as tool:
+        assert check(tool, data / "config.py") == 0
+    assert "WARNING [pipeline] unlabeled: The unlabeled pipeline has PhotoMetric" in capsys.readouterr().out
 
 
 def refusals(module):

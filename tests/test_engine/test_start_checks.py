@@ -114,6 +114,49 @@ def test_number_of_classes_differs_between_data_and_head(data, tmp_path, name):
     assert fails(ValueError, text, data, tmp_path, loop=loop, **changes) == 0
 
 
+def loaders_of_zero(data, reduced, wrapped):
+    """Loaders of which some ignore the label 0, in a wrapper each."""
+    loaders = {}
+    for key, name in zip(LOADERS, ("labeled", "unlabeled", "val", "val"), strict=True):
+        dataset = dataset_config(data, name, reduce_zero_label=key in reduced)
+        part = dict(type="RepeatDataset", times=1, dataset=dict(type="ConcatDataset", datasets=[dataset]))
+        loaders[key] = loader_config(data, name, dataset=part if wrapped else dataset)
+    return loaders
+
+
+LOADERS = ("train_dataloader", "unlabeled_dataloader", "val_dataloader", "test_dataloader")
+TEST = dict(test_cfg=dict(type="TestLoop"), test_evaluator=dict(type="IoUMetric"))
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize(
+    ("reduced", "text"),
+    [
+        (LOADERS[:1], "train_dataloader.dataset.reduce_zero_label=True, unlabeled_dataloader.dataset.*=False: "),
+        (LOADERS[:2], "train_dataloader.dataset.reduce_zero_label=True, val_dataloader.dataset.*=False: "),
+        (LOADERS[:3], "train_dataloader.dataset.reduce_zero_label=True, test_dataloader.dataset.*=False: "),
+        (LOADERS[3:], "train_dataloader.dataset.reduce_zero_label=False, test_dataloader.dataset.*=True: "),
+    ],
+)
+def test_the_label_0_counts_in_some_data_sets_only(data, tmp_path, reduced, text, wrapped):
+    """Every class would be shifted by one."""
+    loaders = loaders_of_zero(data, reduced, wrapped)
+    loop = dict(max_iters=1, unlabeled_dataloader=loaders.pop("unlabeled_dataloader"))
+    assert fails(ValueError, text, data, tmp_path, loop=loop, **loaders, **TEST) == 0
+
+
+def test_where_the_label_0_counts_matters_where_there_are_masks(own, tmp_path):
+    """Unlabeled images without masks, and test images that are elsewhere, are no reason to stop."""
+    for path in (own / "mask").glob("*.png"):
+        path.unlink() if "unlabeled" in path.name else path.write_bytes(_mask_with(1))
+    classes = dict(classes=("a", "b", "c", "d"))
+    loaders = loaders_of_zero(own, ("train_dataloader", "val_dataloader"), wrapped=False)
+    loaders["test_dataloader"]["dataset"].update(data_root="/no/such/folder", ann_file="no.txt", metainfo=classes)
+    loop = dict(max_iters=1, unlabeled_dataloader=loaders.pop("unlabeled_dataloader"))
+    with pytest.raises(ValueError, match="hold a only"):  # what comes next: the masks hold one class
+        start(own, tmp_path / "run", loop=loop, **loaders, **TEST)
+
+
 def test_number_of_classes_differs_between_head_and_neck(data, tmp_path):
     model = model_config(neck=neck_config(num_classes=5), decode_head=head_config())
     fails(ValueError, "model.neck.num_classes=5 but model.decode_head.num_classes=4", data, tmp_path, model=model)
@@ -166,6 +209,10 @@ def _mask_with(label):
     ("step", "text"),
     [
         (dict(type="RandomCrop", crop_size=(65, 65), cat_max_ratio=0.75), r"RandomCrop\(cat_max_ratio=0.75\).*=1.0"),
+        (
+            dict(type="RandomApply", transforms=[dict(type="RandomCrop", crop_size=(65, 65), cat_max_ratio=0.75)]),
+            r"RandomCrop\(cat_max_ratio=0.75\).*=1.0",
+        ),
         (dict(type="LoadAnnotations"), r"LoadAnnotations.*LoadSegMask\(optional=True\)"),
     ],
 )
@@ -175,6 +222,27 @@ def test_unlabeled_pipeline_that_looks_at_masks(data, tmp_path, step, text):
     loader["dataset"]["pipeline"].insert(2, step)
     loop = dict(max_iters=1, unlabeled_dataloader=loader)
     assert fails(ValueError, text, data, tmp_path, loop=loop) == 0
+
+
+COLOUR = dict(type="PhotoMetricDistortion")
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [
+        (COLOUR, "PhotoMetricDistortion"),
+        (dict(type="RandomApply", transforms=[dict(type="RandomGray", prob=0.1)]), "RandomGray"),
+        (dict(type="RandomChoice", transforms=[[dict(type="RandomGaussianBlur", prob=0.1)]]), "RandomGaussianBlur"),
+        (dict(type="MultiView", views=dict(weak=[], strong=[COLOUR])), None),
+    ],
+)
+def test_pseudo_labels_of_distorted_images_are_warned_of(data, tmp_path, step, name):
+    loader = loader_config(data, "unlabeled")
+    loader["dataset"]["pipeline"].insert(2, step)
+    start(data, tmp_path, loop=dict(max_iters=1, unlabeled_dataloader=loader))
+    log = next(tmp_path.glob("*/*.log")).read_text()
+    assert (f"The unlabeled pipeline has {name} outside of MultiView" in log) == (name is not None)
+    assert ("outside of MultiView" in log) == (name is not None)
 
 
 def test_roles_and_a_missing_warm_up_are_in_the_log(data, tmp_path):

@@ -4,7 +4,7 @@ import re
 from urllib.error import URLError
 
 import pytest
-from builders import ROOT
+from builders import ROOT, model_config, run_config
 from mmengine.config import Config
 
 
@@ -179,6 +179,34 @@ def test_a_misspelled_key_of_the_config_is_noticed(checks, load_tool, tmp_path, 
         train.load_config(train.parse_args([str(path)]))
 
 
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("optim_wrapper.optimizer.learning_rate=0.1", r"optimizer has no key 'learning_rate'. It has lr, "),
+        ("optim_wrapper.clip_gard=None", r"optim_wrapper has no key 'clip_gard'; is 'clip_grad' meant\?"),
+        ("unlabeled_dataloader.batchsize=2", r"unlabeled_dataloader has no key 'batchsize'; is 'batch_size' meant\?"),
+        ("train_dataloader.sampler.shufle=True", r"train_dataloader.sampler has no key 'shufle'; is 'shuffle' meant"),
+        ("val_dataloader.dataset.imgsuffix=.png", r"val_dataloader.dataset has no key .*; is 'img_suffix' meant"),
+    ],
+)
+@pytest.mark.parametrize("tool", ["train", "prepare/check_data"])
+def test_keys_that_nothing_takes_are_refused(load_tool, data, tmp_path, capsys, tool, option, text):
+    run_config(data, tmp_path / "run", loop=dict(max_iters=1), validate=True).dump(tmp_path / "c.py")
+    with pytest.raises((TypeError, SystemExit)) as error:
+        load_tool(tool).main([str(tmp_path / "c.py"), "--cfg-options", option])
+    assert re.search(text, str(error.value) + capsys.readouterr().err)
+
+
+def test_a_class_that_passes_keys_on_may_have_any(checks):
+    optimizer = dict(type="SGD", lr=0.1, nesterov=True)
+    sampler = dict(type="DefaultSampler", shuffle=True, _scope_="mmengine")
+    loader = dict(batch_size=1, num_batch_per_epoch=2, pin_memory=True, sampler=sampler)
+    loader["dataset"] = dict(type="CamVidDataset", lazy_init=True)
+    wrapper = dict(type="AmpOptimWrapper", clip_grad=None, optimizer=optimizer)
+    for changes in (dict(), dict(type="OptimWrapper"), dict(constructor="Own", other=1)):
+        checks.check_component_keys(Config(dict(train_dataloader=loader, optim_wrapper=wrapper | changes)))
+
+
 def test_load_config_applies_it(load_tool, tmp_path):
     path = tmp_path / "config.py"
     CONFIG.dump(path)
@@ -242,3 +270,18 @@ def test_a_failed_download_names_key_address_and_remedy(load_tool, monkeypatch, 
         RuntimeError, match=r"service not known\): model.backbone.init_cfg.checkpoint=https://there/b0.pth"
     ):
         train.main([str(path), "--work-dir", str(tmp_path)])
+
+
+def test_a_supervised_training_needs_the_same_zero_in_all_masks(load_tool, data, tmp_path):
+    cfg = run_config(
+        data,
+        tmp_path,
+        loop=dict(max_iters=1),
+        validate=True,
+        model=model_config(type="EncoderDecoder", neck=None),
+        train_cfg=dict(type="IterBasedTrainLoop", max_iters=1),
+    )
+    cfg.train_dataloader.dataset.reduce_zero_label = True
+    train = load_tool("train")
+    with pytest.raises(ValueError, match="train_dataloader.dataset.reduce_zero_label=True, val_dataloader.*=False"):
+        train.train(cfg, train.parse_args([__file__]))

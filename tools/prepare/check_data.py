@@ -24,7 +24,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # _config_checks
 import mmseg_allspark  # noqa: F401
 
 # isort: split
-from _config_checks import check_palettes
+from _config_checks import check_component_keys, check_palettes
 from _splits import say, write_atomically
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
@@ -72,6 +72,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespa
     except Exception as error:  # a config is code: anything can happen in it
         parser.error(f"{options.config} cannot be read with these --cfg-options: {type(error).__name__}: {error}")
     try:
+        check_component_keys(cfg)
         check_palettes(cfg)
     except (TypeError, ValueError) as error:
         parser.error(str(error))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,7 +47,9 @@ def find_files(folder: Path, what: str, suffixes: tuple[str, ...], key: str) -> 
         raise PrepareError(f"{folder} holds no {what} ({', '.join(suffixes)}).")
     found = sorted({p.suffix for p in files})
     if len(found) > 1:
-        raise PrepareError(f"{folder} mixes {' and '.join(found)} files: a data set has one {key}; convert some.")
+        formats = {suffix.lower().replace("jpeg", "jpg").replace("tiff", "tif") for suffix in found}
+        remedy = "rename" if len(formats) == 1 else "convert"
+        raise PrepareError(f"{folder} mixes {' and '.join(found)} files: a data set has one {key}; {remedy} some.")
     return {p.stem: p for p in files}
 
 
@@ -93,33 +96,53 @@ def link_rest(root: Path, images: dict[str, Path], masked: set[str]) -> None:
             target.symlink_to(path.resolve())
 
 
-def describe(counts: dict[str, np.ndarray], labeled: list[str], val: list[str], first: int) -> int:
-    """Say which classes there are, from the label ``first`` on, and return their number.
+def describe(shares: dict[str, np.ndarray], labels: Iterable[int], first: int) -> None:
+    """Say which classes there are, from the label ``first`` on.
 
     A label that no labeled mask shows cannot be learned.
     """
-    total = sum(counts.values())
-    labels = [label for label in range(first, 256) if total[label] and label != IGNORE]
-    shares = {part: sum(counts[n] for n in names) for part, names in (("labeled", labeled), ("val", val))}
     for label in labels:
-        parts = ", ".join(f"{100 * c[label] / max(1, c[labels].sum()):.2f} % of {part}" for part, c in shares.items())
+        parts = (f"{100 * c[label] / max(1, c[first:IGNORE].sum()):.2f} % of {part}" for part, c in shares.items())
         missing = "" if shares["labeled"][label] else "   <- in no labeled image: another --seed, or more masks"
-        say(f"  class {label - first}{f' (label {label})' if first else ''}: {parts}{missing}")
-    if labels != list(range(first, first + len(labels))):
-        raise PrepareError(
-            f"The masks hold the labels {labels}; classes have to be {first} ... {first + len(labels) - 1} (and "
-            f"{IGNORE} = ignore): renumber the masks. A 0/255 mask of a binary task has to become 0/1."
+        say(f"  class {label - first}{f' (label {label})' if first else ''}: {', '.join(parts)}{missing}")
+
+
+def find_label_fault(masks: dict[str, np.ndarray], labeled: np.ndarray, classes: range, given: bool) -> str:
+    """What is wrong with the numbers in the masks; may be nothing.
+
+    Args:
+        masks: Name of each mask -> (256,) pixels of each label.
+        labeled: (256,) the same of all that are trained on.
+        classes: Labels that may be there.
+        given: Whether the user gave the number of classes.
+    """
+    total = sum(masks.values())
+    labels = [label for label in range(classes.start, IGNORE) if total[label]]
+    if other := [label for label in labels if label not in classes]:
+        name = next(name for name, counts in masks.items() if counts[other[0]])
+        unless = ", or give --num-classes K if there are K classes and no mask shows some of them"
+        unless = f" or give another --num-classes than {len(classes)}" if given else unless
+        return (
+            f"The masks hold the labels {labels}, such as {other[0]} in the mask of {name}; classes have to be "
+            f"{classes[0]} ... {classes[-1]} (and {IGNORE} = ignore): renumber the masks{unless}."
         )
-    return len(labels)
+    present = [f"class {label - classes.start}" for label in labels if labeled[label]]
+    if len(present) < 2:
+        return (
+            f"The labeled masks hold {', '.join(present) or 'no class'} only; {IGNORE}, which is ignored, covers "
+            f"{labeled[IGNORE] / labeled.sum():.0%} of them. If {IGNORE} is your object, make it 1; else choose "
+            "another --seed or label more images."
+        )
+    return ""
 
 
 def check(
-    root: Path, lists: dict[str, str], unlabeled: list[Path], form: dict[str, str | bool], num_classes: int
+    root: Path, lists: dict[str, str], unlabeled: list[Path], form: dict[str, str | bool], num_classes: int, fault: str
 ) -> None:
     """Read every file as training will, and say what is odd.
 
     Raises:
-        PrepareError: If training would refuse the data.
+        PrepareError: If training would refuse the data, or if there is a ``fault`` in the labels.
     """
     load = [dict(type="LoadImage"), dict(type="LoadSegMask")]
     masked = dict(
@@ -144,10 +167,12 @@ def check(
         )
         init_default_scope("mmseg")
         report = report_data(cfg, progress=make_progress())
-    if not report.ok:
-        raise PrepareError(report.describe_findings())
-    if report.findings:
-        say(report.describe_findings())
+    report.findings = [finding for finding in report.findings if finding.kind != "class"]  # ``fault`` says it
+    found = [fault] * bool(fault) + [report.describe_findings(with_keys=False)] * bool(report.findings)
+    if fault or not report.ok:
+        raise PrepareError("\n".join(found))
+    if found:
+        say(found[0])
 
 
 def prepare(root: Path, options: argparse.Namespace) -> None:
@@ -159,7 +184,12 @@ def prepare(root: Path, options: argparse.Namespace) -> None:
     held_out = max(options.val, Fraction(1, len(counts)))
     val, labeled = draw_labeled(list(counts), held_out, options.seed)
     say(f"{len(images)} images, {len(counts)} with a mask: {len(labeled)} labeled, {len(val)} for validation")
-    num_classes = describe(counts, labeled, val, int(options.reduce_zero_label))
+    first, given = int(options.reduce_zero_label), options.num_classes is not None
+    shares = {part: sum(counts[name] for name in names) for part, names in (("labeled", labeled), ("val", val))}
+    labels = [first + int(place) for place in np.flatnonzero(sum(shares.values())[first:IGNORE])]
+    classes = range(first, first + (options.num_classes if given else len(labels)))
+    describe(shares, sorted({*labels, *classes}), first)
+    fault = find_label_fault(counts, shares["labeled"], classes, given)
     lists = {"labeled.txt": join_lines(labeled), "val.txt": join_lines(val)}
     find_changes(root, lists, options.force)  # refuses before the files are read, which takes long
     unlabeled = find_unlabeled(root, images, set(counts))
@@ -169,11 +199,12 @@ def prepare(root: Path, options: argparse.Namespace) -> None:
     files = dict(img_suffix=images, seg_map_suffix=masks)
     form = {key: next(iter(found.values())).suffix for key, found in files.items()}
     form["reduce_zero_label"] = options.reduce_zero_label
-    check(root, lists, unlabeled, form, num_classes)
+    check(root, lists, unlabeled, form, max([*labels, *classes, first]) - first + 1, fault)
     write_texts(root, lists, options.force)
     link_rest(root, images, set(counts))
     settings = ", ".join(f"{key} = {value!r}" for key, value in form.items())
-    say(f"Ready: {root}. In your config: {settings}, and as many classes as above.")
+    more = "" if given else " (if there are more, which no mask shows, give --num-classes)"
+    say(f"Ready: {root}. In your config: {settings}, and the {len(classes)} classes above{more}.")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -187,8 +218,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--reduce-zero-label", action="store_true", help="0 in the masks is ignored, the classes are 1 ... K"
     )
+    parser.add_argument(
+        "--num-classes", type=int, metavar="K", help="if no mask shows some of the K classes (default: those found)"
+    )
     parser.add_argument("--force", action="store_true", help="replace lists of other content")
     options = parser.parse_args(arguments)
+    if options.num_classes is not None and not 2 <= options.num_classes <= IGNORE - options.reduce_zero_label:
+        parser.error(f"--num-classes {options.num_classes}: at least 2, at most {IGNORE - options.reduce_zero_label}")
     return run_tool(lambda: prepare(options.root, options))
 
 

@@ -16,9 +16,11 @@ from PIL import Image
 
 _ORIENTATION = 0x0112  # tag of EXIF and TIFF
 _BITS_PER_SAMPLE = 258  # tag of TIFF
+_SAMPLES_PER_PIXEL = 277  # tag of TIFF
 _SUBFILE_TYPE = 254  # tag of TIFF; bit 0: a smaller copy, bit 2: a mask
 _LARGEST_FILE = 2**31  # bytes; more than the largest picture that Pillow agrees to open needs uncompressed
 _JPEG_MARKER = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # no stuffed byte, restart marker or fill byte
+_SUFFIX_TWICE = re.compile(r"\.(jpe?g|png|bmp|tiff?|webp)[^.]*\.\w+$", re.IGNORECASE)  # a.png.png, a.jpg_mask.png
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 # left-right, up-down, transpose: what turns the stored pixels into what a viewer shows
 _TURNS = {1: "", 2: "h", 3: "hv", 4: "v", 5: "t", 6: "th", 7: "thv", 8: "tv"}
@@ -92,8 +94,11 @@ def explain_missing(path: str) -> str:
     """
     if os.path.islink(path):
         return f" (it is a link to {os.readlink(path)}, which is not there)"
+    name = os.path.basename(path)
+    if _SUFFIX_TWICE.search(name):
+        return " (does the id end in a suffix? Lists hold ids without the suffix)"
     # a suffix alone: .jpg, or _leftImg8bit.png
-    return " (is a line of the list blank?)" if os.path.basename(path).startswith((".", "_")) else ""
+    return " (is a line of the list blank?)" if name.startswith((".", "_")) else ""
 
 
 def _require_ordinary(path: str, what: str) -> None:
@@ -225,6 +230,23 @@ def count_pages(content: bytes) -> int:
             return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
     except Exception:  # damage behind the first page, which is well
         return 1
+
+
+def count_channels(content: bytes) -> int:
+    """Channels that a file holds; Pillow opens some TIFFs as if they had less.
+
+    Args:
+        content: A whole file that can be decoded.
+
+    Returns:
+        Their number; 3 for CMYK, of which decoders make RGB.
+    """
+    with Image.open(io.BytesIO(content)) as image:
+        if image.mode == "CMYK":
+            return 3
+        if image.format == "TIFF":
+            return int(image.tag_v2.get(_SAMPLES_PER_PIXEL, 1))
+        return len(image.getbands())
 
 
 def _iter_subfile_types(content: bytes) -> Iterator[int]:
