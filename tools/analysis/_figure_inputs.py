@@ -17,8 +17,8 @@ from torch.utils.data import Dataset
 
 from mmseg_allspark.models import AllSparkNeck, SemanticMemory, holds_average
 from mmseg_allspark.models.semantic_memory import group_channels
+from mmseg_allspark.report import Recorder
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
-from mmseg_allspark.visualization import Recorder
 
 IGNORE = 255
 LOADERS = dict(labeled="train_dataloader", unlabeled="unlabeled_dataloader", val="val_dataloader")

@@ -43,10 +43,10 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.models import SemanticMemory
-from mmseg_allspark.utils.config_files import read_config
-from mmseg_allspark.visualization import (
+from mmseg_allspark.report import (
     ChannelBlock,
     MemoryEntry,
+    class_legend,
     class_shares,
     colour_labels,
     draw_channels,
@@ -55,8 +55,9 @@ from mmseg_allspark.visualization import (
     draw_rates,
     match_classes,
     save_figure,
-    to_picture,
 )
+from mmseg_allspark.utils.config_files import read_config
+from mmseg_allspark.utils.images import to_picture
 
 
 def figure_channels(args: argparse.Namespace, cfg: Config) -> Figure:
@@ -126,8 +127,7 @@ def compare_channels(
         title += f"; mean correlation of all channels with their best class: {means}"
         say(f"{len(samples)} images, mean correlation of all channels with their best class: {means}")
     columns = [f"channel {index}" for index in indexes]
-    seen = sorted({label for sample in samples if sample.mask is not None for label in sample.mask.unique().tolist()})
-    legend = {meta["classes"][label]: meta["palette"][label] for label in seen if label < len(meta["classes"])}
+    legend = class_legend([sample.mask.numpy() for sample in samples if sample.mask is not None], meta, IGNORE)
     return draw_channels(blocks, names, columns, title=title, same_scale=same_scale, legend=legend)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from mmengine.config import Config
 
@@ -21,15 +22,8 @@ _PICTURE = re.compile(r"(?P<name>.+)_(?P<step>\d+)\.png")
 _LONGEST_WARNING = 2000
 
 
-@dataclass(frozen=True)
-class Warned:
-    """A warning or error of the log.
-
-    Attributes:
-        time: When, as the log has it.
-        text: What, without time and level.
-        in_training: Whether the first iteration had been logged.
-    """
+class Warned(NamedTuple):
+    """A warning or error of the log; ``in_training``: the first iteration had been logged before."""
 
     time: str
     text: str
@@ -38,7 +32,7 @@ class Warned:
 
 @dataclass
 class Run:
-    """A run, all parts of it joined.
+    """What is known of a run, all parts of it joined.
 
     Attributes:
         work_dir: Where it was read.
@@ -52,8 +46,7 @@ class Run:
         validations: Lines of ``ValidationRecordHook`` by iteration.
         pictures: Files of ``add_image`` by name and iteration.
         warnings: In the order of the log.
-        damaged: Number of lines that could not be read.
-        damaged_lines: File and line number of each.
+        damaged_lines: File and number of each line that could not be read.
         left_out: Folders of earlier trainings that the last one does not go on from.
     """
 
@@ -68,7 +61,6 @@ class Run:
     validations: dict[int, dict] = field(default_factory=dict)
     pictures: dict[str, dict[int, Path]] = field(default_factory=dict)
     warnings: list[Warned] = field(default_factory=list)
-    damaged: int = 0
     damaged_lines: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -178,7 +170,6 @@ def _json_lines(run: Run, path: Path, check: Callable[[dict], None] = lambda ent
             check(entry)
         except (ValueError, TypeError, KeyError, AttributeError):
             if line.strip():
-                run.damaged += 1
                 run.damaged_lines.append(f"{path.parent.name}/{path.name} line {number}")
             continue
         yield entry
