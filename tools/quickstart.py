@@ -128,7 +128,7 @@ def picture(runs: list[Run], data_root: Path, path: Path) -> None:
     from PIL import Image
 
     from mmseg_allspark.datasets import SyntheticDataset
-    from mmseg_allspark.report import colour_labels, fit, join_panels
+    from mmseg_allspark.report.label_pictures import colour_labels, fit, join_panels
 
     names = (data_root / "val.txt").read_text().split()[:NUM_PICTURES]
     images = [data_root / "images" / f"{name}.png" for name in names]

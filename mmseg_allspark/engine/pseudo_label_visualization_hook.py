@@ -8,7 +8,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
 from mmseg_allspark.methods import SemiBatch
-from mmseg_allspark.report import class_legend, colour_confidence, colour_labels, fit, join_panels
+from mmseg_allspark.report.label_pictures import class_legend, colour_confidence, colour_labels, fit, join_panels
 from mmseg_allspark.utils.checks import check_positive_int, check_types
 from mmseg_allspark.utils.images import class_palette, to_picture
 from mmseg_allspark.utils.wrappers import bare_model

@@ -12,7 +12,7 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_allspark.report import colour_labels, fit
+from mmseg_allspark.report.label_pictures import colour_labels, fit
 from mmseg_allspark.utils.checks import check_positive_int, check_types
 from mmseg_allspark.utils.images import class_palette, to_picture
 
@@ -83,7 +83,10 @@ class ValidationRecordHook(DrawingHook):
         if not is_main_process():
             return
         matrix = self._counts.view(-1, len(self._classes)).cpu()
-        iou = class_iou(matrix)
+        hits = matrix.diagonal()
+        unions = matrix[:-1].sum(dim=1) + matrix.sum(dim=0) - hits
+        pairs = zip(hits.tolist(), unions.tolist(), strict=True)
+        iou = [round(100 * hit / union, 2) if union else None for hit, union in pairs]  # None: class is nowhere
         scalars = {f"IoU/{name}": value for name, value in zip(self._classes, iou, strict=True) if value is not None}
         runner.visualizer.add_scalars(scalars, step=runner.iter)
         entry = dict(
@@ -119,19 +122,3 @@ class ValidationRecordHook(DrawingHook):
             colours = colour_labels(segmentation.data.squeeze(0).cpu().numpy(), self._palette, ignored)
             picture = fit(colours, self.side, smooth=False)
             runner.visualizer.add_image(f"{name}_{part}", picture, step=runner.iter)
-
-
-def class_iou(matrix: Tensor) -> list[float | None]:
-    """Intersection over union of each class in percent.
-
-    Args:
-        matrix: (K + 1, K) pixels, rows ground truth (the last: no class), columns prediction.
-
-    Returns:
-        K numbers rounded as mmseg's, None for a class that neither truth nor prediction has.
-    """
-    matrix = matrix.double()
-    hits = matrix.diagonal()
-    union = matrix[:-1].sum(dim=1) + matrix.sum(dim=0) - hits
-    pairs = zip(hits.tolist(), union.tolist(), strict=True)
-    return [round(100 * hit / whole, 2) if whole else None for hit, whole in pairs]

@@ -25,24 +25,19 @@ _SETTINGS = {
     "axes.xmargin": 0,
     "axes.ymargin": 0,
     "lines.scale_dashes": False,
+    "lines.linewidth": 2,
+    "lines.markersize": 5,
+    "lines.markeredgewidth": 0,
 }
 
 
 class Chart(NamedTuple):
-    """A drawn chart.
-
-    Attributes:
-        title: What is drawn, with its unit.
-        svg: The inside of an ``<svg>`` of ``WIDTH`` x ``HEIGHT``.
-        words: The same in words, for who does not see it.
-        legend: Colour, dashes, name and last value of each curve.
-        note: A sentence below.
-    """
+    """A chart: the inside of an ``<svg>`` of ``WIDTH`` x ``HEIGHT`` and what stands around it."""
 
     title: str
     svg: str
-    words: str
-    legend: list[tuple[str, str, str, str]]
+    words: str  # the same for who does not see it
+    legend: list[tuple[str, str, str, str]]  # colour, dashes, name and last value of each curve
     note: str
 
 
@@ -75,26 +70,25 @@ def draw_curves(
     Returns:
         The chart; None without a finite value.
     """
-    figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))
     legend, words = [], []
     with rc_context({**_SETTINGS, "svg.hashsalt": title}):  # names of markers differ between the charts of a page
+        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72))
         axis = figure.add_axes((52 / WIDTH, 40 / HEIGHT, 1 - 64 / WIDTH, 1 - 52 / HEIGHT))
         for (name, curve), dashes, ink in zip(islice(curves.items(), len(_DASHES)), _DASHES, _INKS, strict=False):
             known = [step for step in sorted(curve) if math.isfinite(curve[step])]
-            if not known:
-                continue
-            first, end = (f"{curve[step]:.4g} at iteration {step}" for step in (known[0], known[-1]))
-            words.append(f"{name}: from {first} to {end}")
-            legend.append((_INKS[ink], dashes, name, f"{curve[known[-1]]:.4g}"))
-            steps = thin(sorted(curve), _MOST_POINTS)
-            values = [curve[step] if math.isfinite(curve[step]) else math.nan for step in steps]
-            style = (0, tuple(map(float, dashes.split()))) if dashes != "none" else "-"
-            dots = dict(marker="o", markersize=5, markeredgewidth=0) if len(steps) <= 30 else {}
-            axis.plot(steps, values, color=ink, linewidth=2, linestyle=style, clip_on=False, **dots)
+            if known:
+                ends = [f"{curve[step]:.4g} at iteration {step}" for step in (known[0], known[-1])]
+                words.append(f"{name}: from {' to '.join(ends)}")
+                legend.append((_INKS[ink], dashes, name, f"{curve[known[-1]]:.4g}"))
+                steps = thin(sorted(curve), _MOST_POINTS)
+                values = [curve[step] if math.isfinite(curve[step]) else math.nan for step in steps]
+                style = "-" if dashes == "none" else (0, tuple(map(float, dashes.split())))
+                marker = "o" if len(steps) <= 30 else None
+                axis.plot(steps, values, color=ink, linestyle=style, marker=marker)
         if not words:
             return None
         for mark in marks:
-            axis.axvline(mark, color=_TEXT, linewidth=1, linestyle=(0, (2, 4)), clip_on=False)
+            axis.axvline(mark, color=_TEXT, linewidth=1, linestyle=(0, (2, 4)))
         _lay_out_axes(axis, max(last, 1), most)
         return Chart(title, _inside_of_svg(figure), f"{title}. {'; '.join(words)}.", legend, note)
 
@@ -110,20 +104,18 @@ def _lay_out_axes(axis: Axes, last: int, most: float) -> None:
     axis.yaxis.set_major_formatter("{x:.4g}")
     axis.set_xlabel("iteration", fontsize=12.5, color=_TEXT)
     axis.tick_params(length=0, pad=6, labelsize=12.5, labelcolor=_TEXT)
-    axis.grid(axis="y", color=_GRID, clip_on=False)
+    axis.grid(axis="y", color=_GRID)
     axis.set_axisbelow(True)
-    axis.spines[:].set_visible(False)
-    axis.patch.set_visible(False)
-    axis.figure.patch.set_visible(False)
+    axis.set_frame_on(False)
 
 
 def _inside_of_svg(figure: Figure) -> str:
-    """A figure's SVG without frame and names that two figures share, its colours those of the page."""
+    """A figure's SVG without frame, clipping and names that two figures share, its colours those of the page."""
     file = io.StringIO()
-    figure.savefig(file, format="svg")
+    figure.savefig(file, format="svg", transparent=True)
     svg = file.getvalue()
     svg = svg[svg.index("<g id=") : svg.rindex("</svg>")]
-    svg = re.sub(r' id="(?!m[0-9a-f]{10}")[^"]*"', "", svg)
-    for ink, variable in (*_INKS.items(), (_TEXT, "var(--soft)"), (_GRID, "var(--line)")):
+    svg = re.sub(r' (id="(?!m[0-9a-f]{10}")|clip-path=")[^"]*"', "", svg)
+    for ink, variable in _INKS.items() | {_TEXT: "var(--soft)", _GRID: "var(--line)"}.items():
         svg = svg.replace(ink, variable)
     return re.sub(r"\s*\n\s*", " ", svg)

@@ -84,16 +84,10 @@ def match_classes(channels: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray,
     present = np.flatnonzero(np.ptp(shares, axis=(1, 2)) > 0)
     if not len(present):
         return np.full(len(channels), -1), np.full(len(channels), np.nan)
-    correlation = _standardise(channels) @ _standardise(shares[present]).T / shares[0].size
+    rows = np.concatenate([channels, shares[present]]).reshape(len(channels) + len(present), -1)
+    with np.errstate(invalid="ignore", divide="ignore"):  # a constant channel correlates with nothing
+        correlation = np.nan_to_num(np.corrcoef(rows)[: len(channels), len(channels) :])
     return present[correlation.argmax(axis=1)], correlation.max(axis=1)
-
-
-def _standardise(maps: np.ndarray) -> np.ndarray:
-    """(M, H, W) -> (M, H*W) of mean 0 and variance 1; constant maps become 0."""
-    flat = maps.reshape(len(maps), -1).astype(np.float64)
-    flat = flat - flat.mean(axis=1, keepdims=True)
-    spread = flat.std(axis=1, keepdims=True)
-    return np.divide(flat, spread, out=np.zeros_like(flat), where=spread > 1e-12)
 
 
 def draw_channels(
@@ -195,19 +189,15 @@ def draw_class_shares(shares: Mapping[str, np.ndarray], classes: Sequence[str], 
         classes: Names of the K classes.
         title: Of the figure.
     """
-    figure = new_figure((7.0, max(2.6, 0.36 * len(classes) + 1.1)))
-    axis = figure.subplots()
-    place, thick = np.arange(len(classes)), 0.8 / len(shares)
+    figure, axis = _bar_figure((7.0, max(2.6, 0.36 * len(classes) + 1.1)), title)
     for number, (name, values) in enumerate(shares.items()):
-        offset = (number - (len(shares) - 1) / 2) * thick
-        bars = axis.barh(place + offset, 100 * np.asarray(values), thick, label=name, color=COLOURS[number])
+        places, thick = _bar_places(len(classes), number, len(shares))
+        bars = axis.barh(places, 100 * np.asarray(values), thick, label=name, color=COLOURS[number])
         axis.bar_label(bars, fmt="%.1f", fontsize=7, padding=2)
-    axis.set(yticks=place, yticklabels=list(classes), xlabel="share (%)")
+    axis.set(yticks=range(len(classes)), yticklabels=list(classes), xlabel="share (%)")
     axis.invert_yaxis()
     axis.margins(x=0.08, y=0.02)
     axis.legend(frameon=False, fontsize=8)
-    axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=10)
     return figure
 
 
@@ -223,22 +213,32 @@ def draw_rates(
         gap: Two sets: the legend gives the second's rate minus the first's for each model. Default None.
     """
     sets = list(dict.fromkeys(name for row in rates.values() for name in row))
-    figure = new_figure((1.6 + 1.5 * len(sets), 3.6))
-    axis = figure.subplots()
-    place, thick = np.arange(len(sets)), 0.8 / len(rates)
+    figure, axis = _bar_figure((1.6 + 1.5 * len(sets), 3.6), title)
     for number, (model, row) in enumerate(rates.items()):
         values = [math.nan if row.get(name) is None else 100 * row[name] for name in sets]
         label = model
         if gap is not None and None not in (row.get(gap[0]), row.get(gap[1])):
             label += f" ({gap[1]} \u2212 {gap[0]}: {100 * (row[gap[1]] - row[gap[0]]):+.1f})"
-        places = place + (number - (len(rates) - 1) / 2) * thick
+        places, thick = _bar_places(len(sets), number, len(rates))
         axis.bar(places, values, thick, label=label, color=COLOURS[number % len(COLOURS)])
         for x, value in zip(places, values, strict=True):
             text, y = ("no masks", 0) if math.isnan(value) else (f"{value:.1f}", value)
             axis.annotate(text, (x, y), (0, 2), textcoords="offset points", ha="center", fontsize=8)
-    axis.set(xticks=place, xticklabels=sets, ylabel=ylabel)
+    axis.set(xticks=range(len(sets)), xticklabels=sets, ylabel=ylabel)
     axis.margins(y=0.3)
     axis.legend(frameon=False, fontsize=8, loc="upper left")
-    axis.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(title, fontsize=10)
     return figure
+
+
+def _bar_figure(size: tuple[float, float], title: str) -> tuple[Figure, Axes]:
+    figure = new_figure(size)
+    figure.suptitle(title, fontsize=10)
+    axis = figure.subplots()
+    axis.spines[["top", "right"]].set_visible(False)
+    return figure, axis
+
+
+def _bar_places(count: int, number: int, groups: int) -> tuple[np.ndarray, float]:
+    """Centres of the bars of one of ``groups`` quantities, side by side at 0, 1, ... ``count`` - 1, and their width."""
+    width = 0.8 / groups
+    return np.arange(count) + (number - (groups - 1) / 2) * width, width

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from mmseg_allspark.report import (
+from mmseg_allspark.report.paper_figures import (
     ChannelBlock,
     MemoryEntry,
     class_shares,

@@ -1,7 +1,6 @@
 import numpy as np
 
-from mmseg_allspark.report import class_legend, colour_labels, join_panels
-from mmseg_allspark.report.label_pictures import GAP, PAPER, TITLE_HEIGHT
+from mmseg_allspark.report.label_pictures import GAP, PAPER, TITLE_HEIGHT, class_legend, colour_labels, join_panels
 
 PALETTE = [[10, 20, 30], [200, 0, 0]]
 

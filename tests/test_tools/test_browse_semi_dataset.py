@@ -10,8 +10,7 @@ from builders import CLASSES, build_model, model_config, run_config
 from mmengine.runner import CheckpointLoader
 from PIL import Image
 
-from mmseg_allspark.report import fit
-from mmseg_allspark.report.label_pictures import GAP, TITLE_HEIGHT
+from mmseg_allspark.report.label_pictures import GAP, TITLE_HEIGHT, fit
 from mmseg_allspark.utils.safe_checkpoints import UnsafeCheckpointError
 
 PALETTE = [[200, 0, 0], [0, 200, 0], [0, 0, 200], [120, 60, 0]]

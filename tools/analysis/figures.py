@@ -43,12 +43,11 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.models import SemanticMemory
-from mmseg_allspark.report import (
+from mmseg_allspark.report.label_pictures import class_legend, colour_labels
+from mmseg_allspark.report.paper_figures import (
     ChannelBlock,
     MemoryEntry,
-    class_legend,
     class_shares,
-    colour_labels,
     draw_channels,
     draw_class_shares,
     draw_memory,
