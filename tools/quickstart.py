@@ -138,7 +138,7 @@ def picture(runs: list[Run], data_root: Path, path: Path) -> None:
         model = init_model(str(run.config), str(run.work_dir / f"iter_{run.steps}.pth"), device="cpu")
         predictions = [inference_model(model, str(image)).pred_sem_seg.data[0].numpy() for image in images]
         label_maps[f"{run.name}: {run.miou():.1f} mIoU"] = predictions
-    meta, side = SyntheticDataset.METAINFO, 288
+    meta, side = SyntheticDataset.METAINFO, 224
     columns = {"image": [fit(np.asarray(Image.open(image).convert("RGB")), side, smooth=True) for image in images]}
     for title, maps in label_maps.items():
         columns[title] = [fit(colour_labels(labels, meta["palette"]), side, smooth=False) for labels in maps]

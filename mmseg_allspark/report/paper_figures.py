@@ -181,64 +181,43 @@ def _show(axis: Axes, picture: np.ndarray | None, **options: object) -> None:
     axis.spines[:].set_visible(False)
 
 
-def draw_class_shares(shares: Mapping[str, np.ndarray], classes: Sequence[str], *, title: str) -> Figure:
-    """Draw for each class the shares of several quantities, side by side.
-
-    Args:
-        shares: Name of a quantity to (K,) shares in [0, 1].
-        classes: Names of the K classes.
-        title: Of the figure.
-    """
-    figure, axis = _bar_figure((7.0, max(2.6, 0.36 * len(classes) + 1.1)), title)
-    for number, (name, values) in enumerate(shares.items()):
-        places, thick = _bar_places(len(classes), number, len(shares))
-        bars = axis.barh(places, 100 * np.asarray(values), thick, label=name, color=COLOURS[number])
-        axis.bar_label(bars, fmt="%.1f", fontsize=7, padding=2)
-    axis.set(yticks=range(len(classes)), yticklabels=list(classes), xlabel="share (%)")
-    axis.invert_yaxis()
-    axis.margins(x=0.08, y=0.02)
-    axis.legend(frameon=False, fontsize=8)
-    return figure
-
-
-def draw_rates(
-    rates: Mapping[str, Mapping[str, float | None]], *, ylabel: str, title: str, gap: tuple[str, str] | None = None
+def draw_bars(
+    shares: Mapping[str, Sequence[float | None]],
+    names: Sequence[str],
+    *,
+    label: str,
+    title: str,
+    horizontal: bool = False,
+    missing: str = "",
 ) -> Figure:
-    """Draw a rate of several models on several sets of images.
+    """Draw several quantities of classes, or of sets of images, side by side.
 
     Args:
-        rates: Model to set to rate in [0, 1]; None where it is not known, which is written instead of a bar.
-        ylabel: What the rate is.
+        shares: Name of a quantity to its share in [0, 1] for each of ``names``; None where it is not known.
+        names: Of the classes or sets.
+        label: What the shares are.
         title: Of the figure.
-        gap: Two sets: the legend gives the second's rate minus the first's for each model. Default None.
+        horizontal: Bars from left to right, for many names. Default False.
+        missing: Stands in place of a bar that is not known. Default nothing.
     """
-    sets = list(dict.fromkeys(name for row in rates.values() for name in row))
-    figure, axis = _bar_figure((1.6 + 1.5 * len(sets), 3.6), title)
-    for number, (model, row) in enumerate(rates.items()):
-        values = [math.nan if row.get(name) is None else 100 * row[name] for name in sets]
-        label = model
-        if gap is not None and None not in (row.get(gap[0]), row.get(gap[1])):
-            label += f" ({gap[1]} \u2212 {gap[0]}: {100 * (row[gap[1]] - row[gap[0]]):+.1f})"
-        places, thick = _bar_places(len(sets), number, len(rates))
-        axis.bar(places, values, thick, label=label, color=COLOURS[number % len(COLOURS)])
-        for x, value in zip(places, values, strict=True):
-            text, y = ("no masks", 0) if math.isnan(value) else (f"{value:.1f}", value)
-            axis.annotate(text, (x, y), (0, 2), textcoords="offset points", ha="center", fontsize=8)
-    axis.set(xticks=range(len(sets)), xticklabels=sets, ylabel=ylabel)
-    axis.margins(y=0.3)
-    axis.legend(frameon=False, fontsize=8, loc="upper left")
-    return figure
-
-
-def _bar_figure(size: tuple[float, float], title: str) -> tuple[Figure, Axes]:
-    figure = new_figure(size)
+    figure = new_figure((7.0, max(2.6, 0.36 * len(names) + 1.1)) if horizontal else (1.6 + 1.5 * len(names), 3.6))
     figure.suptitle(title, fontsize=10)
     axis = figure.subplots()
+    thick = 0.8 / len(shares)
+    for number, (name, row) in enumerate(shares.items()):
+        places = np.arange(len(names)) + (number - (len(shares) - 1) / 2) * thick
+        percents = [0 if share is None else 100 * share for share in row]
+        style = dict(label=name, color=COLOURS[number % len(COLOURS)])
+        bars = (axis.barh if horizontal else axis.bar)(places, percents, thick, **style)
+        texts = [missing if share is None else f"{100 * share:.1f}" for share in row]
+        axis.bar_label(bars, texts, fontsize=7, padding=2)
+    if horizontal:
+        axis.set(yticks=range(len(names)), yticklabels=names, xlabel=label)
+        axis.invert_yaxis()
+        axis.margins(x=0.08, y=0.02)
+    else:
+        axis.set(xticks=range(len(names)), xticklabels=names, ylabel=label)
+        axis.margins(y=0.3)
     axis.spines[["top", "right"]].set_visible(False)
-    return figure, axis
-
-
-def _bar_places(count: int, number: int, groups: int) -> tuple[np.ndarray, float]:
-    """Centres of the bars of one of ``groups`` quantities, side by side at 0, 1, ... ``count`` - 1, and their width."""
-    width = 0.8 / groups
-    return np.arange(count) + (number - (groups - 1) / 2) * width, width
+    axis.legend(frameon=False, fontsize=8, loc="best" if horizontal else "upper left")
+    return figure

@@ -14,7 +14,7 @@ from mmseg_allspark.report.label_pictures import GAP, TITLE_HEIGHT, fit
 from mmseg_allspark.utils.safe_checkpoints import UnsafeCheckpointError
 
 PALETTE = [[200, 0, 0], [0, 200, 0], [0, 0, 200], [120, 60, 0]]
-SIDE = 288
+SIDE = 224
 
 
 @pytest.fixture

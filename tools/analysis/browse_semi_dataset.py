@@ -41,7 +41,7 @@ from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.images import to_picture
 
 IGNORE = 255
-SIDE = 288  # pixels of a panel
+SIDE = 224  # pixels of a panel
 
 
 @torch.no_grad()
