@@ -19,7 +19,6 @@ _VALIDATION = (*MAIN, "mAcc", "aAcc")
 _MOST_COLUMNS = 12
 _MOST_PICTURES = 6
 _MOST_CLASSES = 40  # of a confusion matrix that can still be read
-_MOST_DAMAGED = 10  # lines that are named
 _WIDEST = 1100  # pixels of an embedded picture
 _AGREEMENT = (
     "kept: counts in the loss; agreement: equals the ground truth, where masks happen to exist "
@@ -65,9 +64,6 @@ def make_report(run: Run) -> str:
         shares=_shares(run),
         samples=_samples(run),
         pseudo_labels=_pictures(run.pictures.get("pseudo_labels", {}), photo=True),
-        during=[entry for entry in run.warnings if entry.in_training],
-        before=[entry for entry in run.warnings if not entry.in_training],
-        most_damaged=_MOST_DAMAGED,
         details=_details(run),
     )
 
