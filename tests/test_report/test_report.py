@@ -212,6 +212,7 @@ def test_long_runs_with_many_classes_stay_small(tmp_path):
     names = [f"class{index}" for index in range(81)]
     scalars = [train_entry(step, loss=1.0 / step) for step in range(1, 4001)]
     scalars += [{f"pseudo/share_{name}": 0.01 for name in names} | {"step": step} for step in range(1, 2001)]
+    scalars.append({"pseudo/share_class0": float("inf"), "step": 2001})
     entry = dict(
         step=4000, classes=names, palette=[[9] * 3] * 81, iou=[1.0] * 81, confusion=np.eye(81).tolist(), samples=[]
     )
