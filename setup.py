@@ -86,7 +86,7 @@ setup(
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     include_package_data=True,
     python_requires=">=3.10,<3.13",
-    install_requires=["torch>=2.6", "numpy", "pillow"],
+    install_requires=["torch>=2.6", "numpy", "pillow", "jinja2"],
     extras_require={
         "fork": read_requirements("requirements.txt"),
         "upstream": read_requirements("requirements/upstream.txt"),

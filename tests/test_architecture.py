@@ -7,14 +7,14 @@ from builders import ROOT
 
 PACKAGE = ROOT / "mmseg_allspark"
 # compat, which the package imports first, <- utils <- models <- methods <- engine; beside them datasets <-
-# visualization; engine checks data sets and draws
+# report; engine checks data sets and draws
 ALLOWED = dict(
     utils={"utils", "compat"},
     models={"utils", "models"},
     methods={"utils", "models", "methods"},
-    engine={"utils", "models", "methods", "datasets", "visualization", "engine"},
+    engine={"utils", "models", "methods", "datasets", "report", "engine"},
     datasets={"utils", "datasets"},
-    visualization={"utils", "datasets", "visualization"},
+    report={"utils", "datasets", "report"},
     convert={"utils", "convert"},
     apis={"utils", "models", "datasets", "apis"},  # apis and deploy: for whoever uses a trained model
     deploy={"utils", "models", "methods", "apis", "deploy"},

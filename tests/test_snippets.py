@@ -49,7 +49,7 @@ RUN = {
     ("docs/watching_a_run.md", "visualizer ="): f"{DOCS}::test_configs_of_the_other_pages",
     ("docs/watching_a_run.md", "default_hooks ="): f"{DOCS}::test_configs_of_the_other_pages",
     ("docs/watching_a_run.md", "python tools/analysis/report.py"): (
-        "tests/test_visualization/test_report.py::test_the_tool_takes_another_file_and_refuses_an_empty_folder"
+        "tests/test_report/test_report.py::test_the_tool_takes_another_file_and_refuses_an_empty_folder"
     ),
     ("docs/compare_methods.md", "python tools/prepare/synthetic.py"): (
         "tests/test_tools/test_compare.py::test_the_commands_of_the_page"

@@ -128,21 +128,22 @@ def picture(runs: list[Run], data_root: Path, path: Path) -> None:
     from PIL import Image
 
     from mmseg_allspark.datasets import SyntheticDataset
-    from mmseg_allspark.visualization import colour_labels, save_panels
+    from mmseg_allspark.report.label_pictures import colour_labels, fit, join_panels
 
     names = (data_root / "val.txt").read_text().split()[:NUM_PICTURES]
     images = [data_root / "images" / f"{name}.png" for name in names]
     masks = [np.asarray(Image.open(data_root / "masks" / f"{name}.png")) for name in names]
-    palette = SyntheticDataset.METAINFO["palette"]
-    columns = [[np.asarray(Image.open(image).convert("RGB")) for image in images]]
-    columns.append([colour_labels(mask, palette) for mask in masks])
+    label_maps = {"ground truth": masks}
     for run in runs:
         model = init_model(str(run.config), str(run.work_dir / f"iter_{run.steps}.pth"), device="cpu")
         predictions = [inference_model(model, str(image)).pred_sem_seg.data[0].numpy() for image in images]
-        columns.append([colour_labels(prediction, palette) for prediction in predictions])
-    titles = ["image", "ground truth", *(f"{run.name}: {run.miou():.1f} mIoU" for run in runs)]
-    rows = list(zip(*columns, strict=True))
-    save_panels(rows, titles, path, classes=SyntheticDataset.METAINFO["classes"], palette=palette)
+        label_maps[f"{run.name}: {run.miou():.1f} mIoU"] = predictions
+    meta, side = SyntheticDataset.METAINFO, 224
+    columns = {"image": [fit(np.asarray(Image.open(image).convert("RGB")), side, smooth=True) for image in images]}
+    for title, maps in label_maps.items():
+        columns[title] = [fit(colour_labels(labels, meta["palette"]), side, smooth=False) for labels in maps]
+    legend = dict(zip(meta["classes"], meta["palette"], strict=True))
+    Image.fromarray(join_panels(columns, legend)).save(path)
 
 
 def parse_args() -> argparse.Namespace:

@@ -22,7 +22,7 @@ from mmseg_allspark.apis.models import load_config, read_dataset_meta, reduces_z
 from mmseg_allspark.apis.weights import load_model
 from mmseg_allspark.datasets.transforms import DataFileError, LoadImage
 from mmseg_allspark.utils.checks import check_choice, check_positive_int
-from mmseg_allspark.utils.images import as_8bit, input_channels, loads_8bit
+from mmseg_allspark.utils.images import as_8bit, input_channels, loads_8bit, to_picture
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint, load_safely_from_now_on
 
 Image = str | os.PathLike | np.ndarray
@@ -173,7 +173,7 @@ class SegInferencer(MMSegInferencer):
             (H, W, 3) uint8 pictures, or None if nobody asks for them.
         """
         if not self._is_colour and any(kwargs.get(key) for key in ("return_vis", "show", "img_out_dir")):
-            inputs = [as_8bit(self._load(source)["img"])[..., ::-1] for source in inputs]
+            inputs = [to_picture(self._load(source)["img"]) for source in inputs]
         return super().visualize(inputs, preds, **kwargs)
 
     def stream(

@@ -5,13 +5,13 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from mmengine.config import Config, ConfigDict
 from mmseg.registry import DATASETS
 
 from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.config_types import name_types
 from mmseg_allspark.utils.embedded_config import read_embedded_config
+from mmseg_allspark.utils.images import class_palette
 
 
 def load_config(
@@ -62,10 +62,8 @@ def read_dataset_meta(cfg: Config, checkpoint_meta: dict) -> dict[str, tuple]:
         stored = _config_meta(cfg)
     num_classes = _num_classes(cfg.model)
     classes = tuple(stored.get("classes") or map(str, range(num_classes)))
-    palette = stored.get("palette") or ()
-    if len(palette) != len(classes):  # mmseg's own choice where a data set has no colours
-        palette = np.random.RandomState(42).randint(0, 255, size=(len(classes), 3)).tolist()
-    return dict(classes=classes, palette=tuple(tuple(int(value) for value in colour) for colour in palette))
+    palette = class_palette(stored.get("palette"), len(classes))
+    return dict(classes=classes, palette=tuple(map(tuple, palette)))
 
 
 def reduces_zero_label(cfg: Config) -> bool:

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from mmengine.runner import Runner
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 from torch.utils.data import Dataset
 
-from mmseg_allspark.utils.images import as_8bit
+from mmseg_allspark.utils.images import to_picture
 
 from .drawing_hook import DrawingHook
 
@@ -43,13 +42,8 @@ class PredictionVisualizationHook(DrawingHook, SegVisualizationHook):
             self._paint("test", runner.test_dataloader.dataset, sample, self._drawn)
 
     def _paint(self, prefix: str, dataset: Dataset, sample: SegDataSample, step: int) -> None:
+        while not hasattr(dataset, "pipeline"):  # repeated or concatenated
+            dataset = dataset.dataset if hasattr(dataset, "dataset") else dataset.datasets[0]
+        image = to_picture(dataset.pipeline.transforms[0](dict(img_path=sample.img_path))["img"])
         options = dict(show=self.show, wait_time=self.wait_time, step=step)
-        image = _load_picture(dataset, sample.img_path)
         self._visualizer.add_datasample(f"{prefix}_{Path(sample.img_path).name}", image, sample, **options)
-
-
-def _load_picture(dataset: Dataset, path: str) -> np.ndarray:
-    """Load an image as a data set does; (H, W, 3) uint8 RGB."""
-    while not hasattr(dataset, "pipeline"):  # repeated or concatenated
-        dataset = dataset.dataset if hasattr(dataset, "dataset") else dataset.datasets[0]
-    return as_8bit(dataset.pipeline.transforms[0](dict(img_path=path))["img"])[..., ::-1]

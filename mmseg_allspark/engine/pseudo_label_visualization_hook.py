@@ -8,9 +8,10 @@ from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
 from mmseg_allspark.methods import SemiBatch
+from mmseg_allspark.report.label_pictures import class_legend, colour_confidence, colour_labels, fit, join_panels
 from mmseg_allspark.utils.checks import check_positive_int, check_types
+from mmseg_allspark.utils.images import class_palette, to_picture
 from mmseg_allspark.utils.wrappers import bare_model
-from mmseg_allspark.visualization import class_palette, colour_confidence, colour_labels, fit, join_panels, to_picture
 
 from .drawing_hook import DrawingHook
 
@@ -55,31 +56,29 @@ class PseudoLabelVisualizationHook(DrawingHook):
     @torch.no_grad()
     def _draw(self, model: nn.Module, data_batch: SemiBatch, meta: dict) -> np.ndarray:
         """The picture, (H, W, 3) uint8."""
-        ignore = model.decode_head.ignore_index
-        pseudo = data_batch["step"].record["pseudo"]
-        valid = pseudo.valid
-        count = min(self.num_images, len(pseudo.label))
-        label, kept = pseudo.label[:count], pseudo.weight[:count] > 0
-        if valid is not None:
-            kept = kept & valid[:count]
-        confidence = pseudo.logits[:count].float().softmax(dim=1).amax(dim=1)
-        truth = [_mask(sample) for sample in data_batch["data_samples"]["unlabeled"][:count]]
-        label_maps = {"pseudo label": label.cpu()}
-        if model.confidence is not None or valid is not None:
-            label_maps["counts in the loss"] = torch.where(kept, label, ignore).cpu()
-        known = next((mask for mask in truth if mask is not None), None)
-        if known is not None:
-            unknown = torch.full_like(known, ignore)
-            label_maps["ground truth"] = torch.stack([unknown if mask is None else mask for mask in truth]).cpu()
-        palette = class_palette(meta, model.num_classes)
-        columns = {"unlabeled image": self._images(model, data_batch["inputs"]["weak"][:count])}
+        ignore, classes = model.decode_head.ignore_index, model.num_classes
+        meta = dict(
+            classes=meta.get("classes") or list(map(str, range(classes))),
+            palette=class_palette(meta.get("palette"), classes),
+        )
+        pseudo, some = data_batch["step"].record["pseudo"], slice(self.num_images)
+        label, kept = pseudo.label[some], pseudo.weight[some] > 0
+        if pseudo.valid is not None:
+            kept = kept & pseudo.valid[some]
+        label_maps = {"pseudo label": label}
+        if model.confidence is not None or pseudo.valid is not None:
+            label_maps["counts in the loss"] = torch.where(kept, label, ignore)
+        samples = data_batch["data_samples"]["unlabeled"][some]
+        truth = [sample.gt_sem_seg.data.squeeze(0) if "gt_sem_seg" in sample else None for sample in samples]
+        if any(mask is not None for mask in truth):
+            label_maps["ground truth"] = [torch.full_like(label[0], ignore) if mask is None else mask for mask in truth]
+        label_maps = {title: [entry.cpu().numpy() for entry in maps] for title, maps in label_maps.items()}
+        columns = {"unlabeled image": self._images(model, data_batch["inputs"]["weak"][some])}
         for title, maps in label_maps.items():
-            columns[title] = [fit(colour_labels(entry.numpy(), palette, ignore), self.side, False) for entry in maps]
-        columns["confidence"] = [fit(colour_confidence(entry), self.side, False) for entry in confidence.cpu().numpy()]
-        names = meta.get("classes") or list(map(str, range(model.num_classes)))
-        shown = np.unique(np.concatenate([maps.numpy().ravel() for maps in label_maps.values()]))
-        legend = [(names[index], palette[index]) for index in shown if index < model.num_classes and index != ignore]
-        return join_panels(list(zip(*columns.values(), strict=True)), list(columns), legend)
+            columns[title] = [fit(colour_labels(entry, meta["palette"], ignore), self.side, False) for entry in maps]
+        confidence = pseudo.logits[some].float().softmax(dim=1).amax(dim=1).cpu().numpy()
+        columns["confidence"] = [fit(colour_confidence(entry), self.side, False) for entry in confidence]
+        return join_panels(columns, class_legend(sum(label_maps.values(), []), meta, ignore))
 
     def _images(self, model: nn.Module, images: Tensor) -> list[np.ndarray]:
         """Pictures of normalised (B, C, H, W) images."""
@@ -91,7 +90,3 @@ class PseudoLabelVisualizationHook(DrawingHook):
         names = ("_channel_conversion", "channel_conversion")
         bgr = images.shape[1] != 3 or not any(getattr(preprocessor, name, False) for name in names)
         return [fit(to_picture(image, bgr), self.side, True) for image in images]
-
-
-def _mask(sample: object) -> Tensor | None:
-    return sample.gt_sem_seg.data.squeeze(0) if "gt_sem_seg" in sample else None

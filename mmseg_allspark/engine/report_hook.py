@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 import mmseg_allspark
-from mmseg_allspark.visualization import write_report
+from mmseg_allspark.report import write_report
 
 from .drawing_hook import DrawingHook
 
@@ -39,42 +39,37 @@ class ReportHook(DrawingHook):
         if not is_main_process():
             return
         self._has_files = (Path(runner.log_dir) / "vis_data").is_dir()
-        if not self._has_files:
+        if self._has_files:
+            facts = dict(max_iters=runner.max_iters, **collect_facts())
+            (Path(runner.log_dir) / FACTS).write_text(json.dumps(facts))
+        else:
             runner.logger.warning(
                 "ReportHook: no report without LocalVisBackend in visualizer.vis_backends, nor with visualizer.name="
                 f"{runner.visualizer.instance_name!r} if an earlier training in this process has used this name: its "
                 "files get the figures of this one. Leave the name out."
             )
-        else:
-            facts = dict(max_iters=runner.max_iters, **collect_facts())
-            (Path(runner.log_dir) / FACTS).write_text(json.dumps(facts))
+
+    def after_train(self, runner: Runner) -> None:
+        """Write the page, if there are files to read."""
+        if self._has_files:
+            with self.drawing(runner):
+                write_report(Path(runner.work_dir))
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Refresh the page."""
-        self._write(runner)
-
-    def after_train(self, runner: Runner) -> None:
-        """Write the page a last time."""
-        self._write(runner)
-
-    def _write(self, runner: Runner) -> None:
-        if not self._has_files:
-            return
-        with self.drawing(runner):
-            write_report(Path(runner.work_dir))
+        self.after_train(runner)
 
 
 def collect_facts() -> dict[str, str | int]:
     """Versions, commit and hardware of this process."""
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
     modules = (mmseg_allspark, mmseg, mmcv, mmengine, torch)
-    return dict(
-        versions=", ".join(f"{module.__name__} {module.__version__}" for module in modules)
-        + f", Python {platform.python_version()}",
-        commit=_commit(),
-        hardware=f"{get_world_size()} process(es), {device}, {os.cpu_count()} CPU cores, "
-        f"{torch.get_num_threads()} threads",
-    )
+    versions = [f"{module.__name__} {module.__version__}" for module in modules] + [
+        f"Python {platform.python_version()}"
+    ]
+    hardware = [f"{get_world_size()} process(es)", device, f"{os.cpu_count()} CPU cores"]
+    hardware.append(f"{torch.get_num_threads()} threads")
+    return dict(versions=", ".join(versions), commit=_commit(), hardware=", ".join(hardware))
 
 
 def _commit() -> str:

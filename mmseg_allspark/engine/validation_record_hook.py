@@ -12,8 +12,9 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from mmseg_allspark.report.label_pictures import colour_labels, fit
 from mmseg_allspark.utils.checks import check_positive_int, check_types
-from mmseg_allspark.visualization import class_palette, colour_labels, fit, to_picture
+from mmseg_allspark.utils.images import class_palette, to_picture
 
 from .drawing_hook import DrawingHook
 
@@ -47,7 +48,9 @@ class ValidationRecordHook(DrawingHook):
 
     def before_val_epoch(self, runner: Runner) -> None:
         """Start at zero."""
-        self._classes = runner.val_dataloader.dataset.metainfo["classes"]
+        meta = runner.val_dataloader.dataset.metainfo
+        self._classes = meta["classes"]
+        self._palette = class_palette(meta.get("palette"), len(self._classes))
         size, device = len(self._classes), next(runner.model.parameters()).device
         # a last row for labels that are no class: they count as predictions, as in IoUMetric
         self._counts = torch.zeros((size + 1) * size, dtype=torch.int64, device=device)
@@ -80,13 +83,16 @@ class ValidationRecordHook(DrawingHook):
         if not is_main_process():
             return
         matrix = self._counts.view(-1, len(self._classes)).cpu()
-        iou = class_iou(matrix)
+        hits = matrix.diagonal()
+        unions = matrix[:-1].sum(dim=1) + matrix.sum(dim=0) - hits
+        pairs = zip(hits.tolist(), unions.tolist(), strict=True)
+        iou = [round(100 * hit / union, 2) if union else None for hit, union in pairs]  # None: class is nowhere
         scalars = {f"IoU/{name}": value for name, value in zip(self._classes, iou, strict=True) if value is not None}
         runner.visualizer.add_scalars(scalars, step=runner.iter)
         entry = dict(
             step=runner.iter,
             classes=list(self._classes),
-            palette=class_palette(runner.val_dataloader.dataset.metainfo, len(self._classes)),
+            palette=self._palette,
             iou=iou,
             confusion=matrix[:-1].tolist(),
             samples=self._samples,
@@ -105,31 +111,14 @@ class ValidationRecordHook(DrawingHook):
         """Add the prediction, and once image and ground truth, as pictures of one size."""
         name = f"val{len(self._samples)}"
         self._samples.append(dict(name=name, image=Path(getattr(sample, "img_path", "")).name))
-        palette = class_palette(runner.val_dataloader.dataset.metainfo, len(self._classes))
-        pictures = {}
+        labels = {"prediction": (sample.pred_sem_seg, None)}
         if name not in self._shown:
-            pictures["image"] = fit(to_picture(image), self.side, True)
             self._shown.add(name)
-        for part, kind in (("truth", "gt_sem_seg"), ("prediction", "pred_sem_seg")):
-            if kind in sample and (part == "prediction" or "image" in pictures):
-                labels = sample.get(kind).data.squeeze(0).cpu().numpy()
-                ignored = self.ignore_index if part == "truth" else None
-                pictures[part] = fit(colour_labels(labels, palette, ignored), self.side, False)
-        for part, picture in pictures.items():
+            picture = fit(to_picture(image), self.side, smooth=True)
+            runner.visualizer.add_image(f"{name}_image", picture, step=runner.iter)
+            if "gt_sem_seg" in sample:
+                labels["truth"] = (sample.gt_sem_seg, self.ignore_index)
+        for part, (segmentation, ignored) in labels.items():
+            colours = colour_labels(segmentation.data.squeeze(0).cpu().numpy(), self._palette, ignored)
+            picture = fit(colours, self.side, smooth=False)
             runner.visualizer.add_image(f"{name}_{part}", picture, step=runner.iter)
-
-
-def class_iou(matrix: Tensor) -> list[float | None]:
-    """Intersection over union of each class in percent.
-
-    Args:
-        matrix: (K + 1, K) pixels, rows ground truth (the last: no class), columns prediction.
-
-    Returns:
-        K numbers rounded as mmseg's, None for a class that neither truth nor prediction has.
-    """
-    matrix = matrix.double()
-    hits = matrix.diagonal()
-    union = matrix[:-1].sum(dim=1) + matrix.sum(dim=0) - hits
-    pairs = zip(hits.tolist(), union.tolist(), strict=True)
-    return [round(100 * hit / whole, 2) if whole else None for hit, whole in pairs]

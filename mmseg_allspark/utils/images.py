@@ -1,10 +1,10 @@
-"""Images of any number of channels and any range of values."""
+"""Images of any number of channels and any range of values, and colours of classes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isqrt
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 _SAMPLED = 250_000  # pixels that percentiles are taken of: those of 12 megapixels take seconds
 
@@ -56,3 +56,21 @@ def as_8bit(image: np.ndarray) -> np.ndarray:
     if finite.size < image.size:
         image[np.isnan(image)] = 0
     return image.round(out=image).clip(0, 255, out=image).astype(np.uint8)
+
+
+def to_picture(image: np.ndarray | Tensor, bgr: bool = True) -> np.ndarray:
+    """Turn an image into (H, W, 3) uint8 RGB; see :func:`as_8bit`.
+
+    Args:
+        image: (H, W, C) array or (C, H, W) tensor, of any range.
+        bgr: Whether its first three channels are BGR, as files are loaded. Default True.
+    """
+    picture = as_8bit(image.permute(1, 2, 0).cpu().numpy() if isinstance(image, Tensor) else image)
+    return picture[..., ::-1] if bgr else picture
+
+
+def class_palette(palette: Sequence[Sequence[int]] | None, num_classes: int) -> list[list[int]]:
+    """RGB of each class: those of a data set, or mmseg's own choice if there is not one for each class."""
+    if palette is None or len(palette) != num_classes:
+        palette = np.random.RandomState(42).randint(0, 255, size=(num_classes, 3))
+    return [[int(value) for value in colour] for colour in palette]

@@ -16,8 +16,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from mmseg_allspark.engine import PseudoLabelVisualizationHook, ReportHook, ValidationRecordHook, validation_record_hook
-from mmseg_allspark.visualization import colour_confidence
-from mmseg_allspark.visualization.pictures import GAP, TITLE_HEIGHT
+from mmseg_allspark.report.label_pictures import GAP, TITLE_HEIGHT, colour_confidence
 
 from .recording import record
 

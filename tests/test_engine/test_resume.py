@@ -5,7 +5,7 @@ from builders import assert_same_state, model_config, run_config, train, write_d
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from mmseg_allspark.visualization.work_dir import read_run
+from mmseg_allspark.report.run_record import read_run
 
 from .recording import record
 

@@ -219,6 +219,8 @@ def test_error_rates_are_those_of_the_masks(draw, project, data, capsys):
 def test_unlabeled_images_without_masks_are_told(draw, project, data_without_masks, capsys):
     axis = draw("dominance", *project(data_root=data_without_masks)).axes[0]
     assert [text.get_text() == "no masks" for text in axis.texts] == [False, True, False]
+    labeled, _, val = (bar.get_height() for bar in axis.patches)
+    assert f"(val \u2212 labeled: {val - labeled:+.1f})" in axis.get_legend().get_texts()[0].get_text()
     assert "model: unlabeled: no masks" in capsys.readouterr().out
 
 

@@ -61,7 +61,7 @@ def test_wheel_holds_what_mim_looks_for(wheel):
 
 def test_new_kinds_of_files_are_packed(wheel):
     expected = {name if name.startswith("mmseg_allspark") else f"mmseg_allspark/.mim/{name}" for name in NEW_FILES}
-    assert expected <= set(wheel.namelist())
+    assert expected | {"mmseg_allspark/report/report.html.j2"} <= set(wheel.namelist())
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,6 @@ def test_wheel_requires_neither_family(wheel):
     description = Parser().parsestr(wheel.read(name).decode())
     assert description["Name"] == "mmseg-allspark"
     required = [line for line in description.get_all("Requires-Dist") if "extra ==" not in line]
-    assert required == ["torch>=2.6", "numpy", "pillow"]
+    assert required == ["torch>=2.6", "numpy", "pillow", "jinja2"]
     extras = {line for line in description.get_all("Requires-Dist") if 'extra == "fork"' in line}
     assert sum(line.startswith("onedl-mm") for line in extras) == 3

@@ -5,7 +5,7 @@ from builders import model_config, run_config
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
-from mmseg_allspark.visualization.work_dir import read_run
+from mmseg_allspark.report.run_record import read_run
 
 
 @HOOKS.register_module(force=True)

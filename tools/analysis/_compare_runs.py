@@ -21,8 +21,8 @@ from _config_checks import LOADERS, walk
 from mmengine.config import Config
 
 from mmseg_allspark.engine.resume_point import find_resume_point
+from mmseg_allspark.report.run_record import read_run
 from mmseg_allspark.utils.files import write_whole
-from mmseg_allspark.visualization.work_dir import read_run
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORD, LOG, LOCK = "compare.json", "train.log", "compare.lock"  # in the run's folder

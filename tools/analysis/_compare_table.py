@@ -10,7 +10,7 @@ from pathlib import Path
 from _compare_results import Budget, Result, Row, budget, differences, evaluated
 from matplotlib.axes import Axes
 
-from mmseg_allspark.visualization.style import COLOURS, new_figure, save_figure
+from mmseg_allspark.report.paper_figures import COLOURS, new_figure, save_figure
 
 MARKERS = "osD^vP*X"
 LINES = ("-", "--", "-.")  # one for each round of the colours

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +17,8 @@ from torch.utils.data import Dataset
 
 from mmseg_allspark.models import AllSparkNeck, SemanticMemory, holds_average
 from mmseg_allspark.models.semantic_memory import group_channels
+from mmseg_allspark.report import Recorder
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
-from mmseg_allspark.visualization import Recorder
 
 IGNORE = 255
 LOADERS = dict(labeled="train_dataloader", unlabeled="unlabeled_dataloader", val="val_dataloader")
@@ -206,7 +206,8 @@ def spread_rows(memory: SemanticMemory, block: int, count: int) -> list[int]:
 def measure_rates(model: nn.Module, dataset: Dataset, num: int, seed: int) -> Rates | None:
     """Evaluate a model on at most ``num`` images of a data set, as validation does; None without any mask."""
     areas, images = [], 0
-    for packed in _choose(dataset, num, seed):
+    for index in np.random.default_rng(seed).permutation(len(dataset))[:num].tolist():
+        packed = dataset[index]
         if "gt_sem_seg" not in packed["data_samples"]:
             continue
         (result,) = model.test_step(pseudo_collate([packed]))
@@ -218,8 +219,3 @@ def measure_rates(model: nn.Module, dataset: Dataset, num: int, seed: int) -> Ra
         return None
     metrics = IoUMetric.total_area_to_metrics(*(sum(kind) for kind in zip(*areas, strict=True)), ["mIoU"])
     return Rates(1.0 - float(metrics["aAcc"]), float(np.nanmean(metrics["IoU"])), images)
-
-
-def _choose(dataset: Dataset, num: int, seed: int) -> Iterator[dict]:
-    for index in np.random.default_rng(seed).permutation(len(dataset))[:num].tolist():
-        yield dataset[index]

@@ -16,8 +16,6 @@ from mmseg_allspark import apis
 from mmseg_allspark.apis.weights import MEANING
 from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
 
-Picture = np.ndarray
-
 
 class Sample(NamedTuple):
     """One image at the end of its pipeline.

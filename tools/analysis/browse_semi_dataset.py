@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # a checkout needs no installation of the plugin
@@ -25,21 +25,23 @@ import mmseg_allspark  # noqa: F401
 import numpy as np
 import torch
 from _config_checks import check_palettes
-from _samples import Picture, Sample, draw_samples, load_model, say
+from _samples import Sample, draw_samples, load_model, say
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from mmengine.utils import mkdir_or_exist
 from mmseg.registry import DATASETS
+from PIL import Image
 from torch import Tensor, nn
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.methods.cutmix import CutMix
+from mmseg_allspark.report.label_pictures import class_legend, colour_labels, fit, join_panels
 from mmseg_allspark.utils.config_files import read_config
-from mmseg_allspark.visualization import colour_labels, save_panels, to_picture
+from mmseg_allspark.utils.images import to_picture
 
 IGNORE = 255
-Column = tuple[str, list[Picture]]
+SIDE = 224  # pixels of a panel
 
 
 @torch.no_grad()
@@ -77,43 +79,33 @@ class Page:
     """Columns of one page.
 
     Args:
-        palette: RGB of each class.
+        meta: ``classes`` and ``palette`` of the data set.
     """
 
-    def __init__(self, palette: Sequence[Sequence[int]]) -> None:
-        self.palette = palette
-        self.columns: list[Column] = []
-        self.seen: set[int] = set()
+    def __init__(self, meta: Mapping) -> None:
+        self.meta = meta
+        self.columns: dict[str, list[np.ndarray]] = {}
+        self.labels: list[np.ndarray] = []
 
     def add_images(self, title: str, images: Sequence[Tensor]) -> None:
         """Add a column of (3, H, W) images."""
-        self.columns.append((title, [to_picture(image) for image in images]))
+        self.columns[title] = [fit(to_picture(image), SIDE, smooth=True) for image in images]
 
     def add_labels(self, title: str, labels: Sequence[Tensor]) -> None:
         """Add a column of (H, W) labels."""
-        self.seen.update(*(np.unique(entry.numpy()).tolist() for entry in labels))
-        pictures = [colour_labels(entry.numpy(), self.palette, IGNORE) for entry in labels]
-        self.columns.append((title, pictures))
+        arrays = [entry.cpu().numpy() for entry in labels]
+        self.labels += arrays
+        palette = self.meta["palette"]
+        self.columns[title] = [fit(colour_labels(entry, palette, IGNORE), SIDE, smooth=False) for entry in arrays]
 
-    def save(self, path: Path, classes: Sequence[str]) -> None:
-        """Write the page with a legend of the classes on it; too few pictures in a column leave white ones."""
-        longest = max((pictures for _, pictures in self.columns), key=len)
-        for _, pictures in self.columns:
-            pictures += [np.full_like(longest[0], 255)] * (len(longest) - len(pictures))
-        rows = list(zip(*(pictures for _, pictures in self.columns), strict=True))
-        shown = sorted(index for index in self.seen if index < len(classes))
-        save_panels(
-            rows,
-            [title for title, _ in self.columns],
-            path,
-            classes=[classes[index] for index in shown],
-            palette=[self.palette[index] for index in shown],
-        )
+    def save(self, path: Path) -> None:
+        """Write the page with a legend of the classes on it."""
+        Image.fromarray(join_panels(self.columns, class_legend(self.labels, self.meta, IGNORE))).save(path)
 
 
 def make_page(
     cfg: Config,
-    palette: Sequence[Sequence[int]],
+    meta: Mapping,
     labeled: Sequence[Sample],
     unlabeled: Sequence[Sample],
     model: nn.Module | None,
@@ -122,12 +114,12 @@ def make_page(
 
     Args:
         cfg: The config.
-        palette: RGB of each class.
+        meta: ``classes`` and ``palette`` of the data set.
         labeled: Samples of the rows.
         unlabeled: Samples of the rows; may be empty.
         model: Labels the unlabeled images; None: their ground truth is shown.
     """
-    page = Page(palette)
+    page = Page(meta)
     page.add_images("labeled", [sample.views["weak"] for sample in labeled])
     if masks := known_masks(labeled):
         page.add_labels("mask", masks)
@@ -211,9 +203,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     set_random_seed(args.seed)
     for number, first in enumerate(range(0, max(len(labeled), len(unlabeled)), args.rows)):
         rows = slice(first, first + args.rows)
-        page = make_page(cfg, meta["palette"], labeled[rows], unlabeled[rows], model)
+        page = make_page(cfg, meta, labeled[rows], unlabeled[rows], model)
         path = args.out / f"page_{number:02d}.png"
-        page.save(path, meta["classes"])
+        page.save(path)
         names = [" ".join(sample.name for sample in samples[rows]) for samples in (labeled, unlabeled)]
         say(f"{path}: labeled {names[0]} | unlabeled {names[1]}")
 

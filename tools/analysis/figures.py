@@ -43,20 +43,19 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.models import SemanticMemory
-from mmseg_allspark.utils.config_files import read_config
-from mmseg_allspark.visualization import (
+from mmseg_allspark.report.label_pictures import class_legend, colour_labels
+from mmseg_allspark.report.paper_figures import (
     ChannelBlock,
     MemoryEntry,
     class_shares,
-    colour_labels,
+    draw_bars,
     draw_channels,
-    draw_class_shares,
     draw_memory,
-    draw_rates,
     match_classes,
     save_figure,
-    to_picture,
 )
+from mmseg_allspark.utils.config_files import read_config
+from mmseg_allspark.utils.images import to_picture
 
 
 def figure_channels(args: argparse.Namespace, cfg: Config) -> Figure:
@@ -126,8 +125,7 @@ def compare_channels(
         title += f"; mean correlation of all channels with their best class: {means}"
         say(f"{len(samples)} images, mean correlation of all channels with their best class: {means}")
     columns = [f"channel {index}" for index in indexes]
-    seen = sorted({label for sample in samples if sample.mask is not None for label in sample.mask.unique().tolist()})
-    legend = {meta["classes"][label]: meta["palette"][label] for label in seen if label < len(meta["classes"])}
+    legend = class_legend([sample.mask.numpy() for sample in samples if sample.mask is not None], meta, IGNORE)
     return draw_channels(blocks, names, columns, title=title, same_scale=same_scale, legend=legend)
 
 
@@ -148,7 +146,8 @@ def figure_grouping(args: argparse.Namespace, cfg: Config) -> Figure:
     classes = class_names(cfg)
     for name, row in zip(classes, zip(*shares.values(), strict=True), strict=True):
         say(f"{name:16} channels {100 * row[0]:5.1f} %   pixels {100 * row[1]:5.1f} %")
-    return draw_class_shares(shares, classes, title=f"Channels per class, {len(samples)} unlabeled images")
+    title = f"Channels per class, {len(samples)} unlabeled images"
+    return draw_bars(shares, classes, label="share (%)", title=title, horizontal=True)
 
 
 def figure_memory(args: argparse.Namespace, cfg: Config) -> Figure:
@@ -205,15 +204,15 @@ def figure_dominance(args: argparse.Namespace, cfg: Config) -> Figure:
         rates[name] = {split: measure_rates(model, data, args.images, args.seed) for split, data in datasets.items()}
         for split, found in rates[name].items():
             say(f"{name}: {split}: {found or 'no masks'}")
-    errors = {name: {s: None if r is None else r.error for s, r in row.items()} for name, row in rates.items()}
     # unlabeled images are drawn like the labeled ones; validation images may come from elsewhere
-    other = "val" if any(row["unlabeled"] is None for row in errors.values()) else "unlabeled"
-    return draw_rates(
-        errors,
-        ylabel="wrong pixels (%)",
-        title="Error on labeled, unlabeled and validation images",
-        gap=("labeled", other),
-    )
+    other = "val" if any(row["unlabeled"] is None for row in rates.values()) else "unlabeled"
+    errors = {}
+    for name, row in rates.items():
+        if row["labeled"] is not None and row[other] is not None:
+            name += f" ({other} \u2212 labeled: {100 * (row[other].error - row['labeled'].error):+.1f})"
+        errors[name] = [found and found.error for found in row.values()]
+    title = "Error on labeled, unlabeled and validation images"
+    return draw_bars(errors, list(datasets), label="wrong pixels (%)", title=title, missing="no masks")
 
 
 def class_names(cfg: Config) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 # a checkout needs no installation of the plugin
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from mmseg_allspark.visualization import write_report
+from mmseg_allspark.report import write_report
 
 
 def main(argv: Sequence[str] | None = None) -> None:

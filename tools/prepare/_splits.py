@@ -7,10 +7,11 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from fractions import Fraction
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import numpy as np
 
@@ -27,6 +28,27 @@ def say(text: str) -> None:
     """
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def make_progress(what: str, file: TextIO | None = None) -> Callable[[int, int], None]:
+    """Returns a callback that writes items done and time left, every two seconds and at the end.
+
+    Args:
+        what: Begin of the line.
+        file: Where to. Default: stderr.
+    """
+    start = last = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < total and now - last < 2:
+            return
+        last = now
+        left = (now - start) / done * (total - done)
+        print(f"{what} {done} of {total}, {left:.0f} s left", file=file or sys.stderr, flush=True)
+
+    return show
 
 
 def walk_files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:

@@ -13,8 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 # a checkout needs no installation of the plugin
@@ -25,33 +24,12 @@ import mmseg_allspark  # noqa: F401
 
 # isort: split
 from _config_checks import check_component_keys, check_palettes
-from _splits import say, write_atomically
+from _splits import make_progress, say, write_atomically
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.datasets.data_report import report_data
 from mmseg_allspark.utils.config_files import check_variables, read_config
-
-
-def make_progress(seconds: float = 2.0) -> Callable[[int, int], None]:
-    """Returns a callback that prints samples done and time left on stderr, every few seconds.
-
-    Args:
-        seconds: Between two lines. Default: 2.
-    """
-    start = last = time.monotonic()
-
-    def show(done: int, total: int) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if done < total and now - last < seconds:
-            return
-        last = now
-        left = (now - start) / done * (total - done)
-        sys.stderr.write(f"read {done} of {total} samples, {left:.0f} s left\n")
-        sys.stderr.flush()
-
-    return show
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, Config]:
@@ -92,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options, cfg = parse_args(arguments)
     init_default_scope(cfg.default_scope)
-    report = report_data(cfg, options.workers, make_progress())
+    report = report_data(cfg, options.workers, make_progress("read sample"))
     say(report.to_text())
     if options.json is not None:
         text = json.dumps(report.to_dict(), indent=1) + "\n"

@@ -24,8 +24,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from _archives import run_tool
 from _masks import read_labels, read_size
-from _splits import PrepareError, draw_labeled, find_changes, join_lines, parse_fraction, say, walk_files, write_texts
-from check_data import make_progress
+from _splits import (
+    PrepareError,
+    draw_labeled,
+    find_changes,
+    join_lines,
+    make_progress,
+    parse_fraction,
+    say,
+    walk_files,
+    write_texts,
+)
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -166,7 +175,7 @@ def check(
             )
         )
         init_default_scope("mmseg")
-        report = report_data(cfg, progress=make_progress())
+        report = report_data(cfg, progress=make_progress("read sample"))
     report.findings = [finding for finding in report.findings if finding.kind != "class"]  # ``fault`` says it
     found = [fault] * bool(fault) + [report.describe_findings(with_keys=False)] * bool(report.findings)
     if fault or not report.ok:

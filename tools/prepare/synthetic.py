@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,31 +18,10 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from _splits import make_progress, say
+
 from mmseg_allspark.datasets.synthetic import SyntheticSpec, write_synthetic
 from mmseg_allspark.datasets.synthetic_scenes import CLASSES
-
-
-def say(text: str, end: str = "\n") -> None:
-    """Tells the user about progress."""
-    sys.stdout.write(text + end)
-    sys.stdout.flush()
-
-
-def make_progress() -> Callable[[int, int], None]:
-    """Returns a callback that prints scenes done and time left: one changing line, or few lines in a file."""
-    start, shown = time.monotonic(), [0]
-    live = sys.stdout.isatty()
-
-    def show(done: int, total: int) -> None:
-        every = max(1, total // (100 if live else 4))
-        if done < total and done - shown[0] < every:
-            return
-        shown[0] = done
-        left = (time.monotonic() - start) / done * (total - done)
-        line = f"scene {done} of {total}, {left:.0f} s left"
-        say(f"\r{line:<60}" if live else line, end="\n" if not live or done == total else "")
-
-    return show
 
 
 def summarize(out: Path) -> None:
@@ -83,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     out, overwrite = options.pop("out"), options.pop("overwrite")
     try:
         spec = SyntheticSpec(**options)
-        written = write_synthetic(out, spec, overwrite=overwrite, progress=make_progress())
+        written = write_synthetic(out, spec, overwrite=overwrite, progress=make_progress("scene", sys.stdout))
     except (ValueError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

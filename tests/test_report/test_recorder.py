@@ -5,7 +5,7 @@ import torch
 from builders import CROP, build_model
 from torch import nn
 
-from mmseg_allspark.visualization import Recorder
+from mmseg_allspark.report import Recorder
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from mmengine.config import Config
 
@@ -21,15 +22,8 @@ _PICTURE = re.compile(r"(?P<name>.+)_(?P<step>\d+)\.png")
 _LONGEST_WARNING = 2000
 
 
-@dataclass(frozen=True)
-class Warned:
-    """A warning or error of the log.
-
-    Attributes:
-        time: When, as the log has it.
-        text: What, without time and level.
-        in_training: Whether the first iteration had been logged.
-    """
+class Warned(NamedTuple):
+    """A warning or error of the log; ``in_training``: the first iteration had been logged before."""
 
     time: str
     text: str
@@ -38,39 +32,21 @@ class Warned:
 
 @dataclass
 class Run:
-    """A run, all parts of it joined.
-
-    Attributes:
-        work_dir: Where it was read.
-        config: The last part's config; None if it cannot be read.
-        config_text: Its text.
-        facts: What ``ReportHook`` wrote at the start, or what the log says of it.
-        starts: Folder of each part and the iteration at which it took up.
-        times: First and last time in the log of each part.
-        scalars: Figures of the training by name; ``IoU/<class>`` too, by iteration.
-        metrics: Figures of the validations by name, by iteration also where mmengine counts epochs.
-        validations: Lines of ``ValidationRecordHook`` by iteration.
-        pictures: Files of ``add_image`` by name and iteration.
-        warnings: In the order of the log.
-        damaged: Number of lines that could not be read.
-        damaged_lines: File and line number of each.
-        left_out: Folders of earlier trainings that the last one does not go on from.
-    """
+    """A run, all parts of it joined; curves by iteration, also where mmengine counts epochs."""
 
     work_dir: Path
-    config: Config | None = None
+    config: Config | None = None  # of the last part; None if it cannot be read
     config_text: str = ""
-    facts: dict = field(default_factory=dict)
-    starts: list[tuple[str, int]] = field(default_factory=list)
-    times: list[tuple[datetime, datetime]] = field(default_factory=list)
-    scalars: dict[str, Curve] = field(default_factory=dict)
-    metrics: dict[str, Curve] = field(default_factory=dict)
-    validations: dict[int, dict] = field(default_factory=dict)
-    pictures: dict[str, dict[int, Path]] = field(default_factory=dict)
-    warnings: list[Warned] = field(default_factory=list)
-    damaged: int = 0
-    damaged_lines: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
+    facts: dict = field(default_factory=dict)  # what ReportHook wrote at the start, or what the log says of it
+    starts: list[tuple[str, int]] = field(default_factory=list)  # folder of each part, iteration at which it took up
+    times: list[tuple[datetime, datetime]] = field(default_factory=list)  # first and last in the log of each part
+    scalars: dict[str, Curve] = field(default_factory=dict)  # figures of the training by name, IoU/<class> too
+    metrics: dict[str, Curve] = field(default_factory=dict)  # figures of the validations by name
+    validations: dict[int, dict] = field(default_factory=dict)  # lines of ValidationRecordHook by iteration
+    pictures: dict[str, dict[int, Path]] = field(default_factory=dict)  # of add_image by name and iteration
+    warnings: list[Warned] = field(default_factory=list)  # in the order of the log
+    damaged_lines: list[str] = field(default_factory=list)  # file and number of each that could not be read
+    left_out: list[str] = field(default_factory=list)  # folders of trainings that the last one does not go on from
 
     @property
     def last_iter(self) -> int:
@@ -178,7 +154,6 @@ def _json_lines(run: Run, path: Path, check: Callable[[dict], None] = lambda ent
             check(entry)
         except (ValueError, TypeError, KeyError, AttributeError):
             if line.strip():
-                run.damaged += 1
                 run.damaged_lines.append(f"{path.parent.name}/{path.name} line {number}")
             continue
         yield entry

@@ -1,9 +1,8 @@
 """What modules return, without putting anything on them."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from mmengine.utils.misc import apply_to
@@ -41,9 +40,8 @@ class Recorder:
 
     def __enter__(self) -> dict[str, list[Any]]:
         record: dict[str, list[Any]] = {name: [] for name in self._modules}
-        self._handles += [
-            module.register_forward_hook(_append_to(record[name])) for name, module in self._modules.items()
-        ]
+        for name, module in self._modules.items():
+            self._handles.append(module.register_forward_hook(partial(_keep, record[name])))
         return record
 
     def __exit__(self, *exception: object) -> None:
@@ -51,12 +49,8 @@ class Recorder:
             self._handles.pop().remove()
 
 
-def _append_to(outputs: list[Any]) -> Callable[..., None]:
-    def keep(module: nn.Module, inputs: Any, output: Any) -> None:
-        outputs.append(apply_to(output, lambda item: isinstance(item, Tensor), _copy))
+def _keep(outputs: list[Any], module: nn.Module, inputs: Any, output: Any) -> None:
+    def copy(tensor: Tensor) -> Tensor:
+        return tensor.detach().to("cpu", copy=True)
 
-    return keep
-
-
-def _copy(tensor: Tensor) -> Tensor:
-    return tensor.detach().to("cpu", copy=True)
+    outputs.append(apply_to(output, lambda item: isinstance(item, Tensor), copy))
