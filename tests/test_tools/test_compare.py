@@ -1,6 +1,5 @@
 """tools/analysis/compare.py: what it trains, keeps, refuses and names. Runs only read: test_compare_collected.py."""
 
-import fcntl
 import json
 import os
 import shlex
@@ -127,15 +126,6 @@ def test_a_config_that_never_trained_may_be_mended(standin, capsys):
     capsys.readouterr()
     assert standin("--cfg-options", "train_dataloader.batch_size=3", seeds="0") == 0
     assert "0 finished, 2 to train" in capsys.readouterr().out
-
-
-def test_a_folder_in_which_somebody_trains_is_left_alone(standin, capsys):
-    Path("out/A/seed0").mkdir(parents=True)
-    with Path("out/A/seed0/train.log").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert standin() == 1
-    assert "A, seed 0**: another process is training in out/A/seed0" in capsys.readouterr().out
-    assert not Path("out/A/seed0/starts").exists() and starts("A/seed1") == 1
 
 
 def test_stopping_ends_the_trainings_and_nothing_else_begins(standin, capsys, request):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -72,23 +71,19 @@ class Job:
         """Train it; returns why that failed, nothing if it went well."""
         self.work_dir.mkdir(parents=True, exist_ok=True)
         path = self.work_dir / LOG
+        start = dict(time=time.strftime("%Y-%m-%d %H:%M:%S"), commit=self.commit, command=self.command())
+        starts = [*(self.record()["starts"] if self.has_trained() else []), start | {"environment": environment}]
+        record = dict(name=self.name, seed=self.seed, settings=settings(self.cfg), starts=starts)
+        write_whole(json.dumps(record, indent=1), self.work_dir / RECORD)
         with path.open("a") as log:
-            try:  # the training holds the file too: its folder stays locked even if this process is killed
-                fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return f"another process is training in {self.work_dir}: wait for it or stop it, then start again"
-            start = dict(time=time.strftime("%Y-%m-%d %H:%M:%S"), commit=self.commit, command=self.command())
-            starts = [*(self.record()["starts"] if self.has_trained() else []), start | {"environment": environment}]
-            record = dict(name=self.name, seed=self.seed, settings=settings(self.cfg), starts=starts)
-            write_whole(json.dumps(record, indent=1), self.work_dir / RECORD)
-            environment = os.environ | environment
-            process = subprocess.Popen(self.command(), stdout=log, stderr=subprocess.STDOUT, env=environment)
-            RUNNING.add(process.pid)
-            _, status, usage = os.wait4(process.pid, 0)  # subprocess.run would drop the peak memory
-            RUNNING.discard(process.pid)
-            code = process.returncode = os.waitstatus_to_exitcode(status)
-            starts[-1] |= dict(exit_code=code, peak_rss_mib=usage.ru_maxrss >> (20 if sys.platform == "darwin" else 10))
-            write_whole(json.dumps(record, indent=1), self.work_dir / RECORD)
+            variables = os.environ | environment
+            process = subprocess.Popen(self.command(), stdout=log, stderr=subprocess.STDOUT, env=variables)
+        RUNNING.add(process.pid)
+        _, status, usage = os.wait4(process.pid, 0)  # subprocess.run would drop the peak memory
+        RUNNING.discard(process.pid)
+        code = process.returncode = os.waitstatus_to_exitcode(status)
+        starts[-1] |= dict(exit_code=code, peak_rss_mib=usage.ru_maxrss >> (20 if sys.platform == "darwin" else 10))
+        write_whole(json.dumps(record, indent=1), self.work_dir / RECORD)
         lines = path.read_text(errors="replace").split("\n")
         said = next((line.strip()[:300] for line in reversed(lines) if line.strip()), "no output")
         return f"failed with exit code {code}: {said} (see {path})" if code else ""
