@@ -97,15 +97,20 @@ def parse_method(text: str) -> tuple[str, Path]:
     return name, folder
 
 
+def parse_options(words: list[str]) -> dict[str, object]:
+    """What ``--cfg-options`` of these words does in tools/train.py."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="*", action=DictAction, default={})
+    return parser.parse_args(["--cfg-options", *words]).cfg_options
+
+
 def make_jobs(name: str, path: Path, args: argparse.Namespace, commit: str) -> list[Job]:
     """The trainings of a config; says what ``--steps`` changes in it.
 
     Raises:
         ValueError: For options without effect, or a schedule that cannot be moved.
     """
-    reader = argparse.ArgumentParser()
-    reader.add_argument("--cfg-options", nargs="*", action=DictAction, default={})
-    given = reader.parse_args(["--cfg-options", *args.cfg_options]).cfg_options
+    given = parse_options(args.cfg_options)
     check_options(read_config(path), given)
     words = list(args.cfg_options)
     if args.steps:
@@ -116,7 +121,7 @@ def make_jobs(name: str, path: Path, args: argparse.Namespace, commit: str) -> l
     jobs = []
     for seed in args.seeds:
         options = [*words, f"randomness.seed={seed}"]
-        cfg = read_config(path, reader.parse_args(["--cfg-options", *options]).cfg_options)
+        cfg = read_config(path, parse_options(options))
         jobs.append(
             Job(name, path, seed, args.out / re.sub(r"[^\w.+/-]+", "_", name) / f"seed{seed}", options, cfg, commit)
         )
