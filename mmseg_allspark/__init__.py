@@ -10,7 +10,9 @@ from .version import __version__
 
 # ``python -m mmseg_allspark.doctor`` imports this file first, and has to speak where all else cannot be imported
 if ("-m", "mmseg_allspark.doctor") not in zip(sys.orig_argv, sys.orig_argv[1:], strict=False):
-    from . import compat  # isort: skip  # first: it settles what differs between the two families
+    from .environment import prepare
+
+    prepare()  # first: it settles what differs between the two families
     from . import convert, datasets, engine, methods, models
 
-__all__ = ["__version__", "compat", "convert", "datasets", "engine", "methods", "models"]
+__all__ = ["__version__", "convert", "datasets", "engine", "methods", "models"]

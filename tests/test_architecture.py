@@ -6,10 +6,9 @@ import pytest
 from builders import ROOT
 
 PACKAGE = ROOT / "mmseg_allspark"
-# compat, which the package imports first, <- utils <- models <- methods <- engine; beside them datasets <-
-# report; engine checks data sets and draws
+# utils <- models <- methods <- engine; beside them datasets <- report; engine checks data sets and draws
 ALLOWED = dict(
-    utils={"utils", "compat"},
+    utils={"utils"},
     models={"utils", "models"},
     methods={"utils", "models", "methods"},
     engine={"utils", "models", "methods", "datasets", "report", "engine"},

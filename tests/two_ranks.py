@@ -6,8 +6,6 @@ import multiprocessing
 import os
 import socket
 from collections.abc import Callable
-from multiprocessing.process import BaseProcess
-from pathlib import Path
 
 import pytest
 import torch
@@ -20,43 +18,16 @@ from mmseg_allspark.utils.distributed import prepare_cpu_distributed, shutdown_d
 PATIENCE = 300  # seconds, on a crowded machine
 
 
-def free_port() -> int:
-    """A port that nobody listens to."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def start_ranks(work: Callable, *arguments: object, log: Path | None = None) -> list[BaseProcess]:
-    """Start ``work(rank, *arguments)`` twice, with nothing of a process group but the environment that torchrun gives.
-
-    What a rank writes to stdout and stderr goes to ``<log><rank>``.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "mmseg_allspark"])
-    port = free_port()
-    processes = [context.Process(target=_start, args=(rank, port, log, work, arguments)) for rank in (0, 1)]
-    for process in processes:
-        process.start()
-    return processes
-
-
-def _start(rank: int, port: int, log: Path | None, work: Callable, arguments: tuple) -> None:
-    if log is not None:
-        stream = os.open(f"{log}{rank}", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-        os.dup2(stream, 1)
-        os.dup2(stream, 2)
-    torch.set_num_threads(1)
-    address = dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", CUDA_VISIBLE_DEVICES="", **address)
-    init_default_scope("mmseg")
-    leave_config_text_plain(pytest.MonkeyPatch())
-    work(rank, *arguments)
-
-
 def run_ranks(work: Callable, *arguments: object) -> None:
     """Run ``work(rank, *arguments)`` in a process group of two and wait for its end."""
-    processes = start_ranks(_in_group, work, arguments)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch", "mmseg_allspark"])
+    with socket.socket() as probe:  # a port that nobody listens to
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    processes = [context.Process(target=_start, args=(rank, port, work, arguments)) for rank in (0, 1)]
+    for process in processes:
+        process.start()
     for process in processes:
         process.join(PATIENCE)
     codes = [process.exitcode for process in processes]
@@ -65,7 +36,12 @@ def run_ranks(work: Callable, *arguments: object) -> None:
     assert codes == [0, 0], codes
 
 
-def _in_group(rank: int, work: Callable, arguments: tuple) -> None:
+def _start(rank: int, port: int, work: Callable, arguments: tuple) -> None:
+    torch.set_num_threads(1)
+    address = dict(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", CUDA_VISIBLE_DEVICES="", **address)
+    init_default_scope("mmseg")
+    leave_config_text_plain(pytest.MonkeyPatch())
     prepare_cpu_distributed(Config(), "pytorch")
     work(rank, *arguments)
     shutdown_distributed()

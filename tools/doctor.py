@@ -1,11 +1,10 @@
-"""Say whether this environment can train, and how to mend it: ``python tools/doctor.py``."""
+"""Say whether this environment can train, and how to mend it: ``python tools/doctor.py [--import MODULE ...]``."""
 
-import os
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 if __name__ == "__main__":
-    paths = [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH")]
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(path for path in paths if path))
-    sys.exit(subprocess.call([sys.executable, "-m", "mmseg_allspark.doctor", *sys.argv[1:]], env=environment))
+    top = Path(__file__).resolve().parents[1]
+    package = top.parent if top.name == ".mim" else top / "mmseg_allspark"  # tools of a wheel, or of a checkout
+    # by its path: importing the package would import torch and mmseg
+    runpy.run_path(str(package / "environment.py"), run_name="__main__")

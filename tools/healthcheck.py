@@ -23,37 +23,18 @@ LOADERS = ("train_dataloader", "unlabeled_dataloader", "val_dataloader", "test_d
 SHOWN_LINES = 30
 
 
-def say(text: str) -> None:
-    """Tell the user."""
-    sys.stdout.write(text + "\n")
-
-
 def commands(steps: int) -> list[list[str]]:
-    """The commands of the check: make twenty images, train on them, label one with the checkpoint.
-
-    Args:
-        steps: Training steps.
-
-    Returns:
-        Arguments for this Python. They name ``data``, ``run`` and ``labeled`` in the working directory.
-    """
-    counts = ["--num-labeled", "8", "--num-unlabeled", "8", "--num-val", "4"]
+    """Arguments for this Python, in an empty folder: make twenty images, train on them, label one."""
     options = [f"{loader}.dataset.data_root=data" for loader in LOADERS]
     # pseudo labels count from the first step and the memory is read at the last
     options += [f"train_cfg.max_iters={steps}", f"train_cfg.val_interval={steps}"]
     options += ["train_cfg.burn_in_iters=0", "train_cfg.ramp_up_iters=0", "custom_hooks.0.warmup_iters=1"]
-    infer = [
-        str(TOOLS / "infer.py"),
-        str(CONFIG),
-        f"run/iter_{steps}.pth",
-        "data/images/val_0000.png",
-        "--out",
-        "labeled",
-    ]
+    images = "--out data --num-labeled 8 --num-unlabeled 8 --num-val 4"
+    files = f"run/iter_{steps}.pth data/images/val_0000.png --out labeled"
     return [
-        [str(TOOLS / "prepare/synthetic.py"), "--out", "data", *counts],
+        [str(TOOLS / "prepare/synthetic.py"), *images.split()],
         [str(TOOLS / "train.py"), str(CONFIG), "--work-dir", "run", "--cfg-options", *options],
-        infer,
+        [str(TOOLS / "infer.py"), str(CONFIG), *files.split()],
     ]
 
 
@@ -83,9 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=3, help="training steps (default: 3)")
     parser.add_argument("--cpu", action="store_true", help="leave GPUs alone, one thread, low priority")
-    parser.add_argument(
-        "--stamp", type=Path, metavar="FILE", help="do nothing if FILE exists; write it when the check has passed"
-    )
+    parser.add_argument("--stamp", type=Path, help="do nothing if this file exists; write it when the check has passed")
     args = parser.parse_args(argv)
     if args.steps < 2:
         parser.error(f"--steps {args.steps}: at least 2, one that fills the memory and one that reads it")
@@ -94,18 +73,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     environment = dict(os.environ)
     if args.cpu:
         environment.update(CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
-        if hasattr(os, "nice"):
-            os.nice(10)
+        os.nice(10)
     start = time.monotonic()
-    problem = check(args.steps, environment)
-    if problem:
-        sys.stderr.write(
-            f"error: this installation cannot train and label images; python tools/doctor.py may say why.\n{problem}\n"
-        )
+    if problem := check(args.steps, environment):
+        advice = "python tools/doctor.py may say why"
+        print(f"error: this installation cannot train and label images; {advice}.\n{problem}", file=sys.stderr)
         return 1
     if args.stamp:
         args.stamp.touch()
-    say(f"ok: {args.steps} training steps, a validation and an image labeled in {time.monotonic() - start:.0f} s")
+    print(f"ok: {args.steps} training steps, a validation and an image labeled in {time.monotonic() - start:.0f} s")
     return 0
 
 

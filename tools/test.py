@@ -27,7 +27,6 @@ from mmengine.config import Config
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmseg_allspark.utils.distributed import shutdown_distributed
-from mmseg_allspark.utils.rank_failure import failing_together
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -97,8 +96,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg.load_from = args.checkpoint
     cfg.resume = False
     start_processes(cfg)
-    with failing_together():
-        evaluate(cfg, args)
+    evaluate(cfg, args)
     shutdown_distributed()
 
 

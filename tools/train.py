@@ -48,7 +48,6 @@ from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.datasets.setting_checks import check_zero_label
 from mmseg_allspark.engine.resume_point import NAMES, find_resume_point
 from mmseg_allspark.utils.distributed import shutdown_distributed
-from mmseg_allspark.utils.rank_failure import failing_together
 from mmseg_allspark.utils.work_dir_lock import only_training_in
 
 
@@ -172,7 +171,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     export_local_rank(args)
     cfg = load_config(args)
     start_processes(cfg)
-    with failing_together(), only_training_in(cfg.work_dir):
+    with only_training_in(cfg.work_dir):
         train(cfg, args)
     shutdown_distributed()
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import pickle
 import zipfile
+from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dist import barrier, get_dist_info
+from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import (
     _get_mmengine_home,
@@ -19,8 +21,6 @@ from mmengine.runner.checkpoint import (
     get_mmcls_models,
     get_torchvision_models,
 )
-
-from mmseg_allspark.compat import allow_checkpoint_types
 
 TRUST = "MMSEG_ALLSPARK_TRUST_CHECKPOINTS"
 _ZOOS = {
@@ -36,11 +36,23 @@ class UnsafeCheckpointError(RuntimeError):
     """A checkpoint holds more than tensors and plain values; the message names the file and the way out."""
 
 
+def _history_method(owner: type, name: str) -> Callable:
+    """The ``getattr`` that a pickled ``HistoryBuffer`` needs for its public methods, and no other."""
+    if owner is not HistoryBuffer or name.startswith("_"):
+        raise ValueError(f"A checkpoint asks for {owner!r}.{name}, which mmengine never stores; do not trust the file.")
+    return getattr(owner, name)
+
+
 def _allow_types() -> None:
-    """Before every load: the fork's mmengine takes types off torch's list again whenever it has loaded a file."""
-    allow_checkpoint_types()
-    kinds = [type(np.dtype(kind)) for kind in (np.int32, np.uint8, np.uint32)]
-    torch.serialization.add_safe_globals([slice, *kinds])
+    """Let ``torch.load(weights_only=True)``, torch's default, read what mmengine stores besides tensors.
+
+    Done before every load: the fork's mmengine takes types off torch's list again whenever it has loaded a file.
+    """
+    names = ("float32", "float64", "int64", "bool", "int32", "uint8", "uint32")
+    kinds = [type(np.dtype(name)) for name in names]
+    scalar, reconstruct = np.float64(0).__reduce__()[0], np.empty(0).__reduce__()[0]
+    own = [HistoryBuffer, bytes, slice, (_history_method, "builtins.getattr")]
+    torch.serialization.add_safe_globals([*own, *kinds, scalar, reconstruct, np.ndarray, np.dtype])
 
 
 def _trusted() -> bool:
@@ -138,3 +150,6 @@ def load_safely_from_now_on() -> None:
     CheckpointLoader.register_scheme("", _load_from_local, force=True)
     CheckpointLoader.register_scheme(["http://", "https://"], _load_from_http, force=True)
     CheckpointLoader.register_scheme([f"{scheme}://" for scheme in _ZOOS], _load_from_zoo, force=True)
+
+
+_allow_types()  # for mmengine's own loading and users' torch.load, too

@@ -62,7 +62,7 @@ def run_benchmark(load, monkeypatch, tmp_path):
 def clock(harness, monkeypatch):
     """The harness's clock; it stands still until a test moves ``clock.now``."""
     clock = SimpleNamespace(now=0.0)
-    monkeypatch.setattr(harness, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+    monkeypatch.setattr(harness, "timer", lambda: clock.now)
     return clock
 
 
@@ -76,11 +76,12 @@ def numbers_in(part):
 
 
 def test_speedup_is_the_median_of_ratios_within_rounds(harness):
-    ours, theirs = harness.Timing([1.0, 10.0, 2.0]), harness.Timing([3.0, 20.0, 8.0])
-    assert ours.speedup_over(theirs) == (3.0, 1.0)  # of 3, 2 and 4; the ratio of medians is 4
-    assert (ours.median, theirs.spread) == (2.0, 8.5)
+    ours, theirs = harness.measurement([1.0, 10.0, 2.0]), harness.measurement([3.0, 20.0, 8.0])
+    ratios = harness.speedup(ours, theirs)
+    assert (ratios.median, ratios.iqr) == (3.0, 1.0)  # of 3, 2 and 4; the ratio of medians is 4
+    assert (ours.median, theirs.iqr) == (2.0, 8.5)
     with pytest.raises(ValueError):
-        ours.speedup_over(harness.Timing([1.0, 2.0]))
+        harness.speedup(ours, harness.measurement([1.0, 2.0]))
 
 
 def test_cases_take_turns_and_warmup_rounds_do_not_count(harness, clock):
@@ -92,7 +93,7 @@ def test_cases_take_turns_and_warmup_rounds_do_not_count(harness, clock):
 
     timings = harness.time_cases({name: lambda name=name: call(name) for name in "ab"}, rounds=3, warmup=2)
     assert "".join(calls) == "ababababab"
-    assert {name: timing.seconds for name, timing in timings.items()} == dict(a=[5, 7, 9], b=[6, 8, 10])
+    assert {name: timing.times for name, timing in timings.items()} == dict(a=[5, 7, 9], b=[6, 8, 10])
 
 
 def test_extra_memory_is_the_peak_above_what_is_held(harness, tmp_path):

@@ -124,13 +124,16 @@ def test_a_folder_without_a_run_is_a_usage_error(tool, tmp_path, capsys):
     run = write_run(tmp_path / "work_dirs/a", {400: 40.0})
     (tmp_path / "notes/old").mkdir(parents=True)
     (tmp_path / "notes/old/train.log").write_text("no log of mmengine")
-    for folder, remedy in (("notes", "Give the --work-dir of a training"), ("work_dirs", f"Runs below it: {run}")):
+    for folder, remedy in (
+        ("notes", "Give the work directory of tools/train.py"),
+        ("work_dirs", f"Runs below it: {run}"),
+    ):
         text = f"B={tmp_path / folder}"
         with pytest.raises(SystemExit) as error:
             tool.main([f"A={run}", text, "--collect-only", "--out", str(tmp_path / "out")])
         message = capsys.readouterr().err
         assert error.value.code == 2 and remedy in message
-        assert f"{text!r}: no run of tools/train.py in {tmp_path / folder} (no config, no log)" in message
+        assert f"{text!r}: {tmp_path / folder} holds no run" in message
     assert not (tmp_path / "out").exists()
 
 
@@ -145,12 +148,11 @@ def test_a_run_that_has_only_begun_is_a_row_that_does_not_count(tool, tmp_path, 
 
 
 def test_what_differs_besides_the_method_is_found_in_shipped_configs(tool):
-    agree = sys.modules["_compare_results"].SHOULD_AGREE
+    agree = sys.modules["_compare_rows"].should_agree
 
     def differing(*names):
-        first, second = (Config.fromfile(ROOT / f"configs/{name}.py") for name in names)
-        found = {what: (find(first), find(second)) for what, find in agree.items()}
-        return {what for what, (a, b) in found.items() if a and b and a != b}
+        first, second = (agree(Config.fromfile(ROOT / f"configs/{name}.py")) for name in names)
+        return {what for what in first if first[what] and second[what] and first[what] != second[what]}
 
     r101, b5, tiny = "deeplabv3plus_r101_voc_1-8", "segformer_b5_voc_1-8", "resnet18-tiny_synthetic"
     assert differing(f"allspark/{r101}", f"unimatch/{r101}") == {"labeled pipeline", "unlabeled pipeline"}
@@ -162,7 +164,7 @@ def test_what_differs_besides_the_method_is_found_in_shipped_configs(tool):
 
 @pytest.mark.parametrize(("resume", "weights"), [(True, ""), (False, '"a.pth"')])
 def test_a_resumed_run_did_not_start_from_its_own_checkpoint(tool, resume, weights):
-    assert sys.modules["_compare_results"].SHOULD_AGREE["load_from"](dict(load_from="a.pth", resume=resume)) == weights
+    assert sys.modules["_compare_rows"].should_agree(dict(load_from="a.pth", resume=resume))["load_from"] == weights
 
 
 def measured(name):

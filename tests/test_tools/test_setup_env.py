@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import venv
 
 import pytest
@@ -98,7 +97,7 @@ def test_changed_requirements_are_installed(project):
     assert not any("-m venv" in call for call in calls)
 
 
-@pytest.mark.parametrize("failing", ["requirements.txt", "--editable", "check_env.py --import"])
+@pytest.mark.parametrize("failing", ["requirements.txt", "--editable", "doctor.py --import torch"])
 def test_failed_installation_is_not_trusted_and_remade(project, failing):
     process, _ = project.run("setup_env.sh", STUB_FAIL=failing)
     assert process.returncode != 0
@@ -176,24 +175,10 @@ def test_existing_environment_that_lacks_something_is_refused(project, tmp_path)
     process, _ = project.run("setup_env.sh", MMSEG_ALLSPARK_PYTHON=str(python))
     assert process.returncode == 1
     for module in ("torch", "mmengine", "mmcv", "mmseg"):
-        assert f"cannot import {module} " in process.stderr
+        assert f"{module} cannot be imported" in process.stderr
     process, _ = project.run("setup_env.sh", MMSEG_ALLSPARK_PYTHON="/no/such/python")
     assert process.returncode == 1
     assert "MMSEG_ALLSPARK_PYTHON=/no/such/python does not exist" in process.stderr
-
-
-def test_both_families_at_once_are_an_error(tmp_path):
-    for name, version in (("mmengine", "0.10.7"), ("onedl-mmengine", "0.10.12")):
-        folder = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
-        folder.mkdir()
-        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    command = [sys.executable, str(ROOT / "tools" / "check_env.py")]
-    clean = subprocess.run(command, capture_output=True, text=True)
-    both = subprocess.run(command, capture_output=True, text=True, env={"PYTHONPATH": str(tmp_path)})
-    assert (clean.returncode, clean.stderr) == (0, "")
-    assert both.returncode == 1
-    assert "mmengine 0.10.7" in both.stderr
-    assert "onedl-mmengine" in both.stderr
 
 
 @pytest.mark.parametrize(

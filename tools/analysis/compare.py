@@ -16,6 +16,7 @@ import argparse
 import json
 import os
 import re
+import signal
 import sys
 import time
 from collections import Counter
@@ -31,40 +32,33 @@ import mmseg_allspark  # noqa: F401
 # isort: split
 import torch
 from _common import check_options
-from _compare_results import Row, has_begun, read_result, runs_below
-from _compare_runs import Job, Terminated, Trainer, conflicts
+from _compare_rows import Row, read_result
+from _compare_runs import LOG, RECORD, Job, conflicts, train_all
 from _compare_table import markdown, plot, title, to_json
-from _schedule import Options, steps_options, to_arguments
+from _schedule import steps_options, to_arguments
 from mmengine.config import DictAction
 
 from mmseg_allspark.engine.report_hook import collect_facts
 from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.metric_names import choose_metric, metric_names
-
-
-def say(text: str) -> None:
-    """A line for the user, at once."""
-    print(text, flush=True)
+from mmseg_allspark.visualization.work_dir import read_run
 
 
 def parse_args(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "methods",
-        nargs="+",
-        metavar="[NAME=]CONFIG or NAME=WORK_DIR",
-        help="a config to train or the folder of a run; without NAME a config has its folder's and file's name",
-    )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
-    parser.add_argument("--out", type=Path, default=Path("work_dirs/compare"), help="default: work_dirs/compare")
-    parser.add_argument("--steps", type=int, help="iterations of every config (default: as the config says)")
-    parser.add_argument("--val-interval", type=int, help="iterations between validations (default: STEPS / 8)")
-    parser.add_argument("--jobs", type=int, help="trainings at a time (default: 1 a GPU, 1 on the CPU)")
-    parser.add_argument("--threads", type=int, help="CPU threads of each (default: cores / jobs)")
-    parser.add_argument("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for every config")
-    parser.add_argument("--collect-only", action="store_true", help="train nothing: the table of what is there")
-    parser.add_argument("--key", default="mIoU", help="metric, the larger the better (default: mIoU, else mDice)")
+    add = parser.add_argument
+    what = "a config to train or the folder of a run; without NAME a config has its folder's and file's name"
+    add("methods", nargs="+", metavar="[NAME=]CONFIG or NAME=WORK_DIR", help=what)
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
+    add("--out", type=Path, default=Path("work_dirs/compare"), help="default: work_dirs/compare")
+    add("--steps", type=int, help="iterations of every config (default: as the config says)")
+    add("--val-interval", type=int, help="iterations between validations (default: STEPS / 8)")
+    add("--jobs", type=int, help="trainings at a time (default: 1 a GPU, 1 on the CPU)")
+    add("--threads", type=int, help="CPU threads of each (default: cores / jobs)")
+    add("--cfg-options", nargs="+", default=[], metavar="KEY=VALUE", help="for every config")
+    add("--collect-only", action="store_true", help="train nothing: the table of what is there")
+    add("--key", default="mIoU", help="metric, the larger the better (default: mIoU, else mDice)")
     args = parser.parse_args(argv)
     if args.steps is not None and args.steps < 2:
         parser.error(f"--steps {args.steps}: at least 2")
@@ -72,8 +66,8 @@ def parse_args(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, arg
         parser.error(f"--val-interval {args.val_interval}: needs --steps, and lies between 1 and these")
     if repeated := [seed for seed, number in Counter(args.seeds).items() if number > 1]:
         parser.error(f"--seeds: {repeated[0]} is given twice")
-    keys = {option.partition("=")[0] for option in args.cfg_options}
-    if clash := keys & {"randomness.seed", *(["train_cfg.max_iters", "train_cfg.max_epochs"] if args.steps else [])}:
+    own = {"randomness.seed", *(["train_cfg.max_iters", "train_cfg.max_epochs"] if args.steps else [])}
+    if clash := own & {option.partition("=")[0] for option in args.cfg_options}:
         parser.error(f"--cfg-options {sorted(clash)[0]}: --seeds and --steps say this")
     return parser, args
 
@@ -86,77 +80,72 @@ def parse_method(text: str) -> tuple[str, Path]:
     """
     name, separator, path = text.partition("=")
     if not separator or Path(text).exists():
-        path = text
-        name = f"{Path(path).resolve().parent.name}/{Path(path).stem}"
-    if not Path(path).exists():
+        name, path = f"{Path(text).resolve().parent.name}/{Path(text).stem}", text
+    folder = Path(path)
+    if not folder.exists():
         raise ValueError(f"{text!r}: there is neither a config nor a folder {path} (looked in {Path.cwd()})")
-    if Path(path).is_dir() and path == text:
+    if folder.is_dir() and path == text:
         raise ValueError(f"{text!r} is a folder: give it a name, NAME={text}")
     if not re.fullmatch(r"[^/|\\]+(/[^/|\\]+)?", name) or ".." in name:
         raise ValueError(f"{name!r} cannot be a row's name: no '|', '\\' or '..', and '/' once at most")
-    if Path(path).is_dir() and not has_begun(Path(path)):
-        below = ", ".join(map(str, runs_below(Path(path))))
-        raise ValueError(
-            f"{text!r}: no run of tools/train.py in {path} (no config, no log). Give the --work-dir of a training, the "
-            f"folder with <time>/vis_data.{below and f' Runs below it: {below}.'}"
-        )
-    return name, Path(path)
+    logs = (log for log in folder.glob("*/*.log") if log.name.startswith(log.parent.name))  # as mmengine names it
+    if folder.is_dir() and not (folder / RECORD).is_file() and not any(logs):
+        try:
+            read_run(folder)
+        except FileNotFoundError as error:
+            raise ValueError(f"{text!r}: {error}") from None
+    return name, folder
 
 
 def parse_options(words: list[str]) -> dict[str, object]:
     """What ``--cfg-options`` of these words does in tools/train.py."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--cfg-options", nargs="+", action=DictAction)
-    return parser.parse_args(["--cfg-options", *words]).cfg_options if words else {}
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cfg-options", nargs="*", action=DictAction, default={})
+    return parser.parse_args(["--cfg-options", *words]).cfg_options
 
 
-def make_jobs(name: str, path: Path, args: argparse.Namespace, commit: str) -> tuple[list[Job], Options]:
-    """The trainings of a config, and the options that its phases get.
+def make_jobs(name: str, path: Path, args: argparse.Namespace, commit: str) -> list[Job]:
+    """The trainings of a config; says what ``--steps`` changes in it.
 
     Raises:
         ValueError: For options without effect, or a schedule that cannot be moved.
     """
     given = parse_options(args.cfg_options)
     check_options(read_config(path), given)
-    cfg = read_config(path, given)
-    length, phases = steps_options(cfg, args.steps, args.val_interval, given) if args.steps else ({}, {})
-    words = [*args.cfg_options, *to_arguments(length | phases)]
+    words = list(args.cfg_options)
+    if args.steps:
+        length, phases = steps_options(read_config(path, given), args.steps, args.val_interval, given)
+        words += to_arguments(length | phases)
+        interval, moved = args.val_interval or max(1, args.steps // 8), ", ".join(to_arguments(phases)) or "none"
+        print(f"{name}: {args.steps} iterations, validated every {interval}; phases in proportion: {moved}", flush=True)
     jobs = []
     for seed in args.seeds:
         options = [*words, f"randomness.seed={seed}"]
-        own = read_config(path, parse_options(options))
-        work_dir = args.out / re.sub(r"[^\w.+/-]+", "_", name) / f"seed{seed}"
-        jobs.append(Job(name, path, seed, work_dir, options, own, commit))
-    return jobs, phases
+        cfg = read_config(path, parse_options(options))
+        jobs.append(
+            Job(name, path, seed, args.out / re.sub(r"[^\w.+/-]+", "_", name) / f"seed{seed}", options, cfg, commit)
+        )
+    return jobs
 
 
-def make_slots(parser: argparse.ArgumentParser, args: argparse.Namespace) -> list[dict[str, str]]:
-    """Environment of each training that runs at a time: one a GPU, or a share of the cores."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    number = torch.cuda.device_count()
-    gpus = [gpu.strip() for gpu in visible.split(",")][:number] if visible else [str(gpu) for gpu in range(number)]
+def make_slots(args: argparse.Namespace) -> list[dict[str, str]]:
+    """Environment of each training that runs at a time: one a GPU, or a share of the cores.
+
+    Raises:
+        ValueError: If ``--jobs`` is not between 1 and the number of GPUs.
+    """
+    gpus = [str(gpu) for gpu in range(torch.cuda.device_count())]
+    if gpus and (visible := os.environ.get("CUDA_VISIBLE_DEVICES")):
+        gpus = [gpu.strip() for gpu in visible.split(",")][: len(gpus)]
     jobs = args.jobs or max(1, len(gpus))
     if jobs < 1 or (gpus and jobs > len(gpus)):
-        parser.error(f"--jobs {jobs}: 1 at least, and one a GPU at most, of which there are {len(gpus)}")
-    threads = str(args.threads or max(1, (os.cpu_count() or 1) // jobs))
-    common = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), threads)
+        raise ValueError(f"--jobs {jobs}: 1 at least, and one a GPU at most, of which there are {len(gpus)}")
+    common = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(args.threads or max(1, os.cpu_count() // jobs)))
     return [common | ({"CUDA_VISIBLE_DEVICES": gpus[slot]} if gpus else {}) for slot in range(jobs)]
 
 
-def announce(name: str, phases: Options, args: argparse.Namespace) -> None:
-    """Say what ``--steps`` changes in a config."""
-    if args.steps:
-        interval = args.val_interval or max(1, args.steps // 8)
-        moved = ", ".join(to_arguments(phases)) or "none"
-        say(f"{name}: {args.steps} iterations, validated every {interval}; phases in proportion: {moved}")
-
-
 def agree_on_metric(found: list[tuple[str, str]], key: str) -> str:
-    """The metric of all rows, by the name of the first: each may have its own prefix.
-
-    Args:
-        found: Row and name of the metric of each run, as far as it is known.
-        key: What the command line says.
+    """The metric of all rows, given each row and its name there, by that of the first: each may have its own prefix.
 
     Raises:
         ValueError: If they are different metrics.
@@ -167,97 +156,93 @@ def agree_on_metric(found: list[tuple[str, str]], key: str) -> str:
     return found[0][1] if found else key
 
 
-def train(jobs: list[Job], slots: list[dict[str, str]], key: str) -> dict[Path, str]:
-    """Train what is not finished.
-
-    Returns:
-        Why trainings failed, by their folder.
-    """
-    results = [(job, read_result(job.work_dir, key, job.seed)) for job in jobs]
-    for job, result in results:
-        commits = {start["commit"] for start in result.starts} - {job.commit}
-        if commits:
-            say(f"{job}: trained with commit {', '.join(sorted(commits))}, the code is now {job.commit}")
-    todo = [job for job, result in results if result.problem]
+def train(jobs: list[Job], args: argparse.Namespace) -> dict[Path, str]:
+    """Train what is not finished; returns why trainings failed, by their folder."""
+    todo, slots = [], make_slots(args)
+    for job in jobs:
+        result = read_result(job.work_dir, args.key, job.seed)
+        todo += [job] if result.problem else []
+        if commits := {start["commit"] for start in result.starts} - {job.commit}:
+            print(f"{job}: trained with commit {', '.join(sorted(commits))}, the code is now {job.commit}")
     threads = slots[0]["OMP_NUM_THREADS"]
-    say(f"{len(jobs) - len(todo)} finished, {len(todo)} to train, {len(slots)} at a time with {threads} thread(s) each")
-    failed = Trainer(slots, say).train(todo) if todo else {}
-    return {todo[index].work_dir: why for index, why in failed.items()}
+    at_a_time = f"{len(slots)} at a time with {threads} thread(s) each, see {args.out}/<name>/seed<n>/{LOG}"
+    print(f"{len(jobs) - len(todo)} finished, {len(todo)} to train, {at_a_time}", flush=True)
+    return train_all(todo, slots)
 
 
 def collect(methods: list[tuple[str, Path]], jobs: list[Job], failed: dict[Path, str], key: str) -> list[Row]:
-    """Read all runs into rows, in the order of the command line."""
+    """Read all runs into rows, in the order of the command line.
+
+    Raises:
+        ValueError: If a row has a seed twice.
+    """
     rows: dict[str, Row] = {}
     for name, path in methods:
-        own = [job for job in jobs if job.name == name]
-        row = rows.setdefault(name, Row(name, [], own[0].cfg if own else None))
-        if path.is_dir():
-            row.results.append(read_result(path, key))
+        row = rows.setdefault(name, Row(name, []))
+        own = [(job.work_dir, job.seed) for job in jobs if job.name == name] if path.is_file() else [(path, None)]
+        for folder, seed in own:
+            row.results.append(read_result(folder, key, seed, failed.get(folder, "")))
             if row.results[-1].seed == "?":
                 row.results[-1].seed = f"?{len(row.results)}"
-        else:
-            row.results += [read_result(job.work_dir, key, job.seed, failed.get(job.work_dir, "")) for job in own]
     for row in rows.values():
         seeds = Counter(result.seed for result in row.results)
         if repeated := [seed for seed, number in seeds.items() if number > 1]:
             raise ValueError(f"{row.name} has seed {repeated[0]} twice: give each run once")
-        row.cfg = next((run.cfg for run in (*row.finished, *row.results) if run.cfg is not None), row.cfg)
+        asked = [job.cfg for job in jobs if job.name == row.name]
+        read = [run.config for run in (*row.finished, *row.results) if run.config is not None]
+        row.cfg = next(iter([*read, *asked]), None)
     return list(rows.values())
 
 
-def write(rows: list[Row], args: argparse.Namespace, facts: dict, command: list[str], warnings: list[str]) -> None:
+def write(rows: list[Row], args: argparse.Namespace, argv: Sequence[str], warnings: list[str]) -> None:
     """Write table, record and picture, and show the table."""
     args.out.mkdir(parents=True, exist_ok=True)
-    text = markdown(rows, args.key) + "".join(f"\n\n**Warning**: {line}" for line in warnings)
+    command = ["python", "tools/analysis/compare.py", *argv]
+    text = "\n\n".join([markdown(rows, args.key), *(f"**Warning**: {line}" for line in warnings)])
     (args.out / "comparison.md").write_text(f"{title(rows)}\n\n{text}\n\n`{' '.join(command)}`\n")
-    record = dict(command=command, created=time.strftime("%Y-%m-%d %H:%M:%S"), torch=torch.__version__, **facts)
+    created = time.strftime("%Y-%m-%d %H:%M:%S")
+    record = dict(command=command, created=created, torch=torch.__version__, **collect_facts())
     content = dict(record, warnings=warnings, table=text, rows=to_json(rows, args.key))
     (args.out / "comparison.json").write_text(json.dumps(content, indent=1, default=str))
     plot(rows, args.key, args.out / "comparison.png")
-    say(f"\n{text}\n\n" + "\n".join(str(args.out / f"comparison.{suffix}") for suffix in ("md", "json", "png")))
+    print(f"\n{text}\n\n" + "\n".join(str(args.out / f"comparison.{suffix}") for suffix in ("md", "json", "png")))
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and compare what the command line asks for.
 
     Returns:
-        Exit code: 1 if a training failed, 130 after Ctrl-C, 143 after SIGTERM, else 0.
+        Exit code: 1 if a run does not count, though it was to be trained, 130 after Ctrl-C, else 0.
     """
     parser, args = parse_args(argv)
-    command = ["python", "tools/analysis/compare.py", *(sys.argv[1:] if argv is None else argv)]
-    facts = collect_facts()
-    jobs: list[Job] = []
+    failed: dict[Path, str] = {}
     try:
         methods = [parse_method(text) for text in args.methods]
-        for name, path in methods:
-            if path.is_file():
-                own, phases = make_jobs(name, path, args, str(facts["commit"]))
-                announce(name, phases, args)
-                jobs += own
+        commit = str(collect_facts()["commit"])
+        jobs = [job for name, path in methods if path.is_file() for job in make_jobs(name, path, args, commit)]
         if len({job.work_dir for job in jobs}) < len(jobs):
             raise ValueError("two configs have the same name: give each its own, NAME=CONFIG")
-        differing = conflicts(jobs)
-        if differing and not args.collect_only:
+        if (differing := conflicts(jobs)) and not args.collect_only:
             raise ValueError("\n".join(differing))
         known = [(job.name, names) for job in jobs if (names := metric_names(job.cfg))]
         agree_on_metric([(name, choose_metric(names, args.key, "--key")) for name, names in known], args.key)
-        failed = {} if args.collect_only or not jobs else train(jobs, make_slots(parser, args), args.key)
+        if jobs and not args.collect_only:
+            failed = train(jobs, args)
         rows = collect(methods, jobs, failed, args.key)
-        args.key = agree_on_metric(
-            [(row.name, run.metric) for row in rows for run in row.results if run.curve], args.key
-        )
+        results = [(row, run) for row in rows for run in row.results]
+        args.key = agree_on_metric([(row.name, run.metric) for row, run in results if run.validations], args.key)
     except ValueError as error:
         parser.error(str(error))
-    except KeyboardInterrupt as stop:
-        say("Stopped. The same command goes on; with --collect-only it makes the table of what is there.")
-        return 143 if isinstance(stop, Terminated) else 130
-    if not any(result.curve for row in rows for result in row.results):
-        for line in (f"{row.name}, seed {run.seed}: {run.problem}" for row in rows for run in row.results):
-            print(line, file=sys.stderr)
+    except KeyboardInterrupt:
+        print("Stopped. The same command goes on; with --collect-only it makes the table of what is there.")
+        return 130
+    if not any(run.validations for _, run in results):
+        print("\n".join(f"{row.name}, seed {run.seed}: {run.problem}" for row, run in results), file=sys.stderr)
         return 1
-    write(rows, args, facts, command, differing)
-    return int(bool(failed) or (not args.collect_only and any(run.problem for row in rows for run in row.results)))
+    write(rows, args, sys.argv[1:] if argv is None else argv, differing)
+    return int(bool(failed) or (not args.collect_only and any(run.problem for _, run in results)))
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the trainings, as Ctrl-C does
     sys.exit(main())

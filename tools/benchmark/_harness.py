@@ -10,12 +10,10 @@ import argparse
 import json
 import os
 import platform
-import statistics
+import re
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -23,74 +21,33 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import torch
+from torch.utils.benchmark import Measurement, TaskSpec, timer  # a clock that waits for the GPU
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 Cases = dict[str, Callable[[], object]]
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of each round of one case."""
-
-    seconds: list[float]
-
-    @property
-    def median(self) -> float:
-        """Median in seconds."""
-        return statistics.median(self.seconds)
-
-    @property
-    def spread(self) -> float:
-        """Interquartile range in seconds."""
-        return quartile_range(self.seconds)
-
-    def speedup_over(self, other: Timing) -> tuple[float, float]:
-        """Median and interquartile range of ``other``'s time over this one's, round by round."""
-        ratios = [theirs / ours for ours, theirs in zip(self.seconds, other.seconds, strict=True)]
-        return statistics.median(ratios), quartile_range(ratios)
+def measurement(seconds: list[float]) -> Measurement:
+    """Torch's median, interquartile range (``iqr``) and list (``times``) of the seconds of each round."""
+    return Measurement(1, seconds, TaskSpec(stmt="", setup=""))
 
 
-def quartile_range(values: Sequence[float]) -> float:
-    """Interquartile range; 0 of fewer than two values."""
-    if len(values) < 2:
-        return 0.0
-    low, _, high = statistics.quantiles(values, n=4, method="inclusive")
-    return high - low
+def speedup(ours: Measurement, theirs: Measurement) -> Measurement:
+    """Their time over ours, round by round."""
+    return measurement([their / our for our, their in zip(ours.times, theirs.times, strict=True)])
 
 
-def time_cases(cases: Cases, *, rounds: int, warmup: int) -> dict[str, Timing]:
-    """Time the cases in turn.
-
-    Args:
-        cases: Name -> function.
-        rounds: Rounds that count.
-        warmup: Rounds before them that do not.
-
-    Returns:
-        Name -> timing.
-    """
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    for number in range(warmup + rounds):
-        for name, case in cases.items():
-            elapsed = time_once(case)
-            if number >= warmup:
-                seconds[name].append(elapsed)
-    return {name: Timing(values) for name, values in seconds.items()}
+def time_cases(cases: Cases, *, rounds: int, warmup: int) -> dict[str, Measurement]:
+    """Time the cases in turn, after ``warmup`` rounds that do not count."""
+    seconds = [{name: time_once(case) for name, case in cases.items()} for _ in range(warmup + rounds)]
+    return {name: measurement([times[name] for times in seconds[warmup:]]) for name in cases}
 
 
 def time_once(case: Callable[[], object]) -> float:
     """Seconds of one call, the work it left to the GPU included."""
-    synchronize()
-    start = time.perf_counter()
+    start = timer()
     case()
-    synchronize()
-    return time.perf_counter() - start
-
-
-def synchronize() -> None:
-    """Wait for the GPU, if there is one."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
+    return timer() - start
 
 
 def measure_extra_memory(case: Callable[[], object], warm: Callable[[], object]) -> int:
@@ -105,11 +62,11 @@ def measure_extra_memory(case: Callable[[], object], warm: Callable[[], object])
     """
     warm()
     if torch.cuda.is_available():
-        synchronize()
+        torch.cuda.synchronize()
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
         case()
-        synchronize()
+        torch.cuda.synchronize()
         return torch.cuda.max_memory_allocated() - before
     before = _resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forget the highest mark so far
@@ -136,13 +93,14 @@ def in_own_process(script: str, *arguments: str) -> dict:
 
 def machine() -> dict:
     """What the figures were taken on."""
-    cpu = next((ln.split(":")[1].strip() for ln in _read("/proc/cpuinfo") if ln.startswith("model name")), "unknown")
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    cpu = re.search(r"^model name\s*: (.*)", info, re.MULTILINE)
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, cwd=ROOT)
     return dict(
         date=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=" ".join(["python", *sys.argv]),
         commit=commit.stdout.strip() or "unknown",
-        cpu=cpu,
+        cpu=cpu[1] if cpu else "unknown",
         cores=os.cpu_count(),
         threads=torch.get_num_threads(),
         load_before=os.getloadavg()[0],
@@ -150,10 +108,6 @@ def machine() -> dict:
         torch=torch.__version__,
         python=platform.python_version(),
     )
-
-
-def _read(path: str) -> list[str]:
-    return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
 def parser(description: str, *, rounds: int, warmup: int = 2) -> argparse.ArgumentParser:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from unittest.mock import patch
 
 from _as_released import enqueue_in_a_loop
-from _harness import DEVICE, parser, save, say, start, time_cases
+from _harness import DEVICE, parser, save, say, speedup, start, time_cases
 
 # isort: split
 import torch
@@ -39,11 +39,13 @@ def main() -> None:
 
         cases = dict(loop=loop, write=lambda memory=memory, tokens=tokens, kinds=classes: memory.write(tokens, kinds))
         timings = time_cases(cases, rounds=args.rounds, warmup=args.warmup)
-        speedup, spread = timings["write"].speedup_over(timings["loop"])
-        rows.append(dict(images=images, speedup=speedup, **{name: value.seconds for name, value in timings.items()}))
+        faster = speedup(timings["write"], timings["loop"])
+        rows.append(
+            dict(images=images, speedup=faster.median, **{name: value.times for name, value in timings.items()})
+        )
         say(
             f"{images:6} {timings['loop'].median * 1e3:9.3f} ms {timings['write'].median * 1e3:9.3f} ms"
-            f"   {speedup:5.1f} ± {spread:.1f}"
+            f"   {faster.median:5.1f} ± {faster.iqr:.1f}"
         )
     save(args.out, about | dict(classes=args.classes, channels=args.channels, crop=args.crop), rows)
 

@@ -15,7 +15,7 @@ from argparse import Namespace
 from collections.abc import Callable
 
 from _as_released import as_released
-from _harness import DEVICE, ROOT, Timing, add_dtype, autocast, parser, save, say, start, time_cases
+from _harness import DEVICE, ROOT, Measurement, add_dtype, autocast, parser, save, say, speedup, start, time_cases
 
 # isort: split
 import torch
@@ -85,14 +85,14 @@ def count_flops(case: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-def make_row(name: str, args: Namespace, timing: Timing, without: Timing, flops: int) -> dict:
+def make_row(name: str, args: Namespace, timing: Measurement, without: Measurement, flops: int) -> dict:
     """Figures of one case, also printed."""
-    ratio, spread = without.speedup_over(timing)  # time with the neck over time without
+    ratio = speedup(without, timing)  # time with the neck over time without
     row = dict(case=name, backbone=args.backbone, classes=args.classes, crop=args.crop, batch=args.batch)
-    row |= dict(dtype=args.dtype, mode=args.mode, seconds=timing.seconds, flops=flops)
-    row |= dict(slowdown_percent=100 * (ratio - 1), slowdown_spread=100 * spread)
+    row |= dict(dtype=args.dtype, mode=args.mode, seconds=timing.times, flops=flops)
+    row |= dict(slowdown_percent=100 * (ratio.median - 1), slowdown_spread=100 * ratio.iqr)
     text = "" if timing is without else f"  {row['slowdown_percent']:+6.1f} % ± {row['slowdown_spread']:.1f}"
-    say(f"{name:8} {timing.median * 1e3:9.1f} ms ± {timing.spread * 1e3:6.1f}  {flops / 1e9:8.1f} GFLOP{text}")
+    say(f"{name:8} {timing.median * 1e3:9.1f} ms ± {timing.iqr * 1e3:6.1f}  {flops / 1e9:8.1f} GFLOP{text}")
     return row
 
 

@@ -18,7 +18,7 @@ from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
 
-from _harness import ROOT, Timing, parser, save, say, start, time_once
+from _harness import ROOT, Measurement, measurement, parser, save, say, start, time_once
 
 # isort: split
 import numpy as np
@@ -114,7 +114,7 @@ def build_loader(cfg: Config, key: str, workers: int) -> DataLoader:
     return build_stream(runner, loader, key)
 
 
-def time_stream(loaders: list[DataLoader], workers: int, args: Namespace) -> Timing:
+def time_stream(loaders: list[DataLoader], workers: int, args: Namespace) -> Measurement:
     """Seconds of ``args.batches`` batches of each loader, several times without a pause, workers under full load."""
     set_random_seed(SEED)
     batches = [iter(loader) for loader in loaders]  # workers live until the end of this function
@@ -126,7 +126,7 @@ def time_stream(loaders: list[DataLoader], workers: int, args: Namespace) -> Tim
 
     prefetched = max(loader.prefetch_factor or 0 for loader in loaders) * workers
     take(args.warmup * args.batches + prefetched)
-    return Timing([time_once(take) for _ in range(args.rounds)])
+    return measurement([time_once(take) for _ in range(args.rounds)])
 
 
 def loader_row(cfg: Config, stream: str, workers: int, args: Namespace) -> dict:
@@ -136,13 +136,13 @@ def loader_row(cfg: Config, stream: str, workers: int, args: Namespace) -> dict:
     per_second = args.batches / timing.median
     images = sum(cfg[key].batch_size for key in keys)
     row = dict(measure="loader", stream=stream, workers=workers, images_per_batch=images, batches=args.batches)
-    row |= dict(seconds=timing.seconds, batches_per_second=per_second, images_per_second=images * per_second)
+    row |= dict(seconds=timing.times, batches_per_second=per_second, images_per_second=images * per_second)
     text = ""
     if workers == 0:  # nothing is read while the model computes
         text = f"  adds {1 / per_second:.3f} s to every step"
     elif args.step_seconds:
         text = "  keeps up" if per_second * args.step_seconds >= 1 else "  too slow"
-    spread = timing.spread / timing.median * 100
+    spread = timing.iqr / timing.median * 100
     say(f"{stream:10} {workers:7} {per_second:10.2f} ± {spread:3.0f} % {images * per_second:9.1f}{text}")
     return row
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from _harness import DEVICE, ROOT, add_dtype, autocast, parser, save, say, start, time_cases
+from _harness import DEVICE, ROOT, add_dtype, autocast, parser, save, say, speedup, start, time_cases
 
 # isort: split
 import torch
@@ -112,9 +112,9 @@ def main() -> None:
     baseline, rows = next(iter(timings.values())), []
     say(f"{'step of':58}{'seconds':>9} {'±':>6}   times the first")
     for name, timing in timings.items():
-        ratio, spread = baseline.speedup_over(timing)
-        rows.append(dict(name=name, seconds=timing.seconds, ratio=ratio, ratio_spread=spread))
-        say(f"{name:58}{timing.median:9.2f} {timing.spread:6.2f}   {ratio:.2f} ± {spread:.2f}")
+        ratio = speedup(baseline, timing)
+        rows.append(dict(name=name, seconds=timing.times, ratio=ratio.median, ratio_spread=ratio.iqr))
+        say(f"{name:58}{timing.median:9.2f} {timing.iqr:6.2f}   {ratio.median:.2f} ± {ratio.iqr:.2f}")
     save(args.out, about | dict(crop=args.crop, images=args.images, dtype=args.dtype), rows)
 
 

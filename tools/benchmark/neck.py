@@ -22,6 +22,7 @@ from _harness import (
     parser,
     save,
     say,
+    speedup,
     start,
     time_cases,
 )
@@ -96,16 +97,16 @@ def run(args: Namespace, classes: int, crop: int) -> dict:
     row |= dict(dropout=args.dropout, dtype=args.dtype, flops=count_flops(args, classes, crop))
     for name, timing in whole.items():
         bytes_ = measure_memory(args, name, classes, crop)
-        row[name] = dict(forward=forward[name].seconds, forward_backward=timing.seconds, extra_bytes=bytes_)
+        row[name] = dict(forward=forward[name].times, forward_backward=timing.times, extra_bytes=bytes_)
         say(
             f"{crop:5} {classes:5} {name:6} {forward[name].median * 1e3:9.1f} ms {timing.median * 1e3:9.1f} ms "
-            f"± {timing.spread * 1e3:6.1f} {bytes_ / 2**20:8.0f} MB {row['flops'] / timing.median / 1e9:7.0f} GFLOP/s"
+            f"± {timing.iqr * 1e3:6.1f} {bytes_ / 2**20:8.0f} MB {row['flops'] / timing.median / 1e9:7.0f} GFLOP/s"
         )
     if len(whole) == 2:
-        speedup, spread = whole["exact"].speedup_over(whole["plain"])
+        faster = speedup(whole["exact"], whole["plain"])
         ratio = row["plain"]["extra_bytes"] / max(1, row["exact"]["extra_bytes"])
-        row |= dict(speedup=speedup, speedup_spread=spread, memory_ratio=ratio)
-        say(f"            exact: {speedup:.2f} ± {spread:.2f} times as fast, 1/{ratio:.1f} of the memory")
+        row |= dict(speedup=faster.median, speedup_spread=faster.iqr, memory_ratio=ratio)
+        say(f"            exact: {faster.median:.2f} ± {faster.iqr:.2f} times as fast, 1/{ratio:.1f} of the memory")
     return row
 
 

@@ -17,11 +17,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from _as_released import as_released
-from _harness import DEVICE, ROOT, add_dtype, autocast, parser, save, say, start, synchronize, time_cases
+from _harness import DEVICE, ROOT, add_dtype, autocast, parser, save, say, speedup, start, time_cases, timer
 
 # isort: split
 import statistics
-import time
 
 import torch
 from mmengine.config import DictAction
@@ -90,25 +89,21 @@ class Step:
     def run(self, name: str, parts: tuple[str, ...], update: bool = True) -> dict[str, float]:
         """Run one step with these parts as the release has them; return its losses."""
         with as_released(self.model, parts):
-            marks = [self._now()]
+            marks = [timer()]
             batch = self.model.data_preprocessor(self.data, training=True)
-            marks.append(self._now())
+            marks.append(timer())
             with autocast(self.dtype):
                 total, losses = self.model.parse_losses(self.model(**batch, mode="loss"))
-            marks.append(self._now())
+            marks.append(timer())
             total.backward()
-            marks.append(self._now())
+            marks.append(timer())
         if update:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        marks.append(self._now())
+        marks.append(timer())
         for stage, begin, end in zip(STAGES, marks, marks[1:], strict=False):
             self.seconds[name][stage].append(end - begin)
         return {key: value.item() for key, value in losses.items()}
-
-    def _now(self) -> float:
-        synchronize()
-        return time.perf_counter()
 
 
 def check_same_losses(step: Step, variants: dict[str, tuple[str, ...]]) -> None:
@@ -165,12 +160,12 @@ def main() -> None:
     say(f"{'seconds, median':42}" + "".join(f"{stage:>14}" for stage in STAGES) + f"{'step':>9} {'±':>6}   ratio")
     for name, timing in timings.items():
         stages = {stage: statistics.median(values[args.warmup :]) for stage, values in step.seconds[name].items()}
-        ratio, spread = timing.speedup_over(baseline)
-        rows.append(dict(name=name, seconds=timing.seconds, stages=stages, ratio=ratio, ratio_spread=spread))
+        ratio = speedup(timing, baseline)
+        rows.append(dict(name=name, seconds=timing.times, stages=stages, ratio=ratio.median, ratio_spread=ratio.iqr))
         say(
             f"{name:42}"
             + "".join(f"{stages[stage]:14.3f}" for stage in STAGES)
-            + f"{timing.median:9.2f} {timing.spread:6.2f}   {ratio:.2f} ± {spread:.2f}"
+            + f"{timing.median:9.2f} {timing.iqr:6.2f}   {ratio.median:.2f} ± {ratio.iqr:.2f}"
         )
     if torch.cuda.is_available():
         say(f"peak of GPU memory over all variants: {torch.cuda.max_memory_allocated() / 2**30:.1f} GB")
