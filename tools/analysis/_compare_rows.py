@@ -13,9 +13,9 @@ from _compare_runs import RECORD
 from mmengine.config import Config
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
+from mmseg_allspark.report.run_record import read_run
 from mmseg_allspark.utils.config_types import name_types
 from mmseg_allspark.utils.metric_names import find_metric
-from mmseg_allspark.visualization.work_dir import read_run
 
 LONGEST = 60  # characters of a value that is still shown
 
