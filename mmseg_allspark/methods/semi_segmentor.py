@@ -73,8 +73,8 @@ class SemiSegmentor(EncoderDecoder):
                 dict(type="BaseDataPreprocessor") if data_preprocessor is None else data_preprocessor
             )
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
-        check_range("model.sup_weight", sup_weight, 0.0, float("inf"))
-        check_range("model.unsup_weight", unsup_weight, 0.0, float("inf"))
+        check_range("model.sup_weight", sup_weight, 0.0, 1e6)  # float32 losses stay finite
+        check_range("model.unsup_weight", unsup_weight, 0.0, 1e6)
         if pseudo_label_keys is not None:
             check_choice("model.pseudo_label_keys", pseudo_label_keys, INFERENCE_KEYS)
         self.sup_weight, self.unsup_weight = sup_weight, unsup_weight
