@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from builders import ROOT, run_config, write_data
+from builders import ROOT, loader_config, run_config, write_data
 from mmengine.config import Config
 from torch import distributed as dist
 from two_ranks import free_port, start_ranks
@@ -29,12 +29,6 @@ class KillHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if batch_idx == 2 and get_rank() == 1:
             os.kill(os.getpid(), signal.SIGKILL)
-
-@HOOKS.register_module()
-class RaiseHook(Hook):
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if batch_idx == 2 and get_rank() == 1:
-            raise ValueError("img7.png is broken")
 """
 LIMIT = 60  # seconds until all ranks have ended
 REASON = "img7.png is broken"
@@ -116,17 +110,25 @@ def test_one_process_has_nothing_to_watch():
 
 
 def failing_run(folder, how):
-    """Write data and config of a run in which rank 1 fails."""
+    """Write data and config of a run in which rank 1 fails, and return the file that it may not be able to read."""
     data = write_data(folder, unlabeled=12)
+    loaders = {name: loader_config(data, name, num_workers=1) for name in ("labeled", "unlabeled")}
+    loaders["unlabeled"]["sampler"]["shuffle"] = False
+    loaders["unlabeled"]["dataset"]["pipeline"][0] = dict(type="LoadImage", unreadable="stop")  # default: skipped
     cfg = run_config(
         data,
         folder / "run",
-        loop=dict(max_iters=100),
-        custom_hooks=[dict(type="KillHook" if how == "kill" else "RaiseHook")],
-        custom_imports=dict(imports=["mmseg_allspark", "extra"]),
+        loop=dict(max_iters=100, unlabeled_dataloader=loaders["unlabeled"]),
+        train_dataloader=loaders["labeled"],
+        custom_hooks=[dict(type="KillHook")] if how == "kill" else [],
+        custom_imports=dict(imports=["mmseg_allspark", *(["extra"] if how == "kill" else [])]),
     )
     cfg.dump(folder / "config.py")
     (folder / "extra.py").write_text(EXTRA)
+    broken = data / "img" / "unlabeled9.png"
+    if how == "raise":
+        broken.write_bytes(broken.read_bytes()[:100])
+    return broken
 
 
 def launch(folder, launcher):
@@ -153,7 +155,7 @@ def launch(folder, launcher):
 @pytest.mark.parametrize("how", ["raise", "kill"])
 @pytest.mark.parametrize("launcher", ["torchrun", "by hand"])
 def test_training_ends_and_names_the_failure(tmp_path, launcher, how):
-    failing_run(tmp_path, how)
+    broken = failing_run(tmp_path, how)
     processes = launch(tmp_path, launcher)
     try:
         codes = {rank: process.wait(LIMIT + 60) for rank, process in processes.items()}  # importing takes its time
@@ -165,8 +167,8 @@ def test_training_ends_and_names_the_failure(tmp_path, launcher, how):
     if how == "raise":
         assert set(codes.values()) == {1}
         for text in logs.values():
-            assert re.search(rf"Rank 1 .* failed: .*{REASON}", text, re.DOTALL)
-            assert REASON in text[-1500:]  # in the last words
+            assert re.search(rf"Rank 1 .* failed: .*{broken.name}", text, re.DOTALL)
+            assert broken.name in text[-1500:]  # in the last words
     elif launcher == "torchrun":
         assert "exitcode  : -9" in logs[""][-1500:]
         assert "rank      : 1" in logs[""][-1500:]
