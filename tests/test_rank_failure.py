@@ -114,6 +114,7 @@ def failing_run(folder, how):
     data = write_data(folder, unlabeled=12)
     loaders = {name: loader_config(data, name, num_workers=1) for name in ("labeled", "unlabeled")}
     loaders["unlabeled"]["sampler"]["shuffle"] = False
+    loaders["unlabeled"]["dataset"]["pipeline"][0] = dict(type="LoadImage", unreadable="stop")  # default: skipped
     cfg = run_config(
         data,
         folder / "run",

@@ -11,7 +11,7 @@ from mmseg_allspark.methods.joint_pass import JointPass
 from mmseg_allspark.methods.pseudo_label import PseudoLabel
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.models import HeadTail, MITrans, SplitHead
-from mmseg_allspark.utils.checks import check_choice, check_has_type, check_range, check_types
+from mmseg_allspark.utils.checks import check_choice, check_has_type, check_loss_weight, check_range, check_types
 
 LEVELS = ("feature", "image")
 PAIRINGS = ("random", "similar")
@@ -108,7 +108,7 @@ class GuidedMixSegmentor(SemiSegmentor):
         ):  # fmt: skip
             check_choice(f"model.{name}", value, choices)
         check_range("model.lambda_factor", lambda_factor, 1e-6, 0.5)
-        check_range("model.mixed_weight", mixed_weight, 0.0, float("inf"))
+        check_loss_weight("model.mixed_weight", mixed_weight)
         super().__init__(
             sup_weight=sup_weight,
             unsup_weight=unsup_weight,

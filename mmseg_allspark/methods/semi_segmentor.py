@@ -15,7 +15,7 @@ from mmseg_allspark.methods.pseudo_label import DistributionAlignment, PseudoLab
 from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor
 from mmseg_allspark.models import AllSparkNeck
 from mmseg_allspark.models.necks.allspark_neck import INFERENCE_KEYS
-from mmseg_allspark.utils.checks import check_choice, check_range, check_types
+from mmseg_allspark.utils.checks import check_choice, check_loss_weight, check_types
 from mmseg_allspark.utils.wrappers import eval_mode
 
 
@@ -73,8 +73,8 @@ class SemiSegmentor(EncoderDecoder):
                 dict(type="BaseDataPreprocessor") if data_preprocessor is None else data_preprocessor
             )
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
-        check_range("model.sup_weight", sup_weight, 0.0, float("inf"))
-        check_range("model.unsup_weight", unsup_weight, 0.0, float("inf"))
+        check_loss_weight("model.sup_weight", sup_weight)
+        check_loss_weight("model.unsup_weight", unsup_weight)
         if pseudo_label_keys is not None:
             check_choice("model.pseudo_label_keys", pseudo_label_keys, INFERENCE_KEYS)
         self.sup_weight, self.unsup_weight = sup_weight, unsup_weight

@@ -212,5 +212,5 @@ def test_the_command_of_the_measured_comparison(standin, tool, tmp_path, capsys)
     capsys.readouterr()
     assert tool.main([*shlex.split(command)[2:], "--seeds", "0"]) == 1
     text = capsys.readouterr().out
-    assert "0 finished, 9 to train" in text
-    assert text.count("train_cfg.burn_in_iters=286, train_cfg.ramp_up_iters=143") == 8  # as the page says
+    assert "0 finished, 4 to train" in text
+    assert text.count("train_cfg.burn_in_iters=286, train_cfg.ramp_up_iters=143") == 3  # as the page says
