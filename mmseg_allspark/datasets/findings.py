@@ -262,7 +262,8 @@ def find_in_classes(
     """
     for name in pixels:
         level = "error" if name == "labeled" else "warning"
-        text = None if name == "unlabeled" else describe_single_class(name, classes, masks[name], pixels[name])
+        which = f"{masks[name]} masks of {LOADER_KEYS[name]} looked at"
+        text = None if name == "unlabeled" else describe_single_class(which, classes, pixels[name])
         if text is not None:
             key, remedy = f"{SPLIT_KEYS[name]}.data_prefix.seg_map_path", SINGLE_CLASS_REMEDY
             yield Finding(level, "class", name, masks[name], masks[name], (), text, key, remedy)

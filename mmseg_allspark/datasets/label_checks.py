@@ -33,10 +33,10 @@ def check_labels(datasets: Mapping[str, Any], logger: logging.Logger) -> None:
         if not classes:
             continue
         count, pixels = _count_labels(dataset, LOOKED_AT)
-        text = describe_single_class(name, classes, count, pixels)
+        text = describe_single_class(f"{count} masks of {key} looked at", classes, pixels)
         if text is not None and name == "labeled":  # a rare object may be in none of those looked at
             count, pixels = _count_labels(dataset, len(dataset))
-            if (text := describe_single_class(name, classes, count, pixels)) is not None:
+            if (text := describe_single_class(f"{count} masks of {key} looked at", classes, pixels)) is not None:
                 raise ValueError(f"{text} {SINGLE_CLASS_REMEDY}")
         if text is not None:
             logger.warning(f"{text} {SINGLE_CLASS_REMEDY}")
@@ -49,24 +49,23 @@ def check_labels(datasets: Mapping[str, Any], logger: logging.Logger) -> None:
             )
 
 
-def describe_single_class(name: str, classes: Sequence[str], count: int, pixels: np.ndarray) -> str | None:
+def describe_single_class(masks: str, classes: Sequence[str], pixels: np.ndarray) -> str | None:
     """Say so if masks hold less than two classes, with which nothing can be learned.
 
     Args:
-        name: Of the data set, 'labeled' or 'validation'.
-        classes: Names of the classes.
-        count: Number of masks.
+        masks: Which they are, for the message.
+        classes: Names of the labels; '' for one that is ignored.
         pixels: (256,) pixels of each label in them.
 
     Returns:
         What is wrong, without the remedy; None where there are two classes or no pixel at all.
     """
-    present = [class_name for class_name, number in zip(classes, pixels, strict=False) if number]
+    present = [class_name for class_name, number in zip(classes, pixels, strict=False) if number and class_name]
     if len(present) > 1 or not pixels.any():
         return None
     return (
-        f"The {count} masks of {LOADER_KEYS[name]} looked at hold {', '.join(present) or 'no class'} only; {IGNORE}, "
-        f"which is ignored, covers {pixels[IGNORE] / pixels.sum():.0%} of them."
+        f"The {masks} hold {', '.join(present) or 'no class'} only; {IGNORE}, which is ignored, covers "
+        f"{pixels[IGNORE] / pixels.sum():.0%} of them."
     )
 
 

@@ -14,7 +14,7 @@ from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_va
 from mmseg_allspark.methods.pseudo_label import DistributionAlignment, PseudoLabel, build_confidence
 from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor
 from mmseg_allspark.methods.step import Needs, Step
-from mmseg_allspark.utils.checks import check_range, check_types
+from mmseg_allspark.utils.checks import check_loss_weight, check_types
 from mmseg_allspark.utils.wrappers import eval_mode
 
 
@@ -67,8 +67,8 @@ class SemiSegmentor(EncoderDecoder):
                 dict(type="BaseDataPreprocessor") if data_preprocessor is None else data_preprocessor
             )
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
-        check_range("model.sup_weight", sup_weight, 0.0, float("inf"))
-        check_range("model.unsup_weight", unsup_weight, 0.0, float("inf"))
+        check_loss_weight("model.sup_weight", sup_weight)
+        check_loss_weight("model.unsup_weight", unsup_weight)
         self.sup_weight, self.unsup_weight = sup_weight, unsup_weight
         self.unlabeled_view, self.pseudo_label_keys = unlabeled_view, pseudo_label_keys
         self.mask_padding = mask_padding

@@ -12,7 +12,7 @@ from mmseg_allspark.methods.joint_pass import JointPass
 from mmseg_allspark.methods.pseudo_label import PseudoLabel
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs
-from mmseg_allspark.utils.checks import check_choice, check_range, check_types
+from mmseg_allspark.utils.checks import check_choice, check_loss_weight, check_range, check_types
 
 OWN_LABELS = ("train", "eval")
 
@@ -63,8 +63,8 @@ class UniMatchSegmentor(SemiSegmentor):
         **kwargs,  # noqa: ANN003
     ) -> None:
         super().__init__(confidence=confidence, cutmix=cutmix, mask_padding=mask_padding, **kwargs)
-        check_range("model.strong_weight", strong_weight, 0.0, float("inf"))
-        check_range("model.feature_weight", feature_weight, 0.0, float("inf"))
+        check_loss_weight("model.strong_weight", strong_weight)
+        check_loss_weight("model.feature_weight", feature_weight)
         check_range("model.feature_drop", feature_drop, 0.0, 1.0)
         check_choice("model.own_labels", own_labels, OWN_LABELS)
         if not strong_views:

@@ -1,7 +1,8 @@
 """Small images and masks on disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -9,6 +10,15 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 import mmseg_allspark.datasets  # noqa: F401  (registers)
+
+from .prepare_tools import load_tool
+
+
+@pytest.fixture(scope="module")
+def tool(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """The tool of tools/prepare that the test file names in ``TOOL``."""
+    with load_tool(request.module.TOOL) as module:
+        yield module
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,9 @@ from mmseg_allspark.datasets.inspection import is_complete
 from mmseg_allspark.datasets.synthetic import SyntheticSpec, write_synthetic
 from mmseg_allspark.datasets.transforms.decoding import count_pages
 
-from .prepare_tools import REPOSITORY, load_tool
+from .prepare_tools import REPOSITORY
+
+TOOL = "check_data"
 
 CLASSES = ("a", "b", "c")
 CONFIG = """
@@ -21,12 +23,6 @@ train_cfg = dict(type='PseudoLabelLoop', max_iters=1)
 unlabeled_dataloader = {unlabeled}
 val_dataloader = {validation}
 """
-
-
-@pytest.fixture(scope="module")
-def tool():
-    with load_tool("check_data") as module:
-        yield module
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -11,14 +11,9 @@ from PIL import Image
 
 from mmseg_allspark.datasets import check_splits
 
-from .prepare_tools import load_tool
 from .test_check_data import png, run, write_tree
 
-
-@pytest.fixture(scope="module")
-def tool():
-    with load_tool("check_data") as module:
-        yield module
+TOOL = "check_data"
 
 
 @pytest.fixture

@@ -4,15 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .prepare_tools import REPOSITORY, load_tool, snapshot
+from .prepare_tools import REPOSITORY, snapshot
+
+TOOL = "camvid"
 
 SHARED = REPOSITORY.parent / "shared/data/camvid"
-
-
-@pytest.fixture(scope="module")
-def tool():
-    with load_tool("camvid") as module:
-        yield module
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ import pytest
 from mmseg.datasets import CityscapesDataset
 from PIL import Image
 
-from .prepare_tools import load_tool, snapshot
+from .prepare_tools import snapshot
+
+TOOL = "cityscapes"
 
 # name of the official table: id, training id (cityscapesScripts, helpers/labels.py)
 OFFICIAL = {
@@ -20,12 +22,6 @@ OFFICIAL = {
 }  # fmt: skip
 NAMES = {"train": ("jena/jena_000001_000019", "ulm/ulm_000000_000019"), "val": ("munster/munster_000002_000019",)}
 IDS = np.arange(48).reshape(6, 8) % 34
-
-
-@pytest.fixture(scope="module")
-def tool():
-    with load_tool("cityscapes") as module:
-        yield module
 
 
 @pytest.fixture

@@ -10,19 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .prepare_tools import FOLDER, load_tool, snapshot
+from .prepare_tools import FOLDER, snapshot
+
+TOOL = "coco"
 
 pytest.importorskip("pycocotools", reason="tools/prepare/coco.py needs pycocotools")
 
 MISSING_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # COCO's category ids have gaps
 CATEGORIES = [dict(id=i, name=f"c{i}") for i in range(90, 0, -1) if i not in MISSING_IDS]
 WIDTH, HEIGHT = 40, 30
-
-
-@pytest.fixture(scope="module")
-def tool():
-    with load_tool("coco") as module:
-        yield module
 
 
 def box(x0, y0, x1, y1):

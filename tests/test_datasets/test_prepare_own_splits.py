@@ -12,13 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from .prepare_tools import REPOSITORY, load_tool, run, snapshot, write_ids
+from .prepare_tools import REPOSITORY, run, snapshot, write_ids
 
-
-@pytest.fixture(scope="module")
-def tool():
-    with load_tool("splits") as module:
-        yield module
+TOOL = "splits"
 
 
 images = st.dictionaries(

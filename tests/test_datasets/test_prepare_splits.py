@@ -4,7 +4,9 @@ import pytest
 
 from mmseg_allspark.datasets.published_splits import PUBLISHED, Fingerprint, PublishedDataset
 
-from .prepare_tools import REPOSITORY, load_tool, run, snapshot, write_ids
+from .prepare_tools import REPOSITORY, run, snapshot, write_ids
+
+TOOL = "splits"
 
 SHARED = REPOSITORY.parent / "shared/splits"
 needs_lists = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/splits, the published lists")
@@ -17,12 +19,6 @@ IMAGE_AND_MASK = dict(
     coco="train2017/{0}.jpg masks/{0}.png",
 )
 IMAGE = dict(voc="JPEGImages/{}.jpg", cityscapes="leftImg8bit/{}_leftImg8bit.png", coco="./images/train2017/{}.jpg")
-
-
-@pytest.fixture(scope="module")
-def tool():
-    with load_tool("splits") as module:
-        yield module
 
 
 TRAIN = [f"2008_{n:06d}" for n in range(40)]

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from .prepare_tools import REPOSITORY, load_tool, snapshot
+from .prepare_tools import REPOSITORY, snapshot
+
+TOOL = "voc"
 
 savemat = pytest.importorskip("scipy.io", reason="tools/prepare/voc.py reads SBD masks with scipy").savemat
 
@@ -18,12 +20,6 @@ VOC_TRAIN, VOC_VAL = ["2007_01", "2007_02"], ["2007_03", "2007_04"]
 SBD_TRAIN, SBD_VAL = ["2007_02", "2007_03", "2008_01"], ["2008_02"]
 ALL = [*VOC_TRAIN, *VOC_VAL, "2008_01", "2008_02"]
 OWN, EXTRA = 5, 9  # labels that say where a mask came from
-
-
-@pytest.fixture(scope="module")
-def tool():
-    with load_tool("voc") as module:
-        yield module
 
 
 def labels(value: int) -> np.ndarray:

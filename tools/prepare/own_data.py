@@ -39,9 +39,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.datasets.data_report import report_data
+from mmseg_allspark.datasets.label_checks import IGNORE, describe_single_class
 from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
 
-IGNORE = 255
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")  # formats that keep numbers
 
 
@@ -135,14 +135,10 @@ def find_label_fault(masks: dict[str, np.ndarray], labeled: np.ndarray, classes:
             f"The masks hold the labels {labels}, such as {other[0]} in the mask of {name}; classes have to be "
             f"{classes[0]} ... {classes[-1]} (and {IGNORE} = ignore): renumber the masks{unless}."
         )
-    present = [f"class {label - classes.start}" for label in labels if labeled[label]]
-    if len(present) < 2:
-        return (
-            f"The labeled masks hold {', '.join(present) or 'no class'} only; {IGNORE}, which is ignored, covers "
-            f"{labeled[IGNORE] / labeled.sum():.0%} of them. If {IGNORE} is your object, make it 1; else choose "
-            "another --seed or label more images."
-        )
-    return ""
+    names = [""] * classes.start + [f"class {number}" for number in range(len(classes))]
+    text = describe_single_class("labeled masks", names, labeled)
+    remedy = f" If {IGNORE} is your object, make it 1; else choose another --seed or label more images."
+    return text + remedy if text else ""
 
 
 def check(

@@ -56,6 +56,8 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         sizes = dict(in_channels=in_channels, channels=channels, c1_in_channels=c1_in_channels, c1_channels=c1_channels)
         for name, value in sizes.items():
             check_positive_int(f"model.decode_head.{name}", value)
+        if not dilations:
+            raise ValueError("model.decode_head.dilations is empty: name at least one, e.g. (1, 6, 12, 18).")
         for value in dilations:
             check_positive_int("model.decode_head.dilations", value)
         check_range("model.decode_head.dropout_ratio", dropout_ratio, 0.0, 1.0)
@@ -100,6 +102,11 @@ class DeepLabV3PlusHead(BaseDecodeHead):
             (B, c1_channels + channels, H_1, W_1), the shallow level first.
         """
         deep, shallow = self._transform_inputs(inputs), self.reduce(inputs[0])
+        if deep.shape[1] != self.in_channels:
+            raise ValueError(
+                f"model.decode_head.in_channels={self.in_channels}, but the backbone's level in_index={self.in_index} "
+                f"has {deep.shape[1]} channels: set in_channels (or in_index) accordingly."
+            )
         parts = [branch(deep) for branch in self.branches]
         parts.append(self.image_pool(deep).expand_as(parts[0]))
         deep = self.project(torch.cat(parts, dim=1))

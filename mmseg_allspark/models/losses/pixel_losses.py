@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_allspark.utils.checks import check_range, check_types
+from mmseg_allspark.utils.checks import check_loss_weight, check_range, check_types
 
 
 @MODELS.register_module()
@@ -27,7 +27,7 @@ class SigmoidFocalLoss(nn.Module):
         super().__init__()
         check_range("SigmoidFocalLoss.gamma", gamma, 0.0, float("inf"))
         check_range("SigmoidFocalLoss.alpha", alpha, 0.0, 1.0)
-        check_range("SigmoidFocalLoss.loss_weight", loss_weight, 0.0, float("inf"))
+        check_loss_weight("SigmoidFocalLoss.loss_weight", loss_weight)
         self.gamma, self.alpha, self.loss_weight = gamma, alpha, loss_weight
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ class PixelCrossEntropyLoss(nn.Module):
     @check_types
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
-        check_range("PixelCrossEntropyLoss.loss_weight", loss_weight, 0.0, float("inf"))
+        check_loss_weight("PixelCrossEntropyLoss.loss_weight", loss_weight)
         self.loss_weight = loss_weight
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class PixelMSELoss(nn.Module):
     @check_types
     def __init__(self, loss_weight: float = 1.0) -> None:
         super().__init__()
-        check_range("PixelMSELoss.loss_weight", loss_weight, 0.0, float("inf"))
+        check_loss_weight("PixelMSELoss.loss_weight", loss_weight)
         self.loss_weight = loss_weight
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
