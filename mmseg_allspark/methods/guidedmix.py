@@ -12,7 +12,7 @@ from mmseg_allspark.methods.pseudo_label import PseudoLabel, masked_mean
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.models import SplitHead
-from mmseg_allspark.utils.checks import check_has_type, check_loss_weight, check_range, check_types
+from mmseg_allspark.utils.checks import check_has_type, check_range, check_types
 
 
 @MODELS.register_module()
@@ -57,7 +57,6 @@ class GuidedMixSegmentor(SemiSegmentor):
         **kwargs,  # noqa: ANN003
     ) -> None:
         check_range("model.lambda_factor", lambda_factor, 1e-6, 0.5)
-        check_loss_weight("model.mixed_weight", mixed_weight)
         super().__init__(
             sup_weight=sup_weight,
             unsup_weight=unsup_weight,
