@@ -13,6 +13,6 @@ if ("-m", "mmseg_allspark.doctor") not in zip(sys.orig_argv, sys.orig_argv[1:], 
     from .environment import prepare
 
     prepare()  # first: it settles what differs between the two families
-    from . import convert, datasets, engine, methods, models
+    from . import convert, datasets, engine, labels, methods, models
 
-__all__ = ["__version__", "convert", "datasets", "engine", "methods", "models"]
+__all__ = ["__version__", "convert", "datasets", "engine", "labels", "methods", "models"]

@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
-from mmseg_allspark.methods.pseudo_label import count_per_class
+from mmseg_allspark.labels import count_per_class
 from mmseg_allspark.utils.checks import check_positive_int, check_range, check_types
 from mmseg_allspark.utils.metric_names import choose_metric, find_metric, metric_names
 from mmseg_allspark.utils.wrappers import bare_model

@@ -2,10 +2,10 @@
 
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
-from mmseg.registry import HOOKS
+from mmseg.registry import HOOKS, MODELS
 
 from mmseg_allspark.models import TeacherAverage, holds_average
-from mmseg_allspark.utils.checks import check_choice, check_types
+from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_types
 
 ROLES = ("teacher", "student")
 _KINDS = dict(teacher="ema", student="model")  # what tools/export.py and tools/publish.py call them
@@ -24,6 +24,9 @@ class MeanTeacherHook(EMAHook):
         warmup: As in :class:`TeacherAverage`. Default False.
         evaluated: ``'teacher'`` or ``'student'``: validated, tested and saved as ``state_dict``. Default ``'teacher'``.
         buffers: As in :class:`TeacherAverage`. Default ``'average'``.
+        num_teachers: Teachers that take turns: in each epoch of the unlabeled images the next one follows the student,
+            and the others rest (PS-MT, arXiv 2111.12903). The first is evaluated; ``ema`` labels come from all, as the
+            method combines ``step.labelers``. A checkpoint holds the others as ``other_teachers``. Default 1.
         **kwargs: Further ones of ``EMAHook``: ``begin_iter``, ``begin_epoch``, ``strict_load``, ``interval``.
     """
 
@@ -34,11 +37,31 @@ class MeanTeacherHook(EMAHook):
         warmup: bool = False,
         evaluated: str = "teacher",
         buffers: str = "average",
+        num_teachers: int = 1,
         **kwargs: object,
     ) -> None:
         check_choice("MeanTeacherHook.evaluated", evaluated, ROLES)
+        check_positive_int("MeanTeacherHook.num_teachers", num_teachers)
         super().__init__(ema_type=TeacherAverage, momentum=momentum, warmup=warmup, buffers=buffers, **kwargs)
-        self.evaluated = evaluated
+        self.evaluated, self.num_teachers = evaluated, num_teachers
+
+    def before_run(self, runner: Runner) -> None:
+        """Make the teachers, copies of the student."""
+        super().before_run(runner)
+        others = [
+            MODELS.build(self.ema_cfg, default_args=dict(model=self.src_model)) for _ in range(self.num_teachers - 1)
+        ]
+        self.teachers = [self.ema_model, *others]
+
+    def after_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
+    ) -> None:
+        """Let the teacher whose turn it is follow the student."""
+        turns = self._ema_started(runner) and self.num_teachers > 1
+        for teacher in [self.teachers[runner.epoch % self.num_teachers]] if turns else self.teachers:
+            self.ema_model = teacher
+            super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        self.ema_model = self.teachers[0]
 
     def _swap_ema_parameters(self) -> None:
         """Exchange teacher and student around validation and test: mmengine's hook does so in all four places."""
@@ -48,6 +71,8 @@ class MeanTeacherHook(EMAHook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Save both, the evaluated one as ``state_dict``."""
         super().before_save_checkpoint(runner, checkpoint)
+        if self.num_teachers > 1:
+            checkpoint["other_teachers"] = [teacher.state_dict() for teacher in self.teachers[1:]]
         if self.evaluated == "student":
             self._swap_ema_state_dict(checkpoint)
         checkpoint["meta"]["weights"] = _KINDS[self.evaluated]
@@ -56,4 +81,15 @@ class MeanTeacherHook(EMAHook):
         """Give a resumed run both back, whichever of them the checkpoint holds as ``state_dict``."""
         if runner._resume and "ema_state_dict" in checkpoint and not holds_average(checkpoint):
             self._swap_ema_state_dict(checkpoint)
+        others = checkpoint.get("other_teachers", [])
+        if runner._resume and len(others) != self.num_teachers - 1:
+            raise ValueError(
+                f"The checkpoint has {len(others) + 1} teachers, MeanTeacherHook.num_teachers={self.num_teachers}: "
+                "resume with the number it was trained with."
+            )
         super().after_load_checkpoint(runner, checkpoint)
+        for index, teacher in enumerate(self.teachers[1:]):
+            if runner._resume:
+                teacher.load_state_dict(others[index], strict=self.strict_load)
+            else:
+                teacher.load_state_dict(self.ema_model.state_dict())

@@ -59,8 +59,8 @@ class PseudoLabelLoop(BaseLoop):
         ramp_up_iters: During the next iterations it rises from 0 to 1. Default 0, none.
         ramp_up_shape: With t from 0 to 1, ``'exp'``: exp(-5 (1 - t)^2) (arXiv 1610.02242); ``'linear'``: t;
             ``'cosine'``: (1 - cos(pi t)) / 2. Default ``'exp'``.
-        pseudo_labels_from: ``'model'``, the model itself in eval mode, or ``'ema'``, the averaged model of the
-            ``EMAHook`` in ``custom_hooks``. Default ``'model'``.
+        pseudo_labels_from: ``'model'``, the model itself in eval mode; ``'ema'``, the averaged model of the
+            ``EMAHook`` in ``custom_hooks``; ``'data'``, what ``LoadPseudoLabel`` read. Default ``'model'``.
         allow_overlap: Whether an image may be in both the labeled and the unlabeled set. Default False.
 
     Raises:
@@ -91,7 +91,7 @@ class PseudoLabelLoop(BaseLoop):
                 "config)."
             )
         check_loaders(runner.cfg)
-        check_choice("train_cfg.pseudo_labels_from", pseudo_labels_from, ("model", "ema"))
+        check_choice("train_cfg.pseudo_labels_from", pseudo_labels_from, ("model", "ema", "data"))
         check_choice("train_cfg.ramp_up_shape", ramp_up_shape, RAMPS)
         for name, value in (("burn_in_iters", burn_in_iters), ("ramp_up_iters", ramp_up_iters)):
             if value != 0:
@@ -209,7 +209,11 @@ class PseudoLabelLoop(BaseLoop):
         model = self.runner.model
         inner = bare_model(model)
         data_batch["step"] = Step(
-            self._iter, self._max_iters, self.unsup_scale(self._iter), labelers=(self.find_labeler(inner),)
+            self._iter,
+            self._max_iters,
+            self.unsup_scale(self._iter),
+            labels_from=self.pseudo_labels_from,
+            labelers=self.find_labelers(inner),
         )
         self.runner.call_hook("before_train_iter", batch_idx=batch_idx, data_batch=data_batch)
         batch = inner.data_preprocessor(data_batch, training=True)
@@ -226,8 +230,8 @@ class PseudoLabelLoop(BaseLoop):
             return 1.0
         return RAMPS[self.ramp_up_shape](since / self.ramp_up_iters)
 
-    def find_labeler(self, model: nn.Module) -> nn.Module:
-        """Return the model that labels: ``model`` itself or its moving average.
+    def find_labelers(self, model: nn.Module) -> tuple[nn.Module, ...]:
+        """Return the models that label: ``model`` itself, its moving averages, or none.
 
         Args:
             model: The model in training, without a distributed wrapper.
@@ -235,12 +239,13 @@ class PseudoLabelLoop(BaseLoop):
         Raises:
             ValueError: If there is no ``EMAHook`` for ``pseudo_labels_from='ema'``.
         """
-        if self.pseudo_labels_from == "model":
-            return model
+        if self.pseudo_labels_from != "ema":
+            return (model,) if self.pseudo_labels_from == "model" else ()
         for hook in self.runner.hooks:
             if isinstance(hook, EMAHook):
                 # Before its first update it is a copy from before mmengine initialised the weights.
-                return hook.ema_model.module if self._iter > 0 else model
+                averages = getattr(hook, "teachers", [hook.ema_model])
+                return tuple(average.module if self._iter > 0 else model for average in averages)
         raise ValueError(
             "train_cfg.pseudo_labels_from='ema' needs an averaged model: add dict("
             "type='MeanTeacherHook', momentum=0.01) to the list custom_hooks."

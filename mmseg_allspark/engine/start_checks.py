@@ -51,7 +51,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     _check_labeler(model, loop)
     _check_batches(model, loop)
     _check_cutmix(model, loop)
-    loop.find_labeler(model)  # raises if the average that is to label does not exist
+    loop.find_labelers(model)  # raises if the average that is to label does not exist
     _log_roles(loop)
     sizes = check_splits(
         datasets["labeled"], datasets["unlabeled"], datasets.get("validation"), allow_overlap=loop.allow_overlap

@@ -1,20 +1,22 @@
 """Ways to learn from unlabeled images: one file, one method."""
 
-from .cutmix import CutMix
-from .guidedmix import GuidedMixSegmentor
-from .joint_pass import JointPass
-from .mean_teacher import MeanTeacherSegmentor
-from .pseudo_label import (
+from mmseg_allspark.labels import (
     ClassQuantileThreshold,
     ConfidenceThreshold,
+    CutMix,
     DistributionAlignment,
     PseudoLabel,
     count_pseudo_labels,
     pseudo_label_statistics,
 )
+
+from .guidedmix import GuidedMixSegmentor
+from .joint_pass import JointPass
+from .mean_teacher import MeanTeacherSegmentor
 from .semi_batch import SemiBatch, SemiDataPreprocessor
 from .semi_segmentor import SemiSegmentor
 from .step import Needs, Step
+from .two_networks import TwoNetworkSegmentor
 from .unimatch import UniMatchSegmentor
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "SemiDataPreprocessor",
     "SemiSegmentor",
     "Step",
+    "TwoNetworkSegmentor",
     "UniMatchSegmentor",
     "count_pseudo_labels",
     "pseudo_label_statistics",

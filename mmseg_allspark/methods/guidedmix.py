@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from mmseg_allspark.labels import PseudoLabel, masked_mean
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
-from mmseg_allspark.methods.pseudo_label import PseudoLabel, masked_mean
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.models import SplitHead
@@ -86,8 +86,9 @@ class GuidedMixSegmentor(SemiSegmentor):
         """Labels for the neck where it takes some; those of the losses come out of the joint pass."""
         return super().label(inputs, data_samples, step) if self.steers_neck else None
 
-    def _check_inputs(self, inputs: dict[str, Tensor]) -> None:
-        super()._check_inputs(inputs)
+    def check_inputs(self, inputs: dict[str, Tensor]) -> None:
+        """Raise as the base does, and unless there are as many labeled as unlabeled images."""
+        super().check_inputs(inputs)
         labeled, unlabeled = len(inputs["labeled"]), len(inputs[self.unlabeled_view])
         if labeled != unlabeled:
             raise ValueError(

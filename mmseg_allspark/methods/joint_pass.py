@@ -6,7 +6,7 @@ import torch
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_allspark.methods.pseudo_label import PseudoLabel
+from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.methods.step import Step
 
 SamplesByPart = dict[str, list[SegDataSample]]
@@ -23,8 +23,10 @@ class JointPass:
         num_labeled: B_l; in ``feats``, ``logits`` and ``hidden`` the labeled images come first.
         feats: Multi-level features of backbone and neck, each (B_l + B_u, C_i, H_i, W_i).
         logits: (B_l + B_u, K, h, w) of the decode head.
-        pseudo: Pseudo labels of the unlabeled images as they went into the pass; None: there were none in it.
+        pseudo: Pseudo labels of the unlabeled images as they went into the pass, mixed; those before mixing are
+            ``step.record['pseudo']``. None: there were none in the pass.
         hidden: What :meth:`SemiSegmentor.decode_joint` keeps besides logits; None where a method needs nothing.
+        images: (B_u, 3, H, W), the unlabeled images as they went into the pass, mixed; None: there were none.
     """
 
     inputs: dict[str, Tensor]
@@ -35,6 +37,7 @@ class JointPass:
     logits: Tensor
     pseudo: PseudoLabel | None = None
     hidden: Tensor | None = None
+    images: Tensor | None = None
 
     @property
     def labeled_logits(self) -> Tensor:

@@ -1,5 +1,7 @@
 """One training step's input: labeled and unlabeled images, preprocessed exactly once."""
 
+from collections.abc import Sequence
+
 from mmengine.model import BaseDataPreprocessor
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -78,3 +80,30 @@ class SemiDataPreprocessor(BaseDataPreprocessor):
             unlabeled = view["data_samples"] if unlabeled is None else unlabeled
         data_samples = dict(labeled=labeled["data_samples"], unlabeled=unlabeled)
         return SemiBatch(inputs=inputs, data_samples=data_samples, step=data.get("step") or Step())
+
+
+def check_views(inputs: dict[str, Tensor], views: Sequence[str], method: str) -> None:
+    """Raise unless the views that a method trains on are there and have the size of the labeled crops.
+
+    Args:
+        inputs: Of a :class:`SemiBatch`.
+        views: Names of the views that the method needs besides the labeled images.
+        method: Its class, for messages.
+
+    Raises:
+        KeyError: If a view is missing.
+        ValueError: If sizes differ.
+    """
+    missing = [name for name in views if name not in inputs]
+    if missing:
+        raise KeyError(
+            f"{method} trains on the view {missing[0]!r} (model.unlabeled_view, strong_views), but the unlabeled data "
+            f"give {sorted(set(inputs) - {'labeled'})}; add {missing[0]}=[...] to views of the pipeline's MultiView "
+            "(weak=[] has to be there too) and pack with PackSemiInputs."
+        )
+    sizes = [tuple(inputs[name].shape[2:]) for name in ("labeled", *views)]
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            f"Labeled crops are {sizes[0]}, unlabeled ones {sizes[1]}: give the pipelines of train_dataloader and "
+            "unlabeled_dataloader one crop size."
+        )

@@ -1,5 +1,7 @@
 """SemiSegmentor: an EncoderDecoder that also learns from unlabeled images."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from mmseg.models.segmentors import EncoderDecoder
@@ -9,10 +11,9 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
-from mmseg_allspark.methods.cutmix import CutMix
+from mmseg_allspark.labels import CutMix, DistributionAlignment, PseudoLabel, build_confidence, loaded_labels
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_valid
-from mmseg_allspark.methods.pseudo_label import DistributionAlignment, PseudoLabel, build_confidence
-from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor
+from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor, check_views
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.utils.checks import check_loss_weight, check_types
 from mmseg_allspark.utils.wrappers import eval_mode
@@ -25,7 +26,8 @@ class SemiSegmentor(EncoderDecoder):
     By itself the pseudo-label baseline; with :class:`AllSparkNeck` it is AllSpark (CVPR 2024, section 3.1).
     A zoo config becomes semi-supervised by ``model.type='SemiSegmentor'``, ``train_cfg`` of type
     ``PseudoLabelLoop`` and a neck. The training step is fixed (:meth:`loss`); a method overrides one or two of what it
-    calls: :meth:`label`, :meth:`mix`, :meth:`joint_pass`, :meth:`sup_losses`, :meth:`unsup_losses`.
+    calls: :meth:`mix_labeled`, :meth:`label`, :meth:`mix`, :meth:`joint_pass`, :meth:`sup_losses`,
+    :meth:`unsup_losses`. In all of them ``inputs``, ``data_samples`` and ``step`` are those of :meth:`loss`.
 
     Args:
         sup_weight: Weight of the loss on labeled images. Default 0.5 (L = (L_s + L_u) / 2).
@@ -144,16 +146,17 @@ class SemiSegmentor(EncoderDecoder):
             ValueError: If labeled and unlabeled crops differ in size.
             TypeError: If the decode head gives more than one tensor.
         """
-        self._check_inputs(inputs)
+        self.check_inputs(inputs)
         if step.unsup_scale == 0 and not self.needs.burn_in:
             feats = self.extract_feat(inputs["labeled"])
             return self.sup_losses(
                 JointPass(inputs, data_samples, step, len(inputs["labeled"]), list(feats), self.decode(feats))
             )
+        inputs, data_samples = self.mix_labeled(inputs, data_samples, step)
         pseudo = self.label(inputs, data_samples, step)
         if pseudo is not None:
             step.record["pseudo"] = pseudo
-        images, pseudo = self.mix(inputs, pseudo)
+        images, pseudo = self.mix(inputs, data_samples, pseudo, step)
         joint = self.joint_pass(inputs, data_samples, images, pseudo, step)
         return self.sup_losses(joint) | self.unsup_losses(joint)
 
@@ -161,23 +164,22 @@ class SemiSegmentor(EncoderDecoder):
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel | None:
         """Pseudo labels of the weak view, by the first of ``step.labelers``; None: the joint pass gives them.
 
-        Args:
-            inputs: As in :meth:`loss`.
-            data_samples: As in :meth:`loss`.
-            step: As in :meth:`loss`.
+        With ``train_cfg.pseudo_labels_from='data'`` they are those that ``LoadPseudoLabel`` read, and a pixel counts
+        with its confidence.
         """
-        logits = (step.labelers[0] if step.labelers else self).label_unlabeled(inputs)
         valid = self.valid_pixels(data_samples["unlabeled"])
+        if step.labels_from == "data":
+            logits, known = loaded_labels(data_samples["unlabeled"], self.num_classes)
+            self.observe(data_samples["labeled"], logits, valid)
+            pseudo = self.make_pseudo_label(logits, valid)
+            return replace(pseudo, weight=pseudo.weight * known)
+        logits = (step.labelers[0] if step.labelers else self).label_unlabeled(inputs)
         self.observe(data_samples["labeled"], logits, valid)
         return self.make_pseudo_label(logits, valid)
 
     @torch.no_grad()
     def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Logits (B_u, K, H, W) of the weak view in eval mode, at image size.
-
-        Args:
-            inputs: As in :meth:`loss`; ``'weak'`` (B_u, 3, H, W) is labeled.
-        """
+        """Logits (B_u, K, H, W) of the weak view in eval mode, at image size."""
         images = inputs["weak"]
         with eval_mode(self):
             feats = self.extract_feat(images, inference_keys=self.pseudo_label_keys)
@@ -198,7 +200,15 @@ class SemiSegmentor(EncoderDecoder):
         """(B_u, H, W) bool, False on padding; None without ``mask_padding``."""
         return stack_valid(data_samples) if self.mask_padding else None
 
-    def mix(self, inputs: dict[str, Tensor], pseudo: PseudoLabel | None) -> tuple[Tensor, PseudoLabel | None]:
+    def mix_labeled(
+        self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step
+    ) -> tuple[dict[str, Tensor], SamplesByPart]:
+        """Images and samples as everything after takes them, for methods that change the labeled images."""
+        return inputs, data_samples
+
+    def mix(
+        self, inputs: dict[str, Tensor], data_samples: SamplesByPart, pseudo: PseudoLabel | None, step: Step
+    ) -> tuple[Tensor, PseudoLabel | None]:
         """Unlabeled images (B_u, 3, H, W) of the joint pass and their pseudo labels, mixed alike by ``cutmix``."""
         return self.paste(inputs[self.unlabeled_view], pseudo, pseudo)
 
@@ -227,19 +237,16 @@ class SemiSegmentor(EncoderDecoder):
             **step.options,
         )
         logits, hidden = self.decode_joint(feats)
-        return JointPass(inputs, data_samples, step, len(labeled), list(feats), logits, pseudo, hidden)
+        return JointPass(inputs, data_samples, step, len(labeled), list(feats), logits, pseudo, hidden, images)
 
     @torch.no_grad()
     def paste(self, images: Tensor, own: PseudoLabel, pasted: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
         """Images with rectangles of the batch's next ones, labeled ``own`` outside and ``pasted`` inside them."""
         if self.cutmix is None:
             return images, own
-        parts = [name for name, part in vars(own).items() if part is not None]
-        images, *mixed = self.cutmix(
-            [images, *(getattr(own, part) for part in parts)],
-            pasted=[images, *(getattr(pasted, part) for part in parts)],
-        )
-        return images, PseudoLabel(**dict(zip(parts, mixed, strict=True)))
+        outside, inside = own.maps(), pasted.maps()
+        images, *mixed = self.cutmix([images, *outside.values()], pasted=[images, *(inside[name] for name in outside)])
+        return images, PseudoLabel.from_maps(dict(zip(outside, mixed, strict=True)))
 
     def extract_feat(self, inputs: Tensor, **neck_options: object) -> list[Tensor]:
         """Backbone and neck; ``neck_options`` reach a neck with ``takes_step`` and no other.
@@ -279,21 +286,9 @@ class SemiSegmentor(EncoderDecoder):
         logits = self.upsample(logits, pseudo.label.shape[1:])
         return pseudo.mean_loss(F.cross_entropy(logits, pseudo.label, reduction="none"))
 
-    def _check_inputs(self, inputs: dict[str, Tensor]) -> None:
+    def check_inputs(self, inputs: dict[str, Tensor]) -> None:
         """Raise unless the views trained on are there and have the size of the labeled crops."""
-        missing = [name for name in self.needs.views if name not in inputs]
-        if missing:
-            raise KeyError(
-                f"{type(self).__name__} trains on the view {missing[0]!r} (model.unlabeled_view, strong_views), but "
-                f"the unlabeled data give {sorted(set(inputs) - {'labeled'})}; add {missing[0]}=[...] to views of the "
-                "pipeline's MultiView (weak=[] has to be there too) and pack with PackSemiInputs."
-            )
-        sizes = [tuple(inputs[name].shape[2:]) for name in ("labeled", *self.needs.views)]
-        if len(set(sizes)) > 1:
-            raise ValueError(
-                f"Labeled crops are {sizes[0]}, unlabeled ones {sizes[1]}: give the pipelines of train_dataloader and "
-                "unlabeled_dataloader one crop size."
-            )
+        check_views(inputs, self.needs.views, type(self).__name__)
 
     def decode(self, feats: list[Tensor]) -> Tensor:
         """Logits (B, K, h, w) of the decode head."""

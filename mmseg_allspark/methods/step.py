@@ -14,6 +14,7 @@ class Step:
         iteration: Steps done before this one. Default 0.
         max_iters: Steps of the training. Default 1.
         unsup_scale: Factor of the unlabeled losses: 0 during burn-in, rising during ramp-up. Default 1.
+        labels_from: ``'model'``, ``'ema'`` or ``'data'``, as ``train_cfg.pseudo_labels_from``. Default ``'model'``.
         labelers: The models that label: the trained one itself, or its teachers. Default (), the trained one.
         options: Named arguments for the neck, e.g. ``use_memory``; hooks add to them in ``before_train_iter``.
         record: What the method leaves for hooks in ``after_train_iter``. ``'pseudo'``: the pseudo labels that the
@@ -23,6 +24,7 @@ class Step:
     iteration: int = 0
     max_iters: int = 1
     unsup_scale: float = 1.0
+    labels_from: str = "model"
     labelers: tuple[nn.Module, ...] = ()
     options: dict[str, Any] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)

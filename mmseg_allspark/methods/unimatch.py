@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_allspark.methods.joint_pass import JointPass
-from mmseg_allspark.methods.pseudo_label import PseudoLabel
+from mmseg_allspark.labels import PseudoLabel
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
-from mmseg_allspark.methods.step import Needs
+from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.utils.checks import check_choice, check_loss_weight, check_range, check_types
 
 OWN_LABELS = ("train", "eval")
@@ -83,7 +83,9 @@ class UniMatchSegmentor(SemiSegmentor):
         own = " where images are pasted, and from the step itself elsewhere" if self.own_labels == "train" else ""
         return replace(super().needs, views=("weak", *self.strong_views), own_labels=own)
 
-    def mix(self, inputs: dict[str, Tensor], pseudo: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
+    def mix(
+        self, inputs: dict[str, Tensor], data_samples: SamplesByPart, pseudo: PseudoLabel, step: Step
+    ) -> tuple[Tensor, PseudoLabel]:
         """The weak view as it is; the strong ones are mixed by :meth:`unsup_losses`."""
         return inputs["weak"], pseudo
 

@@ -17,7 +17,8 @@ class TeacherAverage(ExponentialMovingAverage):
     teacher <- (1 - momentum) * teacher + momentum * student after every step (Mean Teacher, arXiv 1703.01780,
     equation 2). What has no mean is copied: integer buffers, and the buffers of modules that say
     ``copied_by_teacher = True``, such as a queue of features. mmengine's average leaves the first as they were and
-    averages the second.
+    averages the second. A module that says ``shared_with_teacher = True``, such as a second network that no teacher
+    follows, is not copied at all: the teacher has the student's.
 
     Args:
         model: The student.
@@ -42,6 +43,9 @@ class TeacherAverage(ExponentialMovingAverage):
         check_choice("MeanTeacherHook.buffers", buffers, BUFFERS)
         kwargs["update_buffers"] = True
         super().__init__(model, momentum=momentum, **kwargs)
+        for name, module in list(model.named_modules()):
+            if getattr(module, "shared_with_teacher", False):
+                self.module.set_submodule(name, module)
         self.warmup, self.buffers = warmup, buffers
         parameters = dict(self.module.named_parameters())
         state = self.module.state_dict()

@@ -8,7 +8,7 @@ import torch
 from builders import build_model, semi_batch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mmseg_allspark.methods.pseudo_label import count_per_class
+from mmseg_allspark.labels import count_per_class
 
 # Operations whose result or its shape depends on values: on a GPU they wait for it.
 WAITING = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::bincount", "aten::equal"}

@@ -141,7 +141,7 @@ def test_cutmix_moves_images_labels_weights_and_logits_together():
     model = build_model(cutmix=dict(prob=1.0), confidence=dict(type="ConfidenceThreshold", threshold=0.5))
     images = torch.randn(2, 3, CROP, CROP)
     pseudo = PseudoLabel(images.repeat(1, 2, 1, 1), images[:, 0].sign().long(), images[:, 0])
-    mixed, label = model.mix(dict(weak=images), pseudo)
+    mixed, label = model.mix(dict(weak=images), {}, pseudo, Step())
     assert not torch.equal(mixed, images)
     assert torch.equal(label.logits, mixed.repeat(1, 2, 1, 1))
     assert torch.equal(label.label, mixed[:, 0].sign().long())

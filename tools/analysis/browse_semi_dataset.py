@@ -35,7 +35,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
-from mmseg_allspark.methods.cutmix import CutMix
+from mmseg_allspark.labels import CutMix
 from mmseg_allspark.report.label_pictures import class_legend, colour_labels, fit, join_panels
 from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.images import to_picture

@@ -4,11 +4,13 @@ from .color import RandomColorJitter, RandomGaussianBlur, RandomGray
 from .decoding import DataFileError
 from .geometry import PadAndMark, RandomResizeLongSide
 from .loading import LoadImage, LoadSegMask
+from .pseudo_labels import LoadPseudoLabel
 from .views import MultiView, PackSemiInputs
 
 __all__ = [
     "DataFileError",
     "LoadImage",
+    "LoadPseudoLabel",
     "LoadSegMask",
     "MultiView",
     "PackSemiInputs",

@@ -106,3 +106,10 @@ class PadAndMark(Pad):
         if "valid" not in fields:
             fields.append("valid")
         return results
+
+    def _pad_seg(self, results: dict) -> None:
+        """Pad all masks, where mmcv pads ``gt_seg_map`` alone."""
+        for key in set(results.get("seg_fields", ())) - {"valid"} | {"gt_seg_map"} & results.keys():
+            padded = dict(gt_seg_map=results[key], pad_shape=results["pad_shape"])
+            super()._pad_seg(padded)
+            results[key] = padded["gt_seg_map"]

@@ -80,7 +80,8 @@ class PackSemiInputs(PackSegInputs):
     W). After ``MultiView``, ``inputs`` is a dict of view name to such a tensor. ``data_samples`` has
     ``gt_sem_seg`` only where a mask was loaded, and ``img_path``, ``seg_map_path`` (where known),
     ``ori_shape``, ``img_shape``, ``pad_shape``, ``scale_factor``, ``flip`` in its metainfo. After ``PadAndMark`` it
-    also has ``valid``, a bool map (1, H, W), True where the image was not padded.
+    also has ``valid``, a bool map (1, H, W), True where the image was not padded; after ``LoadPseudoLabel``
+    ``pseudo_seg_map`` and perhaps ``pseudo_confidence``, both uint8 (1, H, W).
 
     Args:
         meta_keys: As in ``PackSegInputs``.
@@ -99,6 +100,10 @@ class PackSemiInputs(PackSegInputs):
         if "valid" in results:
             valid = torch.from_numpy(np.ascontiguousarray(results["valid"])).bool()
             packed["data_samples"].valid = PixelData(data=valid[None])
+        for key in ("pseudo_seg_map", "pseudo_confidence"):
+            if key in results:
+                values = torch.from_numpy(np.ascontiguousarray(results[key]))
+                packed["data_samples"].set_data({key: PixelData(data=values[None])})
         if "views" in results:
             packed["inputs"] = {
                 name: super(PackSemiInputs, self).transform(dict(img=image))["inputs"]

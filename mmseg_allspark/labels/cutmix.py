@@ -41,20 +41,32 @@ class CutMix:
         self.prob, self.area, self.aspect = prob, tuple(area), None if aspect is None else tuple(aspect)
         self.boxes, self.per = boxes, per
 
-    def __call__(self, tensors: Sequence[Tensor], pasted: Sequence[Tensor] | None = None) -> list[Tensor]:
+    def __call__(
+        self,
+        tensors: Sequence[Tensor],
+        pasted: Sequence[Tensor] | None = None,
+        partners: Sequence[int] | Tensor | None = None,
+    ) -> list[Tensor]:
         """Mix the tensors alike.
 
         Args:
             tensors: Each (B, ..., H, W) of the same B, H and W: images, labels, weights, logits.
             pasted: Where the rectangles are taken from, one for each of ``tensors``. Default None: from
                 ``tensors`` themselves.
+            partners: (B,) index into ``pasted`` of the image that each receives from. Default None: the next image of
+                the batch.
 
         Returns:
-            New tensors; with one image nothing can be mixed and they are returned as they are.
+            New tensors; one image without a partner is returned as it is.
         """
         batch, (height, width) = tensors[0].shape[0], tensors[0].shape[-2:]
-        if batch < 2:
-            return list(tensors)
+        if partners is None:
+            if batch < 2:
+                return list(tensors)
+            partners = [(image + 1) % batch for image in range(batch)]
+        sources = tensors if pasted is None else pasted
+        if isinstance(partners, Tensor):  # gathered on the device, so that the host need not know them
+            sources, partners = [source[partners] for source in sources], range(batch)
         mixed = [tensor.clone() for tensor in tensors]
         is_mixed = False
         for image in range(batch):
@@ -63,9 +75,8 @@ class CutMix:
             if not is_mixed:
                 continue
             boxes = [self._rectangle(height, width) for _ in range(self.boxes)]
-            partner = (image + 1) % batch
-            for tensor, source in zip(mixed, tensors if pasted is None else pasted, strict=True):
-                _paste(tensor[image], source[partner], boxes)
+            for tensor, source in zip(mixed, sources, strict=True):
+                _paste(tensor[image], source[partners[image]], boxes)
         return mixed
 
     def _rectangle(self, height: int, width: int) -> tuple[slice, slice]:
