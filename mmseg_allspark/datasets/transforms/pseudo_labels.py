@@ -18,7 +18,8 @@ class LoadPseudoLabel(LoadSegMask):
     """Reads class numbers, and perhaps a confidence for each pixel, that belong to an unlabeled image.
 
     For ``train_cfg.pseudo_labels_from='data'``. Use it after ``LoadImage``, before geometric transforms; the maps are
-    resized, cropped and flipped with the image, and padded by ``PadAndMark``. The file of ``a/b/name.jpg`` is ``folder/name.png``.
+    resized, cropped and flipped with the image, and padded by ``PadAndMark``. The file of ``a/b/name.jpg`` is
+    ``folder/name.png``.
 
     Args:
         folder: Of the label files: PNGs of one channel with class numbers; ``ignore_index`` where nothing is known.

@@ -1,0 +1,52 @@
+"""A whole step of every method on a device that gives no values: as far as devices and reads by the host go."""
+
+import pytest
+import torch
+from builders import CROP, semi_batch
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from small_methods import CASES, method_model
+
+from mmseg_allspark.methods import SemiSegmentor, Step
+
+from .fake_device import DEVICE, fake_device, to_device
+
+
+def a_step(model):
+    """Losses and gradients, with a teacher that labels."""
+    batch = semi_batch(model)
+    views = {name: batch["inputs"]["weak"] for name in ("strong1", "strong2")}
+    for sample in batch["data_samples"]["unlabeled"]:
+        sample.valid = PixelData(data=torch.ones(1, CROP, CROP, dtype=torch.bool))
+    with fake_device():
+        model = to_device(model).train()
+        inputs, samples = to_device(batch["inputs"] | views), to_device(batch["data_samples"])
+        losses = model(inputs, samples, mode="loss", step=Step(labels_from="ema", labelers=(model,)))
+        total = sum(value for name, value in losses.items() if "loss" in name)
+        total.backward()
+        assert total.device.type == DEVICE
+        assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
+
+
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_a_step_stays_on_the_device(case):
+    a_step(MODELS.build(method_model(*case)))
+
+
+class Reads(SemiSegmentor):
+    def make_pseudo_label(self, pseudo_logits, valid=None):
+        pseudo_logits.max().item()
+        return super().make_pseudo_label(pseudo_logits, valid)
+
+
+class Leaves(SemiSegmentor):
+    def make_pseudo_label(self, pseudo_logits, valid=None):
+        return super().make_pseudo_label(pseudo_logits + torch.zeros(self.num_classes, 1, 1), valid)
+
+
+@pytest.mark.parametrize(("kind", "words"), [(Reads, "_local_scalar_dense|item"), (Leaves, "meta.*cpu|cpu.*meta")])
+def test_a_read_and_a_tensor_of_the_host_are_found(kind, words):
+    config = method_model("semi", "plain")
+    config.pop("type")
+    with pytest.raises(Exception, match=words):
+        a_step(kind(**config))
