@@ -196,11 +196,8 @@ def test_what_is_missing_or_wrong_is_named(tool, tmp_path, voc, sbd, capsys, spo
 
 
 @pytest.mark.parametrize("name", ["../x", "/tmp/x_of_test_prepare_voc", "VOCdevkit/../../x", "..\\x"])
-@pytest.mark.parametrize("kind", ["tar", "tar without filters", "zip"])
-def test_members_outside_of_the_folder_are_refused(tool, tmp_path, capsys, monkeypatch, name, kind):
-    if kind == "tar without filters":  # early releases of Python 3.10
-        monkeypatch.delattr(tarfile, "data_filter", raising=False)
-        kind = "tar"
+@pytest.mark.parametrize("kind", ["tar", "zip"])
+def test_members_outside_of_the_folder_are_refused(tool, tmp_path, capsys, name, kind):
     archive = tmp_path / f"evil.{kind}"
     if kind == "tar":
         with tarfile.open(archive, "w") as file:
@@ -234,10 +231,14 @@ def test_links_in_archives_are_left_out(tool, tmp_path, voc, sbd, capsys):
     assert not (out / "JPEGImages/link").is_symlink()
 
 
-def test_damaged_archive_and_what_a_killed_run_left(tool, tmp_path, voc, sbd, capsys):
+def test_damaged_archive_and_what_a_killed_run_left(tool, tmp_path, voc, sbd, capsys, monkeypatch):
     archive, out = tmp_path / "voc.tar", tmp_path / "out"
     with tarfile.open(archive, "w") as file:
         file.add(voc.parent, "VOCdevkit")
+    with monkeypatch.context() as early:  # releases of Python 3.10
+        early.delattr(tarfile, "data_filter")
+        assert run(tool, archive, out, "--sbd", sbd) == 1
+    assert "Unpack it yourself, or take Python 3.10.12" in capsys.readouterr().err
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])
     assert run(tool, archive, out, "--sbd", sbd) == 1
@@ -252,7 +253,9 @@ def test_damaged_archive_and_what_a_killed_run_left(tool, tmp_path, voc, sbd, ca
 def test_real_subset_is_linked(tool, tmp_path, capsys):
     assert run(tool, SHARED, tmp_path, "--workers", "2") == 0
     assert [len(read_list(tmp_path, name)) for name in ("train_aug", "val")] == [675, 200]
-    assert (tmp_path / "SegmentationClassAug").resolve() == (SHARED / "SegmentationClassAug").resolve()
+    masks = list((tmp_path / "SegmentationClassAug").iterdir())
+    assert len(masks) == 875
+    assert {path.resolve().parent for path in masks} == {(SHARED / "SegmentationClassAug").resolve()}
     first = snapshot(tmp_path)
     assert run(tool, SHARED, tmp_path) == 0 and snapshot(tmp_path) == first
     assert "Ready" in capsys.readouterr().out

@@ -137,9 +137,9 @@ def test_the_backbone_of_a_classifier_is_loaded_by_name(monkeypatch, safe_loader
 @pytest.fixture
 def archives(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tools/prepare"))
-    import _archives
+    import _files
 
-    return _archives
+    return _files
 
 
 def write_tar(path, members):
