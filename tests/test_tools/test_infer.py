@@ -185,7 +185,7 @@ def test_frames_never_meet_other_results_or_inputs(infer, images, video, tmp_pat
     assert Image.open(tmp_path / "out/labels/clip/000000.png").size == (CROP, CROP)  # the image's, not a frame's
     frames = tmp_path / "out/labels/clip.mp4"
     said = fails_in_one_line(infer, capsys, frames / "000003.png", video, "--out", tmp_path / "out", "--labels")
-    assert "might overwrite the input" in said
+    assert "would overwrite the input" in said
 
 
 def test_videos_come_in_the_order_given(infer, video, tmp_path, capsys):

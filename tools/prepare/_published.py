@@ -16,7 +16,7 @@ from mmseg_allspark.utils.files import write_whole
 # UniMatch at the state of its CVPR 2023 release; AllSpark uses the same lists
 URL = "https://raw.githubusercontent.com/LiheYoung/UniMatch/818609d195fa1079fbb67589299d9aec07acac46/splits"
 FOLDERS = dict(voc="pascal", cityscapes="cityscapes", coco="coco")
-ALIASES = dict(
+ALIASES = dict(  # folders that are named after a data set
     voc={"voc", "pascal", "pascal_voc", "pascal_u2pl", "pascalvoc", "voc2012"},
     cityscapes={"cityscapes", "cityscape"},
     coco={"coco", "coco2017", "mscoco"},
@@ -118,25 +118,22 @@ def expect(ids: Sequence[str], want: Fingerprint, what: str, name: str, bad: str
 
 
 def _refuse_wrong_claim(path: Path, source: Path, dataset: str, found: Survey, wanted: Sequence[str]) -> None:
-    """Refuse a list whose path names a published one that it is not; a name may be the split's number of ids."""
-    table = PUBLISHED[dataset]
-    is_split = path.name == "labeled.txt"
-    home, name = (path.parent.parent, path.parent.name) if is_split else (path.parent, path.stem)
+    """Refuse a list whose path names a published one that it is not; the name may be the split's number of ids."""
+    home = path.parent.parent if path.name == "labeled.txt" else path.parent
     if home.name.lower() not in ALIASES[dataset] and home != source:
         return
-    ids, bad = read_ids(path, dataset)
-    entries = table.labeled if is_split else {"val": table.val, "train_aug": table.train}
+    table, (ids, bad) = PUBLISHED[dataset], read_ids(path, dataset)
+    entries = {"val.txt": (table.val, "val"), "train_aug.txt": (table.train, "train_aug")}
+    if path.name == "labeled.txt":
+        entries = {name: (table.labeled[name], name) for name in wanted}
+    name = path.parent.name if path.name == "labeled.txt" else path.name
     if name in entries:
-        if not is_split or name in wanted:
-            expect(ids, entries[name], str(path), f"{dataset} {name}", bad)
-        return
-    meant = [split for split, want in table.labeled.items() if is_split and str(want.count) == name]
-    if set(meant) & set(wanted):
-        title = f"{dataset} {' or '.join(meant)}"
-        if bad or len(ids) != int(name):
-            expect(ids, table.labeled[meant[0]], str(path), title, bad)
+        want, title = entries[name]
+        expect(ids, want, str(path), f"{dataset} {title}", bad)
+    elif meant := [split for split, (want, _) in entries.items() if str(want.count) == name]:
         # U2PL's own Cityscapes lists, for one, are called after their size and are not UniMatch's
-        found.others.append(f"{path} holds {len(ids)} ids, but they are not those of {title}: left out")
+        others = f"{path} holds {len(ids)} ids, but they are not those of {dataset} {' or '.join(meant)}: left out"
+        found.others.append(others)
 
 
 def survey(source: Path, dataset: str, wanted: Sequence[str]) -> Survey:
