@@ -1,4 +1,4 @@
-"""The Dockerfile: hadolint's rules and what an image must have."""
+"""The Dockerfile: hadolint's rules and what an image must have; its build (slow) needs root and buildah."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 import yaml
 
 from .conftest import ROOT
@@ -51,3 +52,16 @@ def test_compose_starts_what_exists_and_stops_when_asked():
         assert service["build"]["target"] in stages
         assert service["build"]["args"] == {"USER_ID": "${USER_ID:-1000}"}
         assert service["init"] is True and service["stop_grace_period"]  # Python ignores SIGTERM as process 1
+
+
+@pytest.mark.slow
+def test_the_cpu_image_is_built_and_trains(tmp_path):
+    if os.geteuid() != 0 or not (shutil.which("buildah") and shutil.which("debootstrap")):
+        pytest.skip("needs root, buildah and debootstrap (apt-get install buildah debootstrap)")
+    arguments = {"PYTORCH": torch.__version__.split("+")[0], "TORCH_INDEX_URL": "https://pypi.org/simple"}
+    command = ["bash", ROOT / "tools/dev/build_image.sh", *os.environ.get("BUILD_ARGUMENTS", "").split()]
+    command += [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
+    environment = os.environ | {"STORAGE": str(tmp_path)}
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=3000)
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert "ok: 3 training steps" in process.stdout
