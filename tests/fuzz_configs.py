@@ -193,27 +193,16 @@ def fits(value: object, annotation: Any) -> bool:
 
 @dataclass(frozen=True)
 class Case:
-    """One thing changed in a config.
-
-    Attributes:
-        base: The config it is changed in.
-        path: Of the component.
-        kind: Name of the component.
-        key: What is changed.
-        value: The new value; ``REQUIRED``: the key is deleted.
-        words: One of them an error has to hold.
-        wrong: Whether training must not go on.
-        annotation: Of the key, where there is one.
-    """
+    """One thing changed in a config."""
 
     base: Config
-    path: tuple
-    kind: str
-    key: str
-    value: object
-    words: tuple[str, ...]
-    wrong: bool
-    annotation: Any = None
+    path: tuple  # of the component
+    kind: str  # name of the component
+    key: str  # what is changed
+    value: object  # REQUIRED: the key is deleted
+    words: tuple[str, ...]  # one of them an error has to hold
+    wrong: bool  # whether training must not go on
+    annotation: Any = None  # of the key, where there is one
 
     def config(self) -> Config:
         """Build the config."""

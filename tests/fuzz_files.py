@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from hypothesis import strategies as st
@@ -73,38 +73,26 @@ class File:
     pixels: np.ndarray  # what was encoded
     orientation: int = 1
     suffix: str = ".png"
-    whole: bytes = field(default=b"", repr=False)
 
 
-def _png(pixels: np.ndarray, bits: int) -> bytes:
-    """A grey PNG of few bits, which Pillow cannot write."""
+def _png(width: int, height: int, bits: int, rows: bytes) -> bytes:
+    """A grey PNG of what Pillow cannot write: few bits, or fewer rows than it declares."""
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    body = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def _few_bits(pixels: np.ndarray, bits: int) -> bytes:
     height, width = pixels.shape
     digits = ((pixels[..., None] >> np.arange(bits)[::-1]) & 1).reshape(height, width * bits).astype(np.uint8)
-    rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(digits, axis=1))
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows)),
-        (b"IEND", b""),
-    ]
-    body = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
-    return b"\x89PNG\r\n\x1a\n" + body
-
-
-def bomb(side: int) -> bytes:
-    """A PNG of some hundred bytes that declares side x side pixels."""
-    chunks = [
-        (b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)),
-        (b"IDAT", zlib.compress(bytes(10000))),
-        (b"IEND", b""),
-    ]
-    body = b"".join(struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in chunks)
-    return b"\x89PNG\r\n\x1a\n" + body
+    return _png(width, height, bits, b"".join(b"\0" + row.tobytes() for row in np.packbits(digits, axis=1)))
 
 
 def encode(pixels: np.ndarray, form: str, mode: str, options: dict, orientation: int = 1) -> bytes:
     """Write pixels (H, W) or (H, W, 3) in a format and mode."""
     if mode in ("L2", "L4"):
-        return _png(pixels, int(mode[1]))
+        return _few_bits(pixels, int(mode[1]))
     if mode == "P" and pixels.ndim == 2:
         image = Image.fromarray(pixels, "P")
         image.putpalette(np.random.default_rng(1).integers(0, 256, 768, dtype=np.uint8).tobytes())
@@ -143,7 +131,8 @@ def _damage(draw: st.DrawFn, content: bytes, damage: str) -> bytes:
     if damage == "appended":
         return content + draw(st.binary(min_size=1, max_size=50))
     if damage == "bomb":
-        return bomb(draw(st.sampled_from([20_000, 100_000, 2**31 - 1])))
+        side = draw(st.sampled_from([20_000, 100_000, 2**31 - 1]))  # declared in some hundred bytes
+        return _png(side, side, 8, bytes(10000))
     return b"" if damage == "empty" else content
 
 
@@ -163,7 +152,7 @@ def image_files(draw: st.DrawFn, kind: str | None = None, shape: tuple | None = 
     orientation = draw(st.integers(1, 8)) if turnable and not shape and draw(st.booleans()) else 1
     whole = encode(pixels, form, mode, options, orientation)
     content = _damage(draw, whole, damage)
-    return File(kind, damage, content, pixels, orientation, draw(st.sampled_from(SUFFIXES)), whole)
+    return File(kind, damage, content, pixels, orientation, draw(st.sampled_from(SUFFIXES)))
 
 
 @st.composite
@@ -183,7 +172,7 @@ def mask_files(draw: st.DrawFn, kind: str | None = None, shape: tuple | None = N
     if mode == "F" and draw(st.booleans()):
         pixels[0, 0] = draw(st.sampled_from([0.5, -1.0, np.nan, np.inf, 1e9, 300.0]))
     whole = encode(pixels, form, mode, options)
-    return File(kind, damage, _damage(draw, whole, damage), pixels, 1, draw(st.sampled_from(SUFFIXES)), whole)
+    return File(kind, damage, _damage(draw, whole, damage), pixels, 1, draw(st.sampled_from(SUFFIXES)))
 
 
 @st.composite

@@ -15,6 +15,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import RUNNERS
 
+from mmseg_allspark.apis.weights import WEIGHTS
 from mmseg_allspark.engine import PredictionVisualizationHook
 from mmseg_allspark.engine.checkpoint_fit_hook import require_checkpoint_fit
 from mmseg_allspark.utils.config_files import check_variables, read_config
@@ -25,25 +26,12 @@ from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that mmseg users expect of every command that runs a config."""
     parser.add_argument("--work-dir", help="folder for logs and results (default: work_dirs/<config name>)")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        help='change settings of the config: key=value pairs, nested keys with dots, lists as key="[a,b]"',
-    )
-    parser.add_argument(
-        "--launcher",
-        choices=["none", "pytorch", "slurm", "mpi"],
-        default="none",
-        help="how processes are started",
-    )
+    what = 'change settings of the config: key=value pairs, nested keys with dots, lists as key="[a,b]"'
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help=what)
+    launchers = ["none", "pytorch", "slurm", "mpi"]
+    parser.add_argument("--launcher", choices=launchers, default="none", help="how processes are started")
     # torch.distributed.launch hands over --local-rank (torch >= 2.0) or --local_rank
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
-
-
-def export_local_rank(args: argparse.Namespace) -> None:
-    """Put the local rank where mmengine reads it, unless the launcher already has."""
-    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
 
 
 def require_file(parser: argparse.ArgumentParser, path: str, what: str) -> None:
@@ -52,8 +40,21 @@ def require_file(parser: argparse.ArgumentParser, path: str, what: str) -> None:
         parser.error(f"{what} not found: {path} (looked in {Path.cwd()})")
 
 
+def add_weights(parser: argparse.ArgumentParser) -> None:
+    """Add ``--weights``."""
+    what = "averaged (ema) or trained weights (default: those that the run evaluated)"
+    parser.add_argument("--weights", choices=WEIGHTS, help=what)
+
+
+def require_model_files(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Stop with a usage error when CONFIG, which may be '-', or CHECKPOINT is missing."""
+    if args.config != "-":
+        require_file(parser, args.config, "config")
+    require_file(parser, args.checkpoint, "checkpoint")
+
+
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config, apply ``--cfg-options``, and settle launcher and work directory.
+    """Read the config, apply ``--cfg-options``, and settle launcher, local rank and work directory.
 
     The work directory is ``--work-dir``, else the config's ``work_dir``, else ``work_dirs/<config name>``. The
     experiment has the same name unless the config sets another: mmengine shares logs of one name within a process.
@@ -69,6 +70,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.cfg_options is not None:
         check_options(cfg, args.cfg_options)
         cfg = read_config(args.config, args.cfg_options)
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))  # where mmengine reads it, if the launcher has not put it
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir

@@ -22,10 +22,6 @@ _FOR_RUNNER = ("num_batch_per_epoch", "disable_subprocess_warning")  # keys of a
 def check_options(cfg: Config, options: dict) -> None:
     """Refuse ``--cfg-options`` that change a variable of the config file, whose value other keys have taken already.
 
-    Args:
-        cfg: The config before the options.
-        options: The options, nested keys with dots.
-
     Raises:
         ValueError: Naming the keys that do have an effect.
     """
@@ -33,8 +29,7 @@ def check_options(cfg: Config, options: dict) -> None:
         name = option.split(".")[0]
         if name in READ:
             continue
-        same = list(find_settings(cfg, name))
-        if same:
+        if same := list(find_settings(cfg, name)):
             shown = ", ".join(same[:4]) + (", ..." if len(same) > 4 else "")
             raise ValueError(
                 f"--cfg-options {option}=... has no effect: only the config file reads {name}. Set {shown}."
@@ -56,10 +51,6 @@ def warn_of_misspelled_keys(cfg: Config) -> None:
 
 def check_component_keys(cfg: Config, keys: Sequence[str] = (*LOADERS, "optim_wrapper")) -> None:
     """Raise if a loader, its data set or sampler, or the optimizer has a key that nothing takes.
-
-    Args:
-        cfg: The config.
-        keys: The parts to look at.
 
     Raises:
         TypeError: Naming the key and the one that may be meant.
@@ -84,11 +75,7 @@ def _check_arguments(key: str, part: object, more: Sequence[str] = ()) -> None:
 
 
 def check_data_paths(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
-    """Raise if a data set's folder or list does not exist.
-
-    Args:
-        cfg: The config.
-        loaders: The loaders that will be built.
+    """Raise if the folder or list of a data set that will be built does not exist.
 
     Raises:
         FileNotFoundError: Naming the key, the path, the working directory and what is there instead.

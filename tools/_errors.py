@@ -1,4 +1,4 @@
-"""Errors of users in one line: ``infer.py: error: ...`` and exit code 2, without usage and without a traceback."""
+"""Messages of tools; errors of users in one line, ``infer.py: error: ...``, exit code 2, without a traceback."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPECTED = (ImportError, RuntimeError, TypeError, ValueError)  # where our own lines raise them
+
+
+def say(text: str) -> None:
+    """Tell the user something."""
+    print(text, flush=True)
 
 
 class Parser(argparse.ArgumentParser):

@@ -23,18 +23,11 @@ def counts_epochs(cfg: Config) -> bool:
 def steps_options(
     cfg: Config, steps: int, val_interval: int | None = None, given: Collection[str] = ()
 ) -> tuple[Options, Options]:
-    """Options that stretch or shorten a training and all its phases in proportion.
+    """Options that stretch or shorten a training and all its phases in proportion; epochs become iterations.
 
-    A config that counts epochs is turned into one that counts iterations.
-
-    Args:
-        cfg: The config.
-        steps: Iterations to train.
-        val_interval: Iterations between validations and checkpoints. Default None: an eighth of the training.
-        given: Keys that the user has set, which stay.
-
-    Returns:
-        Options of the loop, validations, log and checkpoints; options of schedules and phases.
+    Validations and checkpoints come every ``val_interval`` iterations, by default eight times. Keys that the user has
+    ``given`` stay. The first part is about loop, validations, log and checkpoints, the second about schedules and
+    phases.
 
     Raises:
         ValueError: For a setting whose share of the training cannot be told, naming its key.
@@ -81,10 +74,7 @@ def _stretch(value: int, steps: int, whole: int) -> int:
 def _schedulers(cfg: Config, steps: int, whole: int, given: Collection[str]) -> Options:
     """Beginnings and ends of the learning rate's schedulers."""
     options: Options = {}
-    found = cfg.get("param_scheduler") or []
-    paths = {"param_scheduler": found} if isinstance(found, dict) else {}
-    paths |= {f"param_scheduler.{index}": part for index, part in enumerate(found if not paths else [])}
-    for path, part in paths.items():
+    for path, part in walk(cfg.get("param_scheduler") or [], "param_scheduler"):
         by_epoch = part.get("by_epoch", True)
         times = [key for key in (*TIMES, *LISTS) if part.get(key) and f"{path}.{key}" not in given]
         if times and by_epoch != counts_epochs(cfg):
@@ -94,10 +84,8 @@ def _schedulers(cfg: Config, steps: int, whole: int, given: Collection[str]) -> 
         if by_epoch:
             options |= {f"{path}.by_epoch": False, f"{path}.convert_to_iter_based": False}
         for key in times:
-            value = part[key]
-            options[f"{path}.{key}"] = (
-                [_stretch(item, steps, whole) for item in value] if key in LISTS else _stretch(value, steps, whole)
-            )
+            moved = [_stretch(value, steps, whole) for value in (part[key] if key in LISTS else [part[key]])]
+            options[f"{path}.{key}"] = moved if key in LISTS else moved[0]
         begin, end = (options.get(f"{path}.{key}", part.get(key)) for key in ("begin", "end"))
         if begin is not None and end is not None and begin >= end:
             raise ValueError(
@@ -126,8 +114,7 @@ def _phases(cfg: Config, steps: int, whole: int, given: Collection[str]) -> Opti
 
 
 def _unknown(cfg: Config, key: str, value: object) -> ValueError:
-    own = "epochs" if counts_epochs(cfg) else "iterations"
-    other = "iterations" if counts_epochs(cfg) else "epochs"
+    own, other = ("epochs", "iterations") if counts_epochs(cfg) else ("iterations", "epochs")
     return ValueError(
         f"{key}={value} counts {other} while the training counts {own}: which share of the training that is cannot be "
         f"told. Say it in {own} in the config, or set what it shall be with --cfg-options."

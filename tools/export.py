@@ -17,27 +17,24 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-import threading
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from time import monotonic
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import mmseg_allspark  # noqa: F401
 
 # isort: split
 import torch
-from _common import require_file
-from _errors import Parser, errors_in_one_line
+from _common import add_weights, require_model_files
+from _errors import Parser, errors_in_one_line, say
 from _export_notes import INPUT_ONLY, describe, describe_needs, notes
 from mmengine.config import Config, DictAction
 from mmengine.model import revert_sync_batchnorm
 from torch import nn
 
 from mmseg_allspark.apis import load_config, load_model
-from mmseg_allspark.apis.weights import MEANING, WEIGHTS
+from mmseg_allspark.apis.weights import MEANING
 from mmseg_allspark.deploy import LogitsNet, Plain, compare_outputs, export_onnx, export_torch, make_plain
 from mmseg_allspark.deploy.graphs import INPUTS, OUTPUTS, Comparison, load_graph, require_graphs
 from mmseg_allspark.deploy.publish import scrub, to_bytes
@@ -48,12 +45,6 @@ from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 SUFFIXES = {"plain": ".pth", "onnx": ".onnx", "torch-export": ".pt2"}
 MARK = "# Written by tools/export.py, which may overwrite it."
 SIZES = ((256, 256), (192, 320), (385, 513))  # a square, a landscape, and one that no stride divides
-
-
-def say(text: str) -> None:
-    """Tell the user something."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def size(text: str) -> tuple[int, int]:
@@ -79,24 +70,19 @@ def export_plain(plain: Plain, out: Path, which: str, checkpoint: dict) -> None:
 def is_same(trained: nn.Module, plain: Plain, sizes: Sequence[tuple[int, int]]) -> bool:
     """Whether the trained and the plain model give the same logits, bit by bit."""
     pair = [revert_sync_batchnorm(model).eval() for model in (trained, plain.model)]
-    same = []
-    for number, (height, width) in enumerate(sizes):
-        shape = 1, input_channels(trained), height, width
-        images = torch.randn(shape, generator=torch.Generator().manual_seed(number))
-        same.append(torch.equal(*(model(images, mode="tensor") for model in pair)))
-    return all(same)
+    generator, channels = torch.Generator().manual_seed(0), input_channels(trained)
+    inputs = [torch.randn(1, channels, height, width, generator=generator) for height, width in sizes]
+    return all(torch.equal(*(model(images, mode="tensor") for model in pair)) for images in inputs)
 
 
 def report(rows: Sequence[Comparison], tolerance: float) -> bool:
     """Print the table; whether all rows are within the tolerance (labels: 99.9 % equal)."""
     say(f"{'input':>18}  {'largest difference':>18}  {'equal labels':>12}  {'torch':>9}  {'graph':>9}")
-    good = True
     for row in rows:
         shape, times = "x".join(map(str, row.shape)), (1e3 * row.torch_seconds, 1e3 * row.graph_seconds)
         difference = "-" if row.difference is None else f"{row.difference:.1e}"
         say(f"{shape:>18}  {difference:>18}  {row.equal:12.4%}  {times[0]:6.0f} ms  {times[1]:6.0f} ms")
-        good &= row.equal >= 0.999 if row.difference is None else row.difference <= tolerance
-    return good
+    return all(row.equal >= 0.999 if row.difference is None else row.difference <= tolerance for row in rows)
 
 
 class GraphDiffersError(Exception):
@@ -115,11 +101,11 @@ def export_graph(args: argparse.Namespace, plain: Plain, which: str) -> None:
         say(f"note: not in the graph: {note}")
     net = LogitsNet(plain.model, preprocessor, input_kind=args.input, output_kind=args.output)
     metadata, batch = describe(net, plain, which), args.batch_size
-    say(f"input: {metadata['input']}; output: {metadata['output']}; tracing takes minutes, more on a busy machine ...")
+    say(f"input: {metadata['input']}; output: {metadata['output']}; tracing takes minutes, on a busy machine many ...")
     inputs = [net.example(batch, shape, seed) for seed, shape in enumerate(args.sizes)]
     if args.format == "onnx":  # another batch size as well
         inputs.append(net.example(batch + 1, args.sizes[0], len(inputs)))
-    with replacing(args.out) as partial, heartbeat():
+    with replacing(args.out) as partial:
         if args.format == "onnx":
             export_onnx(net, partial, metadata)
         else:
@@ -129,24 +115,6 @@ def export_graph(args: argparse.Namespace, plain: Plain, which: str) -> None:
             raise GraphDiffersError(f"The graph differs by more than {args.tolerance:g}.")
     if outside:
         say(INPUT_ONLY)
-
-
-@contextmanager
-def heartbeat(seconds: float = 30) -> Iterator[None]:
-    """Say every so often that something is happening."""
-    done, start = threading.Event(), monotonic()
-
-    def beat() -> None:
-        while not done.wait(seconds):
-            say(f"... {monotonic() - start:.0f} s")
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 def refuse_overwriting(parser: argparse.ArgumentParser, out: Path, config: str) -> None:
@@ -167,26 +135,16 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint of training")
     parser.add_argument("out", metavar="OUT", type=Path, help="file to write: .pth, .onnx or .pt2")
     parser.add_argument("--format", choices=SUFFIXES, help="default: by the suffix of OUT")
-    parser.add_argument(
-        "--weights", choices=WEIGHTS, help="averaged (ema) or trained weights (default: those that the run evaluated)"
-    )
+    add_weights(parser)
     parser.add_argument("--input", choices=INPUTS, default="image", help="what a graph takes (default: image)")
     parser.add_argument("--output", choices=OUTPUTS, default="logits", help="what a graph gives (default: logits)")
     parser.add_argument("--batch-size", type=int, default=1, help="of the comparison and of torch-export (default: 1)")
-    parser.add_argument(
-        "--sizes",
-        type=size,
-        nargs="+",
-        default=SIZES,
-        metavar="HxW",
-        help="compared (default: 256x256 192x320 385x513)",
-    )
+    sizes = "compared (default: 256x256 192x320 385x513)"
+    parser.add_argument("--sizes", type=size, nargs="+", default=SIZES, metavar="HxW", help=sizes)
     parser.add_argument("--tolerance", type=float, default=1e-4, help="of logits (default: 1e-4)")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings: nested.key=value ...")
     args = parser.parse_args(argv)
-    if args.config != "-":
-        require_file(parser, args.config, "config")
-    require_file(parser, args.checkpoint, "checkpoint")
+    require_model_files(parser, args)
     formats = {suffix: name for name, suffix in SUFFIXES.items()}
     args.format = args.format or formats.get(args.out.suffix)
     if args.format is None or args.out.suffix != SUFFIXES[args.format]:

@@ -38,27 +38,6 @@ def commands(steps: int) -> list[list[str]]:
     ]
 
 
-def check(steps: int, environment: dict[str, str]) -> str | None:
-    """Train in a temporary folder.
-
-    Args:
-        steps: Training steps.
-        environment: Environment variables of the training.
-
-    Returns:
-        ``None`` if all is well, else what went wrong.
-    """
-    with tempfile.TemporaryDirectory() as name:
-        for arguments in commands(steps):
-            command = [sys.executable, *arguments]
-            process = subprocess.run(command, cwd=name, env=environment, capture_output=True, text=True)
-            if process.returncode:
-                lines = (process.stdout + process.stderr).splitlines()[-SHOWN_LINES:]
-                return "\n".join([*lines, f"{Path(arguments[0]).name} ended with exit code {process.returncode}"])
-        checkpoint = Path(name) / "run" / f"iter_{steps}.pth"
-        return None if checkpoint.is_file() else f"the training ended without writing {checkpoint.name}"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Check, and say how it went."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -70,15 +49,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--steps {args.steps}: at least 2, one that fills the memory and one that reads it")
     if args.stamp and args.stamp.is_file():
         return 0
-    environment = dict(os.environ)
+    environment, start = dict(os.environ), time.monotonic()
     if args.cpu:
         environment.update(CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
         os.nice(10)
-    start = time.monotonic()
-    if problem := check(args.steps, environment):
-        advice = "python tools/doctor.py may say why"
-        print(f"error: this installation cannot train and label images; {advice}.\n{problem}", file=sys.stderr)
-        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        for arguments in commands(args.steps):
+            command = [sys.executable, *arguments]
+            done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+            if done.returncode:
+                advice = "error: this installation cannot train and label images; python tools/doctor.py may say why."
+                lines = (done.stdout + done.stderr).splitlines()[-SHOWN_LINES:]
+                lines.append(f"{Path(arguments[0]).name} ended with exit code {done.returncode}")
+                print("\n".join([advice, *lines]), file=sys.stderr)
+                return 1
     if args.stamp:
         args.stamp.touch()
     print(f"ok: {args.steps} training steps, a validation and an image labeled in {time.monotonic() - start:.0f} s")

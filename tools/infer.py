@@ -28,23 +28,17 @@ import mmseg_allspark  # noqa: F401
 import cv2
 import mmcv
 import numpy as np
-from _common import require_file
-from _errors import Parser, errors_in_one_line
+from _common import add_weights, require_model_files
+from _errors import Parser, errors_in_one_line, say
 from mmengine.config import DictAction
 from rich.progress import track
 
 from mmseg_allspark.apis import Prediction, SegInferencer, find_images, name_outputs
 from mmseg_allspark.apis.image_files import is_video
-from mmseg_allspark.apis.weights import MEANING, WEIGHTS
+from mmseg_allspark.apis.weights import MEANING
 from mmseg_allspark.report.label_pictures import colour_labels
 
 DEFAULT_FPS = 25.0  # of a video that does not say
-
-
-def say(text: str) -> None:
-    """Tell the user something."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 class Results:
@@ -145,7 +139,7 @@ def read_frames(reader: mmcv.VideoReader) -> Iterator[np.ndarray]:
 
 def collect(inputs: Sequence[str], results: Results, recursive: bool) -> dict[str, str]:
     """List the inputs' files with a name for each one's results; results of an earlier run are left out."""
-    files, out = [], results.out
+    files = []
     for source in inputs:
         try:
             found_images = find_images(source, recursive=recursive)
@@ -154,11 +148,9 @@ def collect(inputs: Sequence[str], results: Results, recursive: bool) -> dict[st
                 raise  # a misspelled name; nothing has been done yet
             results.add_unreadable(error)
             continue
+        earlier = [(results.out / part).resolve() for part in ("painted", "labels")]
         for path, name in found_images.items():
-            found = Path(path).resolve()
-            if path == source or not any(
-                found.is_relative_to((out / part).resolve()) for part in ("painted", "labels")
-            ):
+            if path == source or not any(Path(path).resolve().is_relative_to(part) for part in earlier):
                 files.append((path, name))
     if not files:
         raise FileNotFoundError(f"There is no image or video in {', '.join(inputs)}.")
@@ -166,29 +158,16 @@ def collect(inputs: Sequence[str], results: Results, recursive: bool) -> dict[st
 
 
 def refuse_overwriting(names: dict[str, str], results: Results) -> None:
-    """Raise if a result would take the place of an input or of another result.
+    """Raise if a result, or a frame of one, would take the place of an input.
 
     Raises:
         ValueError: Naming both.
     """
-    inputs = {Path(path).resolve(): path for path in names}
-    targets = {target.resolve(): path for path, name in names.items() for target in results.targets(path, name)}
-    for target, path in targets.items():
-        if target in inputs:
-            raise ValueError(f"The result {target} would overwrite the input {inputs[target]}: give another --out.")
-        for folder in target.parents:  # the frames of a video, numbered
-            if folder in targets:
-                raise ValueError(
-                    f"The result {target} of {path} would be among the frames of {targets[folder]}: give the video "
-                    "another name, or label one of them with another --out."
-                )
-    for source, path in inputs.items():
-        for folder in source.parents:
-            if folder in targets:
-                raise ValueError(
-                    f"Frames of {targets[folder]} might overwrite the input {path}, which is in {folder}: give another "
-                    "--out."
-                )
+    targets = {target.resolve() for path, name in names.items() for target in results.targets(path, name)}
+    for path in names:
+        source = Path(path).resolve()
+        for target in targets.intersection((source, *source.parents)):
+            raise ValueError(f"The result {target} would overwrite the input {path}: give another --out.")
 
 
 def read_palette(text: str) -> str | list:
@@ -209,29 +188,18 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help="image, video, folder, or glob in quotes")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--labels", action="store_true", help="also write labels, as one-channel PNGs")
-    parser.add_argument(
-        "--label-numbers",
-        choices=("masks", "classes"),
-        default="masks",
-        help="numbers of --labels: those of your mask files, or classes from 0 on (default: masks)",
-    )
+    numbers = "numbers of --labels: those of your mask files, or classes from 0 on (default: masks)"
+    parser.add_argument("--label-numbers", choices=("masks", "classes"), default="masks", help=numbers)
     parser.add_argument("--opacity", type=float, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
-    parser.add_argument(
-        "--palette",
-        type=read_palette,
-        help='a data set of mmseg (cityscapes, voc ...) or "[[r,g,b],...]" (default: the checkpoint\'s)',
-    )
-    parser.add_argument(
-        "--weights", choices=WEIGHTS, help="averaged (ema) or trained weights (default: those that the run evaluated)"
-    )
+    palette = 'a data set of mmseg (cityscapes, voc ...) or "[[r,g,b],...]" (default: the checkpoint\'s)'
+    parser.add_argument("--palette", type=read_palette, help=palette)
+    add_weights(parser)
     parser.add_argument("--batch-size", type=int, default=1, help="images of one size at once (default: 1)")
     parser.add_argument("--recursive", action="store_true", help="search folders with their subfolders")
     parser.add_argument("--device", help="cpu, cuda:0 ... (default: a GPU if there is one)")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings: nested.key=value ...")
     args = parser.parse_args(argv)
-    if args.config != "-":
-        require_file(parser, args.config, "config")
-    require_file(parser, args.checkpoint, "checkpoint")
+    require_model_files(parser, args)
     if not 0 <= args.opacity <= 1:
         parser.error(f"--opacity {args.opacity}: 0 to 1")
     if args.batch_size < 1:

@@ -16,10 +16,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import mmseg_allspark  # noqa: F401
 
 # isort: split
-from _common import require_file
+from _common import add_weights, require_file
 from _errors import Parser, errors_in_one_line
 
-from mmseg_allspark.apis.weights import WEIGHTS
 from mmseg_allspark.deploy import publish_checkpoint
 
 
@@ -29,9 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint of training")
     parser.add_argument("out", metavar="OUT.pth", type=Path, help="file to write; its hash is added to the name")
-    parser.add_argument(
-        "--weights", choices=WEIGHTS, help="averaged (ema) or trained weights (default: those that the run evaluated)"
-    )
+    add_weights(parser)
     args = parser.parse_args(argv)
     require_file(parser, args.checkpoint, "checkpoint")
     if args.out.suffix != ".pth":

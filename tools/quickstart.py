@@ -5,12 +5,11 @@ them at the same time, shows how far they are, and puts what they measured into 
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -18,126 +17,98 @@ ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT if (ROOT / "setup.py").is_file() else Path.cwd()
 sys.path.insert(0, str(ROOT))
 
+import mmseg_allspark  # noqa: F401
+
+# isort: split
+import numpy as np
+from _schedule import steps_options, to_arguments
+from mmengine.config import Config
+from mmseg.apis import inference_model, init_model
+from PIL import Image
+
+from mmseg_allspark.datasets import SyntheticDataset
+from mmseg_allspark.report.label_pictures import colour_labels, fit, join_panels
+from mmseg_allspark.report.run_record import Run, read_run
+
 CONFIGS = {
     "supervised only": "configs/supervised/resnet18-tiny_synthetic.py",
     "AllSpark": "configs/allspark/resnet18-tiny_synthetic.py",
 }
 NUM_PICTURES = 4
-POLL_SECONDS = 2.0
 REPORT_SECONDS = 10.0
 
 
-def schedule(config: Path, steps: int) -> list[str]:
-    """Options that stretch a config's schedule to another number of steps."""
-    from _schedule import steps_options, to_arguments
-    from mmengine.config import Config
-
-    return to_arguments(steps_options(Config.fromfile(config), steps)[1])
-
-
 @dataclass
-class Run:
-    """One training process and what it has reported so far."""
+class Training:
+    """A process of tools/train.py; its output goes to ``train.log`` in the work directory."""
 
     name: str
     config: Path
     work_dir: Path
-    steps: int
-    process: subprocess.Popen = field(init=False)
-    log: Path = field(init=False)
+    process: subprocess.Popen | None = None
 
-    def start(self, *, seed: int, data_root: Path, threads: int) -> None:
-        """Start tools/train.py; its output goes to ``train.log`` in the work directory."""
+    def start(self, args: argparse.Namespace, threads: int) -> None:
+        """Start it."""
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        self.log = self.work_dir / "train.log"
-        options = [f"randomness.seed={seed}", f"train_cfg.max_iters={self.steps}"]
-        options += schedule(self.config, self.steps)
-        loaders = ["train_dataloader", "val_dataloader", "test_dataloader"]
-        loaders += ["unlabeled_dataloader"] if self.config.parent.name == "allspark" else []
+        cfg = Config.fromfile(self.config)
+        options = [f"randomness.seed={args.seed}", f"train_cfg.max_iters={args.steps}"]
+        options += to_arguments(steps_options(cfg, args.steps)[1])
         # relative to the working directory: --cfg-options drop the spaces that a checkout's path may have
-        root = os.path.relpath(data_root, OUTPUT)
-        options += [f"{loader}.dataset.data_root={root}" for loader in loaders]
+        root = os.path.relpath(args.data_root, OUTPUT)
+        options += [f"{key}.dataset.data_root={root}" for key in cfg if key.endswith("_dataloader") and cfg[key]]
         command = [sys.executable, ROOT / "tools/train.py", self.config, "--work-dir", self.work_dir]
-        threads_env = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-        with self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [*map(str, command), "--cfg-options", *options],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=OUTPUT,
-                env=os.environ | threads_env,
-            )
+        command = [*map(str, command), "--cfg-options", *options]
+        variables = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+        with (self.work_dir / "train.log").open("w") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=OUTPUT, env=variables)
 
-    def scalars(self) -> list[dict]:
-        """Everything the visualizer of this run has written."""
-        files = sorted(self.work_dir.glob("*/vis_data/scalars.json"))
-        lines = files[-1].read_text().splitlines() if files else []
-        return [json.loads(line) for line in lines if line.endswith("}")]
+    def read(self) -> Run:
+        """What it has written so far."""
+        return read_run(self.work_dir) if list(self.work_dir.glob("*/vis_data")) else Run(self.work_dir)
 
-    def step(self) -> int:
-        """Steps done."""
-        return max((int(entry["step"]) for entry in self.scalars() if "loss" in entry), default=0)
-
-    def miou(self) -> float | None:
+    def miou(self) -> float:
         """The last validation's mIoU in percent."""
-        values = [entry["mIoU"] for entry in self.scalars() if "mIoU" in entry]
-        return values[-1] if values else None
+        curve = self.read().metrics["mIoU"]
+        return curve[max(curve)]
 
 
-def watch(runs: list[Run]) -> None:
-    """Report progress and remaining time until all runs end.
+def watch(trainings: list[Training], steps: int) -> None:
+    """Report progress and remaining time until all end.
 
     Raises:
-        RuntimeError: If a run fails; the end of its log is part of the message.
+        RuntimeError: If one fails; the end of its log is part of the message.
     """
     start = last = time.monotonic()
-    first: dict[str, tuple[float, int]] = {}  # when each run was first seen to have done some steps, and how many
-    while any(run.process.poll() is None for run in runs):
-        time.sleep(POLL_SECONDS)
-        for run in runs:
-            if run.process.poll() not in (None, 0):
-                tail = "\n".join(run.log.read_text().splitlines()[-15:])
-                raise RuntimeError(f"'{run.name}' failed, see {run.log}:\n{tail}")
-        now = time.monotonic()
-        if now - last < REPORT_SECONDS:
+    while any(training.process.poll() is None for training in trainings):
+        time.sleep(1)
+        for training in trainings:
+            if training.process.poll():
+                log = training.work_dir / "train.log"
+                tail = "\n".join(log.read_text().splitlines()[-15:])
+                raise RuntimeError(f"'{training.name}' failed, see {log}:\n{tail}")
+        if time.monotonic() - last < REPORT_SECONDS:
             continue
-        last = now
-        steps = {run.name: run.step() for run in runs}
-        for run in runs:
-            if steps[run.name]:
-                first.setdefault(run.name, (now, steps[run.name]))
-        parts = [f"{run.name} {steps[run.name]}/{run.steps}" for run in runs]
-        print(f"[{now - start:4.0f} s] {', '.join(parts)} - {remaining(runs, steps, first, now)}")
+        last = time.monotonic()
+        done = {training.name: training.read().last_iter for training in trainings}
+        parts = ", ".join(f"{name} {step}/{steps}" for name, step in done.items())
+        print(f"[{last - start:4.0f} s] {parts} - {remaining(list(done.values()), steps, last - start)}")
 
 
-def remaining(runs: list[Run], steps: dict[str, int], first: dict[str, tuple[float, int]], now: float) -> str:
-    """Say how long the slowest run will still take, at its speed since its first steps."""
-    left = 0.0
-    for run in runs:
-        since, done = first.get(run.name, (now, 0))
-        if steps[run.name] == done:
-            return "measuring the speed ..."
-        left = max(left, (now - since) / (steps[run.name] - done) * (run.steps - steps[run.name]))
-    return f"about {left / 60:.1f} min left"
+def remaining(done: list[int], steps: int, seconds: float) -> str:
+    """Say how long the slowest of the runs, which have done so many steps each, will still take."""
+    slowest = min(done)
+    return f"about {seconds * (steps - slowest) / slowest / 60:.1f} min left" if slowest else "measuring the speed ..."
 
 
-def picture(runs: list[Run], data_root: Path, path: Path) -> None:
+def picture(trainings: list[Training], args: argparse.Namespace, path: Path) -> None:
     """Draw image, ground truth and each run's prediction for some validation images."""
-    import numpy as np
-    from mmseg.apis import inference_model, init_model
-    from PIL import Image
-
-    from mmseg_allspark.datasets import SyntheticDataset
-    from mmseg_allspark.report.label_pictures import colour_labels, fit, join_panels
-
-    names = (data_root / "val.txt").read_text().split()[:NUM_PICTURES]
-    images = [data_root / "images" / f"{name}.png" for name in names]
-    masks = [np.asarray(Image.open(data_root / "masks" / f"{name}.png")) for name in names]
-    label_maps = {"ground truth": masks}
-    for run in runs:
-        model = init_model(str(run.config), str(run.work_dir / f"iter_{run.steps}.pth"), device="cpu")
+    names = (args.data_root / "val.txt").read_text().split()[:NUM_PICTURES]
+    images = [args.data_root / "images" / f"{name}.png" for name in names]
+    label_maps = {"ground truth": [np.asarray(Image.open(args.data_root / "masks" / f"{name}.png")) for name in names]}
+    for training in trainings:
+        model = init_model(str(training.config), str(training.work_dir / f"iter_{args.steps}.pth"), device="cpu")
         predictions = [inference_model(model, str(image)).pred_sem_seg.data[0].numpy() for image in images]
-        label_maps[f"{run.name}: {run.miou():.1f} mIoU"] = predictions
+        label_maps[f"{training.name}: {training.miou():.1f} mIoU"] = predictions
     meta, side = SyntheticDataset.METAINFO, 224
     columns = {"image": [fit(np.asarray(Image.open(image).convert("RGB")), side, smooth=True) for image in images]}
     for title, maps in label_maps.items():
@@ -148,8 +119,6 @@ def picture(runs: list[Run], data_root: Path, path: Path) -> None:
 
 def parse_args() -> argparse.Namespace:
     """Read the command line; ``usual_steps`` are those of the AllSpark config."""
-    from mmengine.config import Config
-
     steps = Config.fromfile(ROOT / CONFIGS["AllSpark"]).train_cfg.max_iters
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="seed of the training (default: 0)")
@@ -158,6 +127,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument("--data-root", type=Path, default=OUTPUT / "data/synthetic")
     parser.set_defaults(usual_steps=steps)
     args = parser.parse_args()
+    args.data_root = args.data_root.resolve()
     if args.steps < 2:
         parser.error(f"--steps {args.steps}: at least 2")
     if " " in os.path.relpath(args.data_root, OUTPUT):
@@ -165,48 +135,47 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def main() -> None:
-    """Make data, train, compare."""
-    import mmseg_allspark  # noqa: F401
-
-    args = parse_args()
-    start = time.monotonic()
-    prepare = [sys.executable, ROOT / "tools/prepare/synthetic.py", "--out", args.data_root]
-    subprocess.run([*map(str, prepare)], check=True)
-    stamp = time.strftime("%Y%m%d_%H%M%S")
-    work_dir = args.work_dir.resolve() / f"{stamp}_seed{args.seed}"
-    runs = [Run(name, ROOT / config, work_dir / Path(config).parts[1], args.steps) for name, config in CONFIGS.items()]
-    threads = max(1, (os.cpu_count() or 2) // len(runs))
-    print(f"Training {' and '.join(run.name for run in runs)} at the same time, {threads} thread(s) each.")
+def train(trainings: list[Training], args: argparse.Namespace) -> None:
+    """Run the trainings at the same time."""
+    threads = max(1, (os.cpu_count() or 2) // len(trainings))
+    print(f"Training {' and '.join(CONFIGS)} at the same time, {threads} thread(s) each.")
     print("The time left depends on what else the machine does; --steps N makes it shorter. Open at any time:")
-    for run in runs:
-        print(f"  {run.work_dir / 'report.html'}   (after its first validation)")
+    for training in trainings:
+        print(f"  {training.work_dir / 'report.html'}   (after its first validation)")
     try:
-        for run in runs:
-            run.start(seed=args.seed, data_root=args.data_root.resolve(), threads=threads)
-        watch(runs)
+        for training in trainings:
+            training.start(args, threads)
+        watch(trainings, args.steps)
     except KeyboardInterrupt:
         again = f"bash tools/quickstart.sh --seed {args.seed}"
-        raise SystemExit(
-            f"\nstopped; finished runs are in {args.work_dir}; go on with {again} (it starts anew)"
-        ) from None
+        raise SystemExit(f"\nstopped; finished runs are in {args.work_dir}; {again} starts anew") from None
     finally:
-        for run in runs:
-            if run.process.poll() is None:
-                run.process.terminate()
+        for training in trainings:
+            if training.process and training.process.poll() is None:
+                training.process.terminate()
+
+
+def main() -> None:
+    """Make data, train, compare."""
+    args, start = parse_args(), time.monotonic()
+    prepare = [sys.executable, ROOT / "tools/prepare/synthetic.py", "--out", args.data_root]
+    subprocess.run([*map(str, prepare)], check=True)
+    work_dir = args.work_dir.resolve() / f"{time.strftime('%Y%m%d_%H%M%S')}_seed{args.seed}"
+    trainings = [Training(name, ROOT / path, work_dir / Path(path).parts[1]) for name, path in CONFIGS.items()]
+    train(trainings, args)
     labeled, unlabeled, val = (
         len((args.data_root / f"{part}.txt").read_text().split()) for part in ("labeled", "unlabeled", "val")
     )
     print(f"\nMeasured in this run (seed {args.seed}, {args.steps} steps, mIoU % on {val} validation images):")
-    print(f"  {'supervised only':16s} {runs[0].miou():6.2f}   {labeled} labeled images")
-    print(f"  {'AllSpark':16s} {runs[1].miou():6.2f}   the same {labeled} labeled + {unlabeled} unlabeled images")
+    print(f"  {'supervised only':16s} {trainings[0].miou():6.2f}   {labeled} labeled images")
+    print(f"  {'AllSpark':16s} {trainings[1].miou():6.2f}   the same {labeled} labeled + {unlabeled} unlabeled images")
     if args.steps < args.usual_steps:
         print(f"  (fewer than the {args.usual_steps} steps of the README's table: too few to compare)")
     print("Open in a browser, curves, IoU of each class, predictions and pseudo labels over time:")
-    for run in runs:
-        print(f"  {run.work_dir / 'report.html'}")
+    for training in trainings:
+        print(f"  {training.work_dir / 'report.html'}")
     path = work_dir / "comparison.png"
-    picture(runs, args.data_root, path)
+    picture(trainings, args, path)
     print(f"Finished in {(time.monotonic() - start) / 60:.1f} minutes. Picture: image, ground truth, both predictions:")
     print(path)
 

@@ -14,14 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import mmseg_allspark  # noqa: F401
 
 # isort: split
-from _common import (
-    add_common_arguments,
-    build_runner,
-    export_local_rank,
-    load_config,
-    require_file,
-    start_processes,
-)
+from _common import add_common_arguments, build_runner, load_config, require_file, start_processes
 from _config_checks import check_component_keys, check_data_paths, drop_pretrained
 from mmengine.config import Config
 from torch.distributed.elastic.multiprocessing.errors import record
@@ -91,7 +84,6 @@ def set_output(cfg: Config, out: str) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Evaluate what the command line asks for."""
     args = parse_args(argv)
-    export_local_rank(args)
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     cfg.resume = False

@@ -21,7 +21,6 @@ import mmseg_allspark  # noqa: F401
 from _common import (
     add_common_arguments,
     build_runner,
-    export_local_rank,
     load_config,
     require_file,
     require_gpu_for_amp,
@@ -55,13 +54,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; a missing config or checkpoint is a usage error (exit code 2)."""
     parser = argparse.ArgumentParser(description="Train a segmentor")
     parser.add_argument("config", help="config file")
-    parser.add_argument(
-        "--resume",
-        nargs="?",
-        const="auto",
-        metavar="CHECKPOINT",
-        help="go on from CHECKPOINT, or from the latest one in the work directory when none is named",
-    )
+    what = "go on from CHECKPOINT, or from the latest one in the work directory when none is named"
+    parser.add_argument("--resume", nargs="?", const="auto", metavar="CHECKPOINT", help=what)
     parser.add_argument("--amp", action="store_true", help="train with mixed precision (on the CPU: bfloat16)")
     add_common_arguments(parser)
     args = parser.parse_args(argv)
@@ -168,7 +162,6 @@ class PlainLoopHook(Hook):
 def main(argv: Sequence[str] | None = None) -> None:
     """Train what the command line asks for."""
     args = parse_args(argv)
-    export_local_rank(args)
     cfg = load_config(args)
     start_processes(cfg)
     with only_training_in(cfg.work_dir):

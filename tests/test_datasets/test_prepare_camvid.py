@@ -113,7 +113,7 @@ def _no_images(root: Path) -> None:
         (_bad_label, ["v00.png", "[12]"]),
         (_other_size, ["t02.png", "5x5", "16x12"]),
         (_damage_image, ["t00.png", "cannot be read"]),
-        (_colour_mask, ["t00.png", "colour picture"]),
+        (_colour_mask, ["t00.png", "one channel"]),
         (_twice, ["t00 twice"]),
         (_no_images, ["leftImg/val", "no .jpg or .png"]),
     ],

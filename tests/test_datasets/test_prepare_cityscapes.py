@@ -84,7 +84,7 @@ def test_second_run_changes_nothing_and_damaged_masks_are_made_again(tool, tmp_p
     mask = out / f"gtFine/train/{NAMES['train'][0]}_gtFine_labelTrainIds.png"
     whole = mask.read_bytes()
     mask.write_bytes(whole[:-3])
-    (mask.parent / f".{mask.name}.abcd_123").touch()
+    (mask.parent / f".{mask.stem}.4711.png").touch()
     assert run(tool, source, out) == 0
     assert mask.read_bytes() == whole and not list(out.rglob(".*"))
 

@@ -1,4 +1,3 @@
-import io
 import tarfile
 import zipfile
 from pathlib import Path
@@ -195,49 +194,14 @@ def test_what_is_missing_or_wrong_is_named(tool, tmp_path, voc, sbd, capsys, spo
     assert not (tmp_path / "out" / LISTS).exists()
 
 
-@pytest.mark.parametrize("name", ["../x", "/tmp/x_of_test_prepare_voc", "VOCdevkit/../../x", "..\\x"])
-@pytest.mark.parametrize("kind", ["tar", "tar without filters", "zip"])
-def test_members_outside_of_the_folder_are_refused(tool, tmp_path, capsys, monkeypatch, name, kind):
-    if kind == "tar without filters":  # early releases of Python 3.10
-        monkeypatch.delattr(tarfile, "data_filter", raising=False)
-        kind = "tar"
-    archive = tmp_path / f"evil.{kind}"
-    if kind == "tar":
-        with tarfile.open(archive, "w") as file:
-            for member in ("VOCdevkit/good", name):
-                info = tarfile.TarInfo(member)
-                info.size = 4
-                file.addfile(info, io.BytesIO(b"evil"))
-    else:
-        with zipfile.ZipFile(archive, "w") as file:
-            file.writestr("VOCdevkit/good", "good")
-            file.writestr(name, "evil")
-    before = snapshot(tmp_path)
-    assert run(tool, archive, tmp_path / "a/out") == 1
-    message = capsys.readouterr().err
-    assert repr(name) in message and str(archive) in message
-    assert {path for path in snapshot(tmp_path) if not path.startswith("a")} == set(before)
-    assert not [path for path in (tmp_path / "a").rglob("*") if path.is_file()]
-    assert not Path("/tmp/x_of_test_prepare_voc").exists()
-
-
-def test_links_in_archives_are_left_out(tool, tmp_path, voc, sbd, capsys):
-    archive, secret, out = tmp_path / "voc.tar", tmp_path / "secret", tmp_path / "out"
-    secret.write_text("secret")
-    with tarfile.open(archive, "w") as file:
-        file.add(voc.parent, "VOCdevkit")
-        info = tarfile.TarInfo("VOCdevkit/VOC2012/JPEGImages/link")
-        info.type, info.linkname = tarfile.SYMTYPE, str(secret)
-        file.addfile(info)
-    assert run(tool, archive, out, "--sbd", sbd) == 0
-    assert "left out VOCdevkit/VOC2012/JPEGImages/link" in capsys.readouterr().out
-    assert not (out / "JPEGImages/link").is_symlink()
-
-
-def test_damaged_archive_and_what_a_killed_run_left(tool, tmp_path, voc, sbd, capsys):
+def test_damaged_archive_and_what_a_killed_run_left(tool, tmp_path, voc, sbd, capsys, monkeypatch):
     archive, out = tmp_path / "voc.tar", tmp_path / "out"
     with tarfile.open(archive, "w") as file:
         file.add(voc.parent, "VOCdevkit")
+    with monkeypatch.context() as early:  # releases of Python 3.10
+        early.delattr(tarfile, "data_filter")
+        assert run(tool, archive, out, "--sbd", sbd) == 1
+    assert "Unpack it yourself, or take Python 3.10.12" in capsys.readouterr().err
     whole = archive.read_bytes()
     archive.write_bytes(whole[: len(whole) // 2])
     assert run(tool, archive, out, "--sbd", sbd) == 1
@@ -252,7 +216,9 @@ def test_damaged_archive_and_what_a_killed_run_left(tool, tmp_path, voc, sbd, ca
 def test_real_subset_is_linked(tool, tmp_path, capsys):
     assert run(tool, SHARED, tmp_path, "--workers", "2") == 0
     assert [len(read_list(tmp_path, name)) for name in ("train_aug", "val")] == [675, 200]
-    assert (tmp_path / "SegmentationClassAug").resolve() == (SHARED / "SegmentationClassAug").resolve()
+    masks = list((tmp_path / "SegmentationClassAug").iterdir())
+    assert len(masks) == 875
+    assert {path.resolve().parent for path in masks} == {(SHARED / "SegmentationClassAug").resolve()}
     first = snapshot(tmp_path)
     assert run(tool, SHARED, tmp_path) == 0 and snapshot(tmp_path) == first
     assert "Ready" in capsys.readouterr().out

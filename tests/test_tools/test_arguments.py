@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 
 @pytest.fixture
@@ -28,21 +29,18 @@ def test_train_takes_what_mmseg_users_pass(load_tool, config, spelling):
     assert args.cfg_options == {"a.b": 1, "c": [1, 2]}
 
 
-@pytest.mark.parametrize("tool", ["train", "test"])
-def test_missing_config_is_named(load_tool, checkpoint, capsys, tool):
+@pytest.mark.parametrize(
+    ("tool", "words", "message"),
+    [
+        ("train", ["no/such/config.py"], "config not found: no/such/config.py"),
+        ("train", ["CONFIG", "--resume", "lost.pth"], "checkpoint to resume not found: lost.pth"),
+        ("test", ["CONFIG", "lost.pth"], "checkpoint not found: lost.pth"),
+    ],
+)
+def test_missing_files_are_named(load_tool, config, capsys, tool, words, message):
     with pytest.raises(SystemExit) as stop:
-        load_tool(tool).parse_args(["no/such/config.py", *([checkpoint] if tool == "test" else [])])
-    assert stop.value.code == 2
-    assert "config not found: no/such/config.py" in capsys.readouterr().err
-
-
-def test_missing_checkpoints_are_named(load_tool, config, capsys):
-    with pytest.raises(SystemExit):
-        load_tool("test").parse_args([config, "lost.pth"])
-    assert "checkpoint not found: lost.pth" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        load_tool("train").parse_args([config, "--resume", "lost.pth"])
-    assert "checkpoint to resume not found: lost.pth" in capsys.readouterr().err
+        load_tool(tool).parse_args([config if word == "CONFIG" else word for word in words])
+    assert stop.value.code == 2 and message in capsys.readouterr().err
 
 
 def test_work_dir_is_argument_then_config_then_name(load_tool, tmp_path):
@@ -68,30 +66,75 @@ def test_a_run_in_another_work_dir_has_another_name(load_tool, tmp_path, options
     assert train.load_config(train.parse_args([str(path), *options])).experiment_name == name
 
 
-def test_resume_from_a_named_checkpoint(load_tool, checkpoint):
-    cfg = Config(dict(work_dir="w", load_from="start.pth"))
-    load_tool("train").set_resume(cfg, checkpoint)
-    assert cfg.resume is True
-    assert cfg.load_from == checkpoint
-
-
-def test_resume_puts_start_weights_aside(load_tool, tmp_path, checkpoint):
-    (tmp_path / "last_checkpoint").write_text(checkpoint)
+@pytest.mark.parametrize(
+    ("files", "resume", "expected"),
+    [
+        ({}, "NAMED", (True, "NAMED")),
+        ({"last_checkpoint": "NAMED"}, "auto", (True, "NAMED")),  # start weights are put aside
+        ({}, "auto", (False, "start.pth")),  # nothing to resume keeps them
+        ({"iter_1.pth": "PK"}, "auto", (False, "start.pth")),  # killed during the first checkpoint
+    ],
+)
+def test_what_resume_picks(load_tool, tmp_path, checkpoint, files, resume, expected):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text.replace("NAMED", checkpoint))
     cfg = Config(dict(work_dir=str(tmp_path), load_from="start.pth"))
-    load_tool("train").set_resume(cfg, "auto")
-    assert (cfg.resume, cfg.load_from) == (True, checkpoint)
+    load_tool("train").set_resume(cfg, resume.replace("NAMED", checkpoint))
+    assert (cfg.resume, cfg.load_from) == (expected[0], expected[1].replace("NAMED", checkpoint))
 
 
-def test_resume_with_nothing_to_resume_keeps_start_weights(load_tool, tmp_path):
+def test_resume_says_what_it_picks_and_what_it_passes_over(load_tool, tmp_path, caplog):
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    for number in (1, 2):
+        torch.save(dict(weight=torch.zeros(1000)), tmp_path / f"iter_{number}.pth")
+        os.utime(tmp_path / f"iter_{number}.pth", (number, number))
+    content = (tmp_path / "iter_2.pth").read_bytes()
+    (tmp_path / "iter_2.pth").write_bytes(content[:-100])
+    (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_2.pth"))
     cfg = Config(dict(work_dir=str(tmp_path), load_from="start.pth"))
-    load_tool("train").set_resume(cfg, "auto")
-    assert (cfg.resume, cfg.load_from) == (False, "start.pth")
+    try:
+        load_tool("train").set_resume(cfg, "auto")
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert (cfg.resume, cfg.load_from) == (True, str(tmp_path / "iter_1.pth"))
+    assert f"passed over {tmp_path}/iter_2.pth (is cut off)" in caplog.text
+    assert f"goes on from {tmp_path}/iter_1.pth" in caplog.text
 
 
 def test_resume_from_a_deleted_checkpoint_is_an_error(load_tool, tmp_path):
     (tmp_path / "last_checkpoint").write_text(str(tmp_path / "gone.pth"))
     with pytest.raises(FileNotFoundError, match=r"gone\.pth"):
         load_tool("train").set_resume(Config(dict(work_dir=str(tmp_path))), "auto")
+
+
+OWN_BACKEND = dict(type="CheckpointHook", backend_args=dict(backend="petrel"))
+
+
+@pytest.mark.parametrize(
+    ("hook", "is_replaced"),
+    [
+        (dict(type="CheckpointHook", interval=5), True),
+        (dict(type="mmengine.CheckpointHook", interval=5), True),
+        (None, False),
+        (dict(type="OwnHook"), False),
+        (OWN_BACKEND, False),
+        (dict(type="AtomicCheckpointHook"), False),
+    ],
+)
+def test_mmengines_checkpoint_hook_is_replaced_and_no_other(load_tool, hook, is_replaced):
+    cfg = Config(dict(default_hooks=dict(checkpoint=hook), custom_imports=dict(imports=["other"])))
+    load_tool("train").protect_checkpoints(cfg)
+    expected = dict(type="mmseg.AtomicCheckpointHook", interval=5) if is_replaced else hook
+    assert cfg.default_hooks.checkpoint == expected
+    assert cfg.custom_imports.imports == ["other", *(["mmseg_allspark"] if is_replaced else [])]
+
+
+@pytest.mark.parametrize("config", [dict(), dict(default_hooks=dict())])
+def test_a_config_without_a_checkpoint_hook_gets_ours(load_tool, config):
+    cfg = Config(config)
+    load_tool("train").protect_checkpoints(cfg)
+    assert cfg.default_hooks.checkpoint == dict(type="mmseg.AtomicCheckpointHook")
 
 
 def load_train_on(load_tool, monkeypatch, device):

@@ -137,11 +137,9 @@ def test_a_folder_without_a_run_is_a_usage_error(tool, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("begun", ["20260101/20260101.log", "20260101/vis_data/config.py", "compare.json"])
-def test_a_run_that_has_only_begun_is_a_row_that_does_not_count(tool, tmp_path, capsys, begun):
-    run, file = write_run(tmp_path / "a", {400: 40.0}), tmp_path / "b" / begun
-    file.parent.mkdir(parents=True)
-    file.write_text('{"starts": []}' if begun == "compare.json" else "")
+def test_a_run_that_has_only_begun_is_a_row_that_does_not_count(tool, tmp_path, capsys):
+    run = write_run(tmp_path / "a", {400: 40.0})
+    write_part(tmp_path / "b", "20260101", [])
     assert tool.main([f"A={run}", f"B={tmp_path / 'b'}", "--out", str(tmp_path / "out")]) == 1
     assert "Not counted: B, seed ?1**: no" in capsys.readouterr().out
     assert (tmp_path / "out/comparison.md").read_text().splitlines()[0].endswith(", 0–1 seeds")

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from builders import ROOT, model_config, run_config
+from builders import ROOT
 
 from .test_compare import cells
 
@@ -22,10 +22,6 @@ from mmseg.registry import HOOKS
 class SlowSteps(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         time.sleep(float(os.environ.get("SLOW_STEPS", 0)))
-
-    def before_val_epoch(self, runner):
-        if "KILLED" in os.environ and runner.iter == runner.max_iters:
-            os.kill(os.getpid(), 9)
 """
 
 
@@ -57,35 +53,3 @@ def test_real_trainings_killed_and_continued(tiny_project, cpu_environment, tmp_
     assert continued and all("training goes on from" in path.read_text() for path in continued)
     third = subprocess.run(command, env=environment, **options)
     assert "4 finished, 0 to train" in third.stdout and third.returncode == 0
-
-
-@pytest.mark.slow
-def test_trainings_killed_in_their_last_validation_are_validated_and_count(data, cpu_environment, tmp_path):
-    (tmp_path / "slow_part.py").write_text(SLOW_PART)
-    options = dict(
-        loop=dict(max_iters=2, val_interval=2),
-        validate=True,
-        custom_hooks=[dict(type="SlowSteps")],
-        custom_imports=dict(imports=["mmseg_allspark", "slow_part"]),
-        visualizer=dict(type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")]),
-        default_hooks=dict(
-            logger=dict(type="LoggerHook", interval=1, log_metric_by_epoch=False),
-            checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=2),
-        ),
-    )
-    run_config(data, tmp_path, **options).dump(tmp_path / "semi.py")
-    options["train_cfg"] = dict(type="IterBasedTrainLoop", max_iters=2, val_interval=2)
-    run_config(data, tmp_path, model=model_config(type="EncoderDecoder", neck=None), **options).dump(
-        tmp_path / "sup.py"
-    )
-    command = [sys.executable, ROOT / "tools/analysis/compare.py", "sup=sup.py", "semi=semi.py", "--seeds", "0"]
-    options = dict(cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    environment = cpu_environment | {"PYTHONPATH": str(tmp_path)}
-    first = subprocess.run([*command, "--out", "out"], env=environment | {"KILLED": "yes"}, **options)
-    assert first.returncode == 1
-    second = subprocess.run([*command, "--out", "out"], env=environment, **options)
-    assert second.returncode == 0, second.stdout
-    for name in ("sup", "semi"):
-        assert f"{name}, seed 0: failed with exit code -9" in first.stdout
-        log = (tmp_path / "out" / name / "seed0/train.log").read_text()
-        assert log.count("Iter(train) [2/2]") == 1 and cells(second.stdout, name)["seeds"] == "0"

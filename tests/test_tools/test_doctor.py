@@ -89,18 +89,20 @@ def test_versions_out_of_range(fake, name, version, fatal):
     assert found.fatal == fatal and found.remedy.startswith(f"pip install '{name}>=")
 
 
-def test_torchvision_of_another_torch(fake):
+@pytest.mark.parametrize(
+    ("version", "requires", "fits"),
+    [
+        ("0.20.0", "torch (==2.5.0)", False),
+        ("0.28.0", "torch==2.13.0", True),
+        ("0.28.0", "torch (==2.13)", True),
+        ("0.28.0", "numpy", True),
+    ],
+)
+def test_torchvision_is_of_this_torch(fake, version, requires, fits):
     fake("torch", "2.13.0+cpu")
-    fake("torchvision", "0.20.0", "torch (==2.5.0)")
-    (found,) = problems("belongs to torch 2.5.0")
-    assert found.fatal and "pip uninstall -y torchvision" in found.remedy
-
-
-@pytest.mark.parametrize("requires", ["torch==2.13.0", "torch (==2.13)", "numpy"])
-def test_torchvision_that_fits(fake, requires):
-    fake("torch", "2.13.0+cpu")
-    fake("torchvision", "0.28.0", requires)
-    assert not problems("torchvision")
+    fake("torchvision", version, requires)
+    found = problems("belongs to torch 2.5.0")
+    assert len(found) == (not fits) and all("pip uninstall -y torchvision" in problem.remedy for problem in found)
 
 
 def test_two_builds_of_opencv(fake):

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -208,9 +207,3 @@ def test_what_graphs_need_is_asked_for_first(load_tool, trained, tmp_path, monke
     with pytest.raises(SystemExit, match="2"):
         tool.main([str(trained / "config.py"), str(trained / "iter_2.pth"), str(tmp_path / "m.onnx")])
     assert re.match(r"export\.py: error: onnx\w* is not installed: pip install", capsys.readouterr().err)
-
-
-def test_a_sign_of_life(load_tool, capsys):
-    with load_tool("export").heartbeat(0.01):
-        time.sleep(0.1)
-    assert "... 0 s" in capsys.readouterr().out

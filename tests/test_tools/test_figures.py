@@ -98,11 +98,6 @@ def test_channels_are_those_before_and_after_the_attention(draw, project, data):
     np.testing.assert_array_equal(drawn[3], np.asarray(PALETTE)[mask])
 
 
-def test_channels_without_masks_have_no_class(draw, project, data_without_masks):
-    figure = draw("channels", *project(data_root=data_without_masks), "--split", "unlabeled", "--images", "1")
-    assert {axis.get_xlabel() for axis in figure.axes} == {""} and "correlation" not in figure.get_suptitle()
-
-
 @pytest.fixture
 def data_without_masks(data, tmp_path):
     """The same data, the unlabeled images without masks."""
@@ -116,11 +111,12 @@ def data_without_masks(data, tmp_path):
     return root
 
 
-def test_an_image_of_one_class_matches_none(draw, project, data_without_masks):
+@pytest.mark.parametrize("split", ["unlabeled", "val"])
+def test_channels_without_masks_or_with_a_single_class_match_none(draw, project, data_without_masks, split):
     for path in (data_without_masks / "mask").glob("val*"):
         path.unlink()
         Image.fromarray(np.zeros((65, 65), np.uint8)).save(path)
-    figure = draw("channels", *project(data_root=data_without_masks), "--images", "1")
+    figure = draw("channels", *project(data_root=data_without_masks), "--split", split, "--images", "1")
     assert {axis.get_xlabel() for axis in figure.axes} == {""} and "correlation" not in figure.get_suptitle()
 
 
@@ -231,41 +227,31 @@ def test_the_command_writes_the_file(tool, project, tmp_path, capsys):
     assert f"written: {out}" in capsys.readouterr().out
 
 
+NECK = model_config().neck
+
+
 @pytest.mark.parametrize(
     ("figure", "model", "more", "message"),
     [
-        ("channels", dict(neck=None), [], "the model's neck is none"),
-        ("channels", {}, ["--channels", "32"], "--channels 32: choose from 0 to 31"),
-        ("grouping", dict(neck=None), [], "the model's neck is none"),
-        ("memory", {}, ["--classes", "z"], "--classes z: choose from a, b, c, d"),
-        ("dominance", {}, ["--names", "x", "y"], "give 1 different names"),
+        ("channels", dict(neck=None), "", "the model's neck is none"),
+        ("channels", {}, "--channels 32", "--channels 32: choose from 0 to 31"),
+        ("grouping", dict(neck=None), "", "the model's neck is none"),
+        ("grouping", dict(neck=NECK | dict(memory=False)), "", "memory=False"),
+        ("memory", dict(neck=NECK | dict(memory=False)), "", "memory=False"),
+        ("memory", dict(neck=NECK | dict(grouping=False)), "--refill 2", "grouping=False"),
+        ("memory", {}, "--classes z", "--classes z: choose from a, b, c, d"),
+        ("dominance", {}, "--names x y", "give 1 different names"),
+        ("grouping", {}, "--cfg-options unlabeled_dataloader=None", "no unlabeled_dataloader"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(draw, project, figure, model, more, message):
-    with pytest.raises(ValueError, match=message):
-        draw(figure, *project(**model), *more)
+def test_what_cannot_be_drawn_is_said(tool, project, tmp_path, figure, model, more, message):
+    with pytest.raises((ValueError, KeyError), match=message):
+        tool.main([figure, *project(**model), *more.split(), "--out", str(tmp_path / "x.png")])
 
 
-def test_a_neck_without_memory_has_none_to_show(draw, project):
-    neck = model_config().neck | dict(memory=False)
-    for figure in ("memory", "grouping"):
-        with pytest.raises(ValueError, match="memory=False"):
-            draw(figure, *project(neck=neck))
-
-
-def test_a_memory_without_classes_is_shown_by_block_and_cannot_be_refilled(draw, project):
-    paths = project(neck=model_config().neck | dict(grouping=False), change=written)
+def test_a_memory_without_classes_is_shown_by_block(draw, project):
+    paths = project(neck=NECK | dict(grouping=False), change=written)
     assert draw("memory", *paths, "--count", "1").axes[1].get_ylabel() == "block 1"
-    with pytest.raises(ValueError, match="grouping=False"):
-        draw("memory", *paths, "--refill", "2")
-
-
-def test_a_config_without_unlabeled_images_is_told(draw, project, tmp_path):
-    config, checkpoint = project()
-    with open(config, "a") as file:
-        file.write("\nunlabeled_dataloader = None\n")
-    with pytest.raises(KeyError, match="no unlabeled_dataloader"):
-        draw("grouping", config, checkpoint)
 
 
 def test_missing_files_and_figures_are_usage_errors(tool, project, capsys):

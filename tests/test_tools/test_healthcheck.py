@@ -2,7 +2,7 @@
 
 import pytest
 
-WRITES = "import pathlib; pathlib.Path('run').mkdir(); pathlib.Path('run/iter_3.pth').touch()"
+WELL = "print('trained')"
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def check(load_tool, monkeypatch):
 
 
 def test_a_training_with_its_checkpoint_is_well_and_leaves_a_stamp(check, tmp_path, capsys):
-    assert check(WRITES, "--stamp", tmp_path / "stamp") == 0
+    assert check(WELL, "--stamp", tmp_path / "stamp") == 0
     assert "ok: 3 training steps" in capsys.readouterr().out
     assert (tmp_path / "stamp").is_file()
 
@@ -28,24 +28,17 @@ def test_a_stamp_saves_the_training(check, tmp_path):
     assert check("raise SystemExit(3)", "--stamp", tmp_path / "stamp") == 0
 
 
-@pytest.mark.parametrize(
-    ("training", "message"),
-    [
-        ("print('because'); raise SystemExit(3)", "because\n-c ended with exit code 3"),
-        ("pass", "without writing iter_3.pth"),
-    ],
-)
-def test_a_failure_says_why_and_leaves_no_stamp(check, training, message, tmp_path, capsys):
-    assert check(training, "--stamp", tmp_path / "stamp") == 1
-    assert message in capsys.readouterr().err
+def test_a_failure_says_why_and_leaves_no_stamp(check, tmp_path, capsys):
+    assert check("print('because'); raise SystemExit(3)", "--stamp", tmp_path / "stamp") == 1
+    assert "because\n-c ended with exit code 3" in capsys.readouterr().err
     assert not (tmp_path / "stamp").exists()
 
 
 def test_cpu_hides_the_gpus(check, monkeypatch):
     monkeypatch.setattr("os.nice", lambda by: 0)
-    assert check(f"import os; assert os.environ['CUDA_VISIBLE_DEVICES'] == ''; {WRITES}", "--cpu") == 0
+    assert check(f"import os; assert os.environ['CUDA_VISIBLE_DEVICES'] == ''; {WELL}", "--cpu") == 0
 
 
 def test_one_step_is_refused(check):
     with pytest.raises(SystemExit, match="2"):
-        check(WRITES, "--steps", 1)
+        check(WELL, "--steps", 1)

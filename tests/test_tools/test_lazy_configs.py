@@ -131,35 +131,22 @@ def test_it_trains_and_what_it_leaves_has_names(trained, config):
     assert is_semi_supervised(Config.fromfile(config))  # as a notebook hands it over, with classes
 
 
-def test_its_unlabeled_data_are_checked(config, load_tool, capsys):
+def test_every_tool_takes_it(trained, config, data, tmp_path, load_tool, monkeypatch, capsys):
     assert load_tool("prepare/check_data").main([str(config), "--workers", "1"]) == 0
     assert "2 labeled, 4 unlabeled, 2 validation images" in capsys.readouterr().out
-
-
-def test_a_folder_that_is_not_there_is_named(config, load_tool, tmp_path):
-    options = ["--cfg-options", "unlabeled_dataloader.dataset.data_root=nowhere"]
-    with pytest.raises(FileNotFoundError, match=r"unlabeled_dataloader\.dataset\.data_root='nowhere' is not a folder"):
-        load_tool("train").main([str(config), "--work-dir", str(tmp_path), *options])
-
-
-@pytest.mark.parametrize("inside", [False, True])
-def test_infer(trained, config, data, tmp_path, load_tool, inside):
-    words = ["-" if inside else str(config), str(trained / "iter_2.pth"), str(data / "img/val0.png")]
-    assert load_tool("infer").main([*words, "--out", str(tmp_path), "--labels", "--device", "cpu"]) == 0
-    assert (tmp_path / "labels/val0.png").is_file()
-
-
-def test_export_leaves_the_plugin_out(trained, config, tmp_path, load_tool):
-    assert load_tool("export").main([str(config), str(trained / "iter_2.pth"), str(tmp_path / "plain.pth")]) == 0
+    words, checkpoint = [str(config), str(trained / "iter_2.pth")], str(trained / "iter_2.pth")
+    for start in (words, ["-", checkpoint]):
+        out = ["--out", str(tmp_path / start[0][-1]), "--labels", "--device", "cpu"]
+        assert load_tool("infer").main([*start, str(data / "img/val0.png"), *out]) == 0
+    load_tool("test").main([*words, "--work-dir", str(tmp_path), "--out", str(tmp_path / "out")])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["val0.png", "val1.png"]
+    assert load_tool("export").main([*words, str(tmp_path / "plain.pth")]) == 0
     plain = Config.fromfile(tmp_path / "plain.py", import_custom_modules=False)
     assert plain.model.type == "EncoderDecoder"
     assert plain.test_dataloader.dataset.pipeline[0].type == "LoadImageFromFile"
-
-
-def test_test_writes_predictions(trained, config, tmp_path, load_tool):
-    words = [str(config), str(trained / "iter_2.pth"), "--work-dir", str(tmp_path), "--out", str(tmp_path / "out")]
-    load_tool("test").main(words)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["val0.png", "val1.png"]
+    options = ["--cfg-options", "unlabeled_dataloader.dataset.data_root=nowhere"]
+    with pytest.raises(FileNotFoundError, match=r"unlabeled_dataloader\.dataset\.data_root='nowhere' is not a folder"):
+        load_tool("train").main([str(config), "--work-dir", str(tmp_path), *options])
 
 
 def test_compare(trained, config, tmp_path, load_tool, capsys):

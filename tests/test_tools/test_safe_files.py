@@ -137,9 +137,9 @@ def test_the_backbone_of_a_classifier_is_loaded_by_name(monkeypatch, safe_loader
 @pytest.fixture
 def archives(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tools/prepare"))
-    import _archives
+    import _files
 
-    return _archives
+    return _files
 
 
 def write_tar(path, members):
@@ -171,7 +171,7 @@ def test_archives_do_not_write_outside(archives, tmp_path, name, suffix):
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
-def test_links_and_devices_are_left_out(archives, tmp_path, kind):
+def test_links_and_devices_are_left_out(archives, tmp_path, kind, capsys):
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_text("mine")
@@ -179,6 +179,7 @@ def test_links_and_devices_are_left_out(archives, tmp_path, kind):
     write_tar(tmp_path / "data.tar", [("link", kind, str(link)), ("good", tarfile.REGTYPE, "")])
     folder = archives.unpack(tmp_path / "data.tar", tmp_path / "into")
     assert os.listdir(folder) == ["good"] and (outside / "file").read_text() == "mine"
+    assert "left out link" in capsys.readouterr().out
 
 
 def test_a_file_behind_a_link_stays_inside(archives, tmp_path):

@@ -1,7 +1,5 @@
-"""Two nodes of one rank each: on loopback, in two network namespaces, and through a stand-in for Slurm's srun."""
+"""Two nodes of one rank each: on loopback, and through a stand-in for Slurm's srun."""
 
-import os
-import shutil
 import socket
 import subprocess
 
@@ -48,16 +46,16 @@ def free_port():
         return s.getsockname()[1]
 
 
-def on_two_nodes(script, *arguments, cwd, env, prefixes=((), ()), **variables):
+def on_two_nodes(script, *arguments, cwd, env):
     """Start the script once per node, each with one rank; return what node 0 printed."""
     command = ["bash", str(ROOT / "tools" / script), *map(str, arguments)]
-    variables = {"MASTER_ADDR": "127.0.0.1", "PORT": str(free_port()), "NNODES": "2", **variables}
+    variables = {"MASTER_ADDR": "127.0.0.1", "PORT": str(free_port()), "NNODES": "2"}
     nodes = []
     try:
-        for rank, prefix in enumerate(prefixes):
+        for rank in range(2):
             node = env | variables | {"NODE_RANK": str(rank)}
             options = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-            nodes.append(subprocess.Popen([*prefix, *command], cwd=cwd, env=node, **options))
+            nodes.append(subprocess.Popen(command, cwd=cwd, env=node, **options))
         outputs = [node.communicate(timeout=300)[0] for node in nodes]
     finally:
         for node in nodes:
@@ -96,44 +94,6 @@ def test_slurm_tasks_train_one_model(tiny_project, environment, tmp_path):
         [*map(str, command)], cwd=tiny_project, env=env, capture_output=True, text=True, timeout=300
     )
     assert process.returncode == 0, (process.stdout + process.stderr)[-6000:]
-    assert_trained_together(work_dir)
-
-
-@pytest.mark.slow
-def test_two_nodes_evaluate_every_image_once(tiny_project, environment):
-    options = dict(cwd=tiny_project, env=environment)
-    on_two_nodes("dist_train.sh", "tiny.py", 1, "--work-dir", tiny_project / "nodes", **options)
-    arguments = ("tiny.py", tiny_project / "nodes/iter_4.pth", 1, "--work-dir", tiny_project / "nodes test")
-    out = tiny_project / "nodes out"
-    assert "mIoU" in on_two_nodes("dist_test.sh", *arguments, "--out", out, **options)
-    assert sorted(path.name for path in out.iterdir()) == [f"{index}.png" for index in range(6)]
-
-
-@pytest.fixture
-def namespaces():
-    """Two network namespaces joined by a cable: nodes that reach each other at 10.77.0.1 and .2 only."""
-    names = [f"allspark{os.getpid()}-{rank}" for rank in range(2)]
-    if not shutil.which("ip") or subprocess.run(["ip", "netns", "add", names[0]], capture_output=True).returncode:
-        pytest.skip("network namespaces need root and iproute2")
-    try:
-        commands = [f"netns add {names[1]}", f"link add cable netns {names[0]} type veth peer cable netns {names[1]}"]
-        for rank, name in enumerate(names):
-            commands += [f"-n {name} addr add 10.77.0.{rank + 1}/24 dev cable", f"-n {name} link set cable up"]
-            commands += [f"-n {name} link set lo up"]
-        for command in commands:
-            subprocess.run(["ip", *command.split()], check=True, capture_output=True)
-        yield [("ip", "netns", "exec", name) for name in names]
-    finally:
-        for name in names:
-            subprocess.run(["ip", "netns", "del", name], capture_output=True)
-
-
-@pytest.mark.slow
-def test_two_network_namespaces_train_one_model(tiny_project, environment, namespaces):
-    work_dir = tiny_project / "two namespaces"
-    arguments = ("dist_train.sh", "tiny.py", 1, "--work-dir", work_dir)
-    network = dict(MASTER_ADDR="10.77.0.1", PORT="29500", GLOO_SOCKET_IFNAME="cable")
-    on_two_nodes(*arguments, cwd=tiny_project, env=environment, prefixes=namespaces, **network)
     assert_trained_together(work_dir)
 
 

@@ -8,8 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from builders import ROOT, train
-from mmengine.config import Config
+from builders import train
 
 from mmseg_allspark.utils.work_dir_lock import LOCK, only_training_in
 
@@ -50,13 +49,6 @@ def test_every_training_of_a_process_has_its_own_figures_log_and_report(tiny, tm
         assert (tmp_path / name / "report.html").is_file()
         (log,) = (tmp_path / name).glob("*/*.log")
         assert log.read_text().count("Iter(train)") == 1
-
-
-def test_so_has_every_runner_with_our_visualizer(data, tmp_path):
-    visualizer = Config.fromfile(ROOT / "configs/_base_/default_runtime.py").visualizer
-    for name in ("first", "second"):
-        train(data, tmp_path / name, loop=dict(max_iters=2), visualizer=visualizer)
-        assert logged_iterations(tmp_path / name) == [1, 2]
 
 
 def test_a_visualizer_of_an_earlier_run_is_named(data, tmp_path):

@@ -58,23 +58,16 @@ class Row:
         return [result for result in self.results if not result.problem]
 
 
-def read_result(work_dir: Path, key: str, seed: int | None = None, why: str = "") -> Result:
-    """Read a run.
-
-    Args:
-        work_dir: Of ``tools/train.py``.
-        key: Metric.
-        seed: Default None: the config's.
-        why: Why the training failed just now. Default: it did not.
-    """
-    result = Result("?" if seed is None else seed, work_dir, why or "not trained yet", key)
+def read_result(work_dir: Path, key: str, seed: int | str = "?", why: str = "") -> Result:
+    """Read a run; a seed that is text gives way to the config's, and ``why`` says how the training failed just now."""
+    result = Result(seed, work_dir, why or "not trained yet", key)
     try:
         run = read_run(work_dir)
     except FileNotFoundError:
         return result
     cfg = result.config = run.config and name_types(run.config)
     found = str(((cfg and cfg.get("randomness")) or {}).get("seed", run.facts.get("seed")))
-    result.seed = int(found) if seed is None and found.isdigit() else result.seed
+    result.seed = int(found) if isinstance(seed, str) and found.isdigit() else seed
     total = result.iterations = ((cfg and cfg.get("train_cfg")) or {}).get("max_iters") or run.facts.get("max_iters")
     result.metric = find_metric(run.metrics, key) or key
     curve = result.validations = dict(sorted(run.metrics.get(result.metric, {}).items()))

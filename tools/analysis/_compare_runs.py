@@ -6,19 +6,17 @@ import contextlib
 import hashlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
 
 from _config_checks import LOADERS, walk
 from mmengine.config import Config
 
+from mmseg_allspark.engine.report_hook import collect_facts
 from mmseg_allspark.engine.resume_point import find_resume_point
 from mmseg_allspark.report.run_record import read_run
 from mmseg_allspark.utils.files import write_whole
@@ -26,7 +24,7 @@ from mmseg_allspark.utils.files import write_whole
 ROOT = Path(__file__).resolve().parents[2]
 RECORD, LOG = "compare.json", "train.log"  # in the run's folder
 MOST_SHOWN = 4
-RUNNING: set[int] = set()  # processes
+Slot = dict[str, str]  # environment variables of a training
 
 
 @dataclass
@@ -39,7 +37,6 @@ class Job:
     work_dir: Path
     options: list[str]  # words of --cfg-options, the seed among them
     cfg: Config  # with these options
-    commit: str  # of the present code
 
     def __str__(self) -> str:
         return f"{self.name}, seed {self.seed}"
@@ -61,50 +58,44 @@ class Job:
                 return True
         return find_resume_point(self.work_dir).checkpoint is not None
 
-    def changes(self) -> list[str]:
-        """Settings that are not those its folder was trained with, as ``key: before -> now``."""
+    def conflict(self) -> str:
+        """Why what its folder holds is not this training; nothing if it is, or if there is nothing."""
+        if not self.has_trained():
+            return ""
+        if not self.record():
+            remedy = f"Give it as {self.name}={self.work_dir}, or choose another --out."
+            return f"{self.work_dir} holds a run that compare.py did not start. {remedy}"
         then, now = self.record()["settings"], settings(self.cfg)
         keys = sorted(key for key in then.keys() | now.keys() if then.get(key) != now.get(key))
-        return [f"{key}: {then.get(key, 'not set')} -> {now.get(key, 'not set')}" for key in keys]
+        changes = [f"{key}: {then.get(key, 'not set')} -> {now.get(key, 'not set')}" for key in keys]
+        changes[MOST_SHOWN:] = [f"and {len(changes) - MOST_SHOWN} more"] if len(changes) > MOST_SHOWN else []
+        remedy = f"Set it as before, choose another --out, or delete {self.work_dir} to train anew."
+        listed = "\n    ".join(changes)
+        return f"{self}: the config is not the one trained before:\n    {listed}\n  {remedy}" if changes else ""
 
-    def train(self, environment: dict[str, str]) -> str:
-        """Train it; returns why that failed, nothing if it went well."""
+    def start(self, environment: Slot) -> subprocess.Popen:
+        """Start to train it."""
         self.work_dir.mkdir(parents=True, exist_ok=True)
-        path = self.work_dir / LOG
-        start = dict(time=time.strftime("%Y-%m-%d %H:%M:%S"), commit=self.commit, command=self.command())
-        starts = [*(self.record()["starts"] if self.has_trained() else []), start | {"environment": environment}]
+        start = dict(time=time.strftime("%Y-%m-%d %H:%M:%S"), commit=collect_facts()["commit"], command=self.command())
+        starts = [*(self.record()["starts"] if self.has_trained() else []), start | dict(environment=environment)]
         record = dict(name=self.name, seed=self.seed, settings=settings(self.cfg), starts=starts)
         write_whole(json.dumps(record, indent=1), self.work_dir / RECORD)
-        with path.open("a") as log:
+        with (self.work_dir / LOG).open("a") as log:
             variables = os.environ | environment
-            process = subprocess.Popen(self.command(), stdout=log, stderr=subprocess.STDOUT, env=variables)
-        RUNNING.add(process.pid)
-        _, status, usage = os.wait4(process.pid, 0)  # subprocess.run would drop the peak memory
-        RUNNING.discard(process.pid)
+            return subprocess.Popen(self.command(), stdout=log, stderr=subprocess.STDOUT, env=variables)
+
+    def end(self, process: subprocess.Popen) -> str:
+        """Wait for the end and record it; returns why the training failed, nothing if it went well."""
+        _, status, usage = os.wait4(process.pid, 0)  # Popen.wait would drop the peak memory
         code = process.returncode = os.waitstatus_to_exitcode(status)
-        starts[-1] |= dict(exit_code=code, peak_rss_mib=usage.ru_maxrss >> (20 if sys.platform == "darwin" else 10))
+        record = self.record()
+        peak = usage.ru_maxrss >> (20 if sys.platform == "darwin" else 10)
+        record["starts"][-1] |= dict(exit_code=code, peak_rss_mib=peak)
         write_whole(json.dumps(record, indent=1), self.work_dir / RECORD)
-        lines = path.read_text(errors="replace").split("\n")
-        said = next((line.strip()[:300] for line in reversed(lines) if line.strip()), "no output")
+        path = self.work_dir / LOG
+        lines = [line.strip() for line in path.read_text(errors="replace").splitlines() if line.strip()]
+        said = lines[-1][:300] if lines else "no output"
         return f"failed with exit code {code}: {said} (see {path})" if code else ""
-
-
-def conflicts(jobs: Sequence[Job]) -> list[str]:
-    """Why what the folders hold is not these trainings, once for all seeds of a row that differ alike."""
-    found, groups = [], {}
-    for job in (job for job in jobs if job.has_trained()):
-        if not job.record():
-            remedy = f"Give it as {job.name}={job.work_dir}, or choose another --out."
-            found.append(f"{job.work_dir} holds a run that compare.py did not start. {remedy}")
-        elif changes := job.changes():
-            groups.setdefault((job.name, *changes), []).append(job)
-    for (name, *changes), group in groups.items():
-        seeds, folders = (", ".join(str(getattr(job, what)) for job in group) for what in ("seed", "work_dir"))
-        more = [f"and {len(changes) - MOST_SHOWN} more"] if len(changes) > MOST_SHOWN else []
-        listed = "\n    ".join([*changes[:MOST_SHOWN], *more])
-        remedy = f"Set it as before, choose another --out, or delete {folders} to train anew."
-        found.append(f"{name}, seed {seeds}: the config is not the one trained before:\n    {listed}\n  {remedy}")
-    return found
 
 
 def settings(cfg: Config) -> dict[str, str]:
@@ -123,37 +114,29 @@ def settings(cfg: Config) -> dict[str, str]:
     return found
 
 
-def train_all(jobs: Sequence[Job], slots: Sequence[dict[str, str]]) -> dict[Path, str]:
-    """Train jobs, as many at a time as there are slots (environment variables); one that fails stops no other.
-
-    Returns:
-        Why trainings failed, by their folder.
-    """
-    free: SimpleQueue[dict[str, str]] = SimpleQueue()
-    for slot in slots:
-        free.put(slot)
-
-    def train(job: Job) -> str:
-        slot = free.get()
-        try:
-            return job.train(slot)
-        except OSError as error:
-            return f"not started: {error}"
-        finally:
-            free.put(slot)
-
-    failed = {}
-    with ThreadPoolExecutor(len(slots)) as pool:
-        futures = {pool.submit(train, job): job for job in jobs}
-        try:
-            for number, future in enumerate(as_completed(futures), 1):
-                job, why = futures[future], future.result()
-                failed |= {job.work_dir: why} if why else {}
-                print(f"[{number}/{len(jobs)}] {job}: {why or 'finished'}", flush=True)
-        except BaseException:  # Ctrl-C
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(RUNNING):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGTERM)
-            raise
+def train_all(jobs: Sequence[Job], slots: Sequence[Slot]) -> dict[Path, str]:
+    """Train jobs, as many at a time as there are slots; returns why trainings failed, by folder. None stops another."""
+    waiting, free, failed = list(jobs), list(slots), {}
+    running: dict[int, tuple[Job, Slot, subprocess.Popen]] = {}
+    try:
+        while waiting or running:
+            while waiting and free:
+                job, slot = waiting.pop(0), free.pop(0)
+                process = job.start(slot)
+                running[process.pid] = (job, slot, process)
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT).si_pid
+            if ended not in running:  # a child of somebody else's
+                os.waitpid(ended, 0)
+                continue
+            job, slot, process = running.pop(ended)
+            free.append(slot)
+            why = job.end(process)
+            failed |= {job.work_dir: why} if why else {}
+            done = len(jobs) - len(waiting) - len(running)
+            print(f"[{done}/{len(jobs)}] {job}: {why or 'finished'}", flush=True)
+    finally:  # after Ctrl-C some still run
+        for _, _, process in running.values():
+            process.terminate()
+        for job, _, process in running.values():
+            job.end(process)
     return failed

@@ -112,11 +112,9 @@ def title(rows: Sequence[Row]) -> str:
         dataset = cfg.val_dataloader.dataset
         name = dataset.type.removesuffix("Dataset")
         parts.append(Path(dataset.get("data_root") or name).name if name in ("BaseSeg", "Custom") else name)
-    for what, unit in dict(iterations="iterations", labeled="labeled images a step").items():
-        values = [found[what] for row in rows if (found := budget(row)) and found[what]]
-        parts += [f"{extent(values)} {unit}"] if values else []
-    seeds = extent([len(row.finished) for row in rows])
-    return ", ".join([*parts, f"{seeds} seed{'s' * (seeds != '1')}"])
+    steps = [found["iterations"] for row in rows if (found := budget(row)) and found["iterations"]]
+    parts += [f"{extent(steps)} iterations"] if steps else []
+    return ", ".join([*parts, f"{extent([len(row.finished) for row in rows])} seeds"])
 
 
 def plot(rows: Sequence[Row], key: str, path: Path) -> None:
@@ -135,12 +133,9 @@ def plot(rows: Sequence[Row], key: str, path: Path) -> None:
             right.fill_between(
                 steps, list(map(min, values)), list(map(max, values)), color=colour, alpha=0.15, linewidth=0
             )
-        for run in row.results:
-            if run.problem and run.validations:
-                label = f"{row.name}, seed {run.seed}, not finished"
-                right.plot(
-                    list(run.validations), list(run.validations.values()), f"{marker}:", color=colour, label=label
-                )
+        for run in (run for run in row.results if run.problem and run.validations):
+            label = f"{row.name}, seed {run.seed}, not finished"
+            right.plot(*zip(*run.validations.items(), strict=True), f"{marker}:", color=colour, label=label)
     left.set_yticks(range(len(rows)), [row.name for row in rows])
     left.set_ylim(len(rows) - 0.5, -0.5)
     left.set_xlabel(f"{key} (%), last validation: seeds and their mean")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -26,46 +27,47 @@ MEMORY = "neck.memory."
 
 
 class Grouped(NamedTuple):
-    """Channels of one unlabeled image as the memory gets them.
+    """Channels of one unlabeled image as the memory gets them."""
 
-    Attributes:
-        tokens: (1, N, C) normalised features.
-        classes: (1, C) int64 class of each channel.
-        size: (H, W), N = H*W.
-        label: (H', W') int64 pseudo label.
-    """
-
-    tokens: Tensor
-    classes: Tensor
-    size: tuple[int, int]
-    label: Tensor
+    tokens: Tensor  # (1, N, C) normalised features
+    classes: Tensor  # (1, C) int64 class of each channel
+    size: tuple[int, int]  # (H, W), N = H*W
+    label: Tensor  # (H', W') int64 pseudo label
 
 
 class Rates(NamedTuple):
-    """Agreement with the masks; all in [0, 1].
+    """Agreement with the masks, in [0, 1]."""
 
-    Attributes:
-        error: Share of wrong pixels.
-        miou: Mean IoU over the classes that occur.
-        images: Images with a mask.
-    """
-
-    error: float
-    miou: float
-    images: int
+    error: float  # share of wrong pixels
+    miou: float  # mean over the classes that occur
+    images: int  # with a mask
 
     def __str__(self) -> str:
         return f"error {100 * self.error:.1f} %, mIoU {100 * self.miou:.1f}, {self.images} images"
 
 
-def build_dataset(cfg: Config, split: str, augmented: bool = False) -> Dataset:
-    """Build a data set of a config.
+def choose_channels(args: argparse.Namespace, maps: Sequence[Sequence[np.ndarray]]) -> list[int]:
+    """Indexes to draw: those asked for, else ``--count`` spread evenly over what all sources have."""
+    available = min(len(channels) for sources in maps for channels in sources)
+    if args.channels is None:
+        return np.unique(np.linspace(0, available, args.count, endpoint=False).astype(int)).tolist()
+    for index in args.channels:
+        if not 0 <= index < available:
+            raise ValueError(f"--channels {index}: choose from 0 to {available - 1}.")
+    return args.channels
 
-    Args:
-        cfg: The config.
-        split: 'labeled', 'unlabeled' or 'val'.
-        augmented: Keep the training pipeline; otherwise images pass through that of ``val_dataloader``. Masks are
-            optional then. Default False.
+
+def choose_classes(args: argparse.Namespace, names: Sequence[str]) -> list[int]:
+    """Indexes of ``--classes``, else the first 12."""
+    if unknown := set(args.classes or ()) - set(names):
+        raise ValueError(f"--classes {' '.join(sorted(unknown))}: choose from {', '.join(names)}.")
+    return [names.index(name) for name in args.classes or names[:12]]
+
+
+def build_dataset(cfg: Config, split: str, augmented: bool = False) -> Dataset:
+    """Build the 'labeled', 'unlabeled' or 'val' data set of a config.
+
+    Unless ``augmented`` keeps the training pipeline, images pass through that of ``val_dataloader``, masks optional.
 
     Raises:
         KeyError: If the config has no such loader.
@@ -96,13 +98,8 @@ def _without_need_of_masks(step: dict) -> dict:
 def require_allspark(model: nn.Module, *, memory: bool = False, grouping: bool = False) -> AllSparkNeck:
     """Return a model's AllSparkNeck.
 
-    Args:
-        model: The model.
-        memory: Whether the neck must have a memory. Default False.
-        grouping: Whether it must group channels by class. Default False.
-
     Raises:
-        ValueError: If it is not there or lacks what it must have.
+        ValueError: If it is not there, or lacks the memory or the grouping by class that it must have.
     """
     neck = getattr(model, "neck", None)
     if not isinstance(neck, AllSparkNeck):

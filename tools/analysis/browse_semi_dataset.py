@@ -46,14 +46,9 @@ SIDE = 224  # pixels of a panel
 
 @torch.no_grad()
 def label(model: nn.Module, samples: Sequence[Sample]) -> Tensor:
-    """Pseudo labels of the weak views.
+    """Pseudo labels (B, H, W) int64 of the weak views, ``IGNORE`` where a pixel has no weight in the loss.
 
-    Args:
-        model: A SemiSegmentor labels as in training; another segmentor predicts.
-        samples: Of one size.
-
-    Returns:
-        (B, H, W) int64, ``IGNORE`` where a pixel has no weight in the loss.
+    A SemiSegmentor labels as in training; another segmentor predicts.
     """
     weak = [sample.views["weak"] for sample in samples]
     if len({image.shape for image in weak}) > 1:
@@ -75,74 +70,26 @@ def known_masks(samples: Sequence[Sample]) -> list[Tensor]:
     return [u if s.mask is None else s.mask for s, u in zip(samples, unknown, strict=True)]
 
 
-class Page:
-    """Columns of one page.
+def make_columns(
+    cfg: Config, labeled: Sequence[Sample], unlabeled: Sequence[Sample], model: nn.Module | None
+) -> dict[str, list[Tensor]]:
+    """Images (3, H, W) or labels (H, W) of each column, by its title; see the top of this file.
 
-    Args:
-        meta: ``classes`` and ``palette`` of the data set.
+    Without a ``model``, which labels the unlabeled images, their ground truth is shown.
     """
-
-    def __init__(self, meta: Mapping) -> None:
-        self.meta = meta
-        self.columns: dict[str, list[np.ndarray]] = {}
-        self.labels: list[np.ndarray] = []
-
-    def add_images(self, title: str, images: Sequence[Tensor]) -> None:
-        """Add a column of (3, H, W) images."""
-        self.columns[title] = [fit(to_picture(image), SIDE, smooth=True) for image in images]
-
-    def add_labels(self, title: str, labels: Sequence[Tensor]) -> None:
-        """Add a column of (H, W) labels."""
-        arrays = [entry.cpu().numpy() for entry in labels]
-        self.labels += arrays
-        palette = self.meta["palette"]
-        self.columns[title] = [fit(colour_labels(entry, palette, IGNORE), SIDE, smooth=False) for entry in arrays]
-
-    def save(self, path: Path) -> None:
-        """Write the page with a legend of the classes on it."""
-        Image.fromarray(join_panels(self.columns, class_legend(self.labels, self.meta, IGNORE))).save(path)
+    columns = {"labeled": [sample.views["weak"] for sample in labeled], "mask": known_masks(labeled)}
+    if unlabeled:
+        for view in sorted(unlabeled[0].views, key=lambda name: name != "weak"):
+            columns[f"unlabeled: {view}"] = [sample.views[view] for sample in unlabeled]
+        labels = known_masks(unlabeled) if model is None else list(label(model, unlabeled))
+        columns["ground truth" if model is None else "pseudo label"] = labels
+        if cfg.model.get("cutmix") is not None:
+            columns |= mix(cfg, unlabeled, labels)
+    return {title: entries for title, entries in columns.items() if entries}
 
 
-def make_page(
-    cfg: Config,
-    meta: Mapping,
-    labeled: Sequence[Sample],
-    unlabeled: Sequence[Sample],
-    model: nn.Module | None,
-) -> Page:
-    """Lay out one page; see the top of this file.
-
-    Args:
-        cfg: The config.
-        meta: ``classes`` and ``palette`` of the data set.
-        labeled: Samples of the rows.
-        unlabeled: Samples of the rows; may be empty.
-        model: Labels the unlabeled images; None: their ground truth is shown.
-    """
-    page = Page(meta)
-    page.add_images("labeled", [sample.views["weak"] for sample in labeled])
-    if masks := known_masks(labeled):
-        page.add_labels("mask", masks)
-    if not unlabeled:
-        return page
-    for view in sorted(unlabeled[0].views, key=lambda name: name != "weak"):
-        page.add_images(f"unlabeled: {view}", [sample.views[view] for sample in unlabeled])
-    labels = known_masks(unlabeled) if model is None else list(label(model, unlabeled))
-    if labels:
-        page.add_labels("ground truth" if model is None else "pseudo label", labels)
-    if cfg.model.get("cutmix") is not None:
-        add_mixed(page, cfg, unlabeled, labels)
-    return page
-
-
-def add_mixed(page: Page, cfg: Config, unlabeled: Sequence[Sample], labels: Sequence[Tensor]) -> None:
-    """Add what CutMix makes of the trained view and its labels, as the rows' images are one batch.
-
-    Args:
-        page: To add to.
-        cfg: The config, with ``model.cutmix``.
-        unlabeled: Samples of the rows; nothing is added where they cannot be mixed (one image, different sizes).
-        labels: (H, W) of each, or none.
+def mix(cfg: Config, unlabeled: Sequence[Sample], labels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+    """What CutMix makes of the trained view and its labels, as the rows' images are one batch.
 
     Raises:
         KeyError: If the view that is trained on is not there.
@@ -155,12 +102,22 @@ def add_mixed(page: Page, cfg: Config, unlabeled: Sequence[Sample], labels: Sequ
         )
     images = [sample.views[view] for sample in unlabeled]
     if len(images) < 2 or len({image.shape for image in images}) > 1:
-        return
-    tensors = [torch.stack(images), *([torch.stack(list(labels))] if labels else [])]
-    mixed = CutMix(**cfg.model.cutmix)(tensors)
-    page.add_images(f"CutMix: {view}", mixed[0])
-    if labels:
-        page.add_labels("CutMix: label", mixed[1])
+        return {}
+    mixed = CutMix(**cfg.model.cutmix)([torch.stack(images), *([torch.stack(list(labels))] if labels else [])])
+    return dict(zip((f"CutMix: {view}", "CutMix: label"), map(list, mixed), strict=False))
+
+
+def save_page(columns: Mapping[str, Sequence[Tensor]], meta: Mapping, path: Path) -> None:
+    """Write a page with a legend of the classes on it; ``meta`` has the ``classes`` and ``palette`` of the data."""
+
+    def panel(entry: Tensor) -> np.ndarray:
+        if entry.ndim == 3:
+            return fit(to_picture(entry), SIDE, smooth=True)
+        return fit(colour_labels(entry.cpu().numpy(), meta["palette"], IGNORE), SIDE, smooth=False)
+
+    labels = [entry.cpu().numpy() for entries in columns.values() for entry in entries if entry.ndim == 2]
+    panels = {title: [panel(entry) for entry in entries] for title, entries in columns.items()}
+    Image.fromarray(join_panels(panels, class_legend(labels, meta, IGNORE))).save(path)
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, Config]:
@@ -203,9 +160,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     set_random_seed(args.seed)
     for number, first in enumerate(range(0, max(len(labeled), len(unlabeled)), args.rows)):
         rows = slice(first, first + args.rows)
-        page = make_page(cfg, meta, labeled[rows], unlabeled[rows], model)
         path = args.out / f"page_{number:02d}.png"
-        page.save(path)
+        save_page(make_columns(cfg, labeled[rows], unlabeled[rows], model), meta, path)
         names = [" ".join(sample.name for sample in samples[rows]) for samples in (labeled, unlabeled)]
         say(f"{path}: labeled {names[0]} | unlabeled {names[1]}")
 

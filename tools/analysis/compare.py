@@ -33,15 +33,15 @@ import mmseg_allspark  # noqa: F401
 import torch
 from _common import check_options
 from _compare_rows import Row, read_result
-from _compare_runs import LOG, RECORD, Job, conflicts, train_all
+from _compare_runs import LOG, Job, train_all
 from _compare_table import markdown, plot, title, to_json
 from _schedule import steps_options, to_arguments
 from mmengine.config import DictAction
 
 from mmseg_allspark.engine.report_hook import collect_facts
+from mmseg_allspark.report.run_record import read_run
 from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.metric_names import choose_metric, metric_names
-from mmseg_allspark.visualization.work_dir import read_run
 
 
 def parse_args(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -81,20 +81,18 @@ def parse_method(text: str) -> tuple[str, Path]:
     name, separator, path = text.partition("=")
     if not separator or Path(text).exists():
         name, path = f"{Path(text).resolve().parent.name}/{Path(text).stem}", text
-    folder = Path(path)
-    if not folder.exists():
+    if not Path(path).exists():
         raise ValueError(f"{text!r}: there is neither a config nor a folder {path} (looked in {Path.cwd()})")
-    if folder.is_dir() and path == text:
+    if Path(path).is_dir() and path == text:
         raise ValueError(f"{text!r} is a folder: give it a name, NAME={text}")
     if not re.fullmatch(r"[^/|\\]+(/[^/|\\]+)?", name) or ".." in name:
         raise ValueError(f"{name!r} cannot be a row's name: no '|', '\\' or '..', and '/' once at most")
-    logs = (log for log in folder.glob("*/*.log") if log.name.startswith(log.parent.name))  # as mmengine names it
-    if folder.is_dir() and not (folder / RECORD).is_file() and not any(logs):
+    if Path(path).is_dir():
         try:
-            read_run(folder)
+            read_run(Path(path))
         except FileNotFoundError as error:
             raise ValueError(f"{text!r}: {error}") from None
-    return name, folder
+    return name, Path(path)
 
 
 def parse_options(words: list[str]) -> dict[str, object]:
@@ -104,7 +102,7 @@ def parse_options(words: list[str]) -> dict[str, object]:
     return parser.parse_args(["--cfg-options", *words]).cfg_options
 
 
-def make_jobs(name: str, path: Path, args: argparse.Namespace, commit: str) -> list[Job]:
+def make_jobs(name: str, path: Path, args: argparse.Namespace) -> list[Job]:
     """The trainings of a config; says what ``--steps`` changes in it.
 
     Raises:
@@ -121,10 +119,8 @@ def make_jobs(name: str, path: Path, args: argparse.Namespace, commit: str) -> l
     jobs = []
     for seed in args.seeds:
         options = [*words, f"randomness.seed={seed}"]
-        cfg = read_config(path, parse_options(options))
-        jobs.append(
-            Job(name, path, seed, args.out / re.sub(r"[^\w.+/-]+", "_", name) / f"seed{seed}", options, cfg, commit)
-        )
+        folder = args.out / re.sub(r"[^\w.+/-]+", "_", name) / f"seed{seed}"
+        jobs.append(Job(name, path, seed, folder, options, read_config(path, parse_options(options))))
     return jobs
 
 
@@ -158,12 +154,7 @@ def agree_on_metric(found: list[tuple[str, str]], key: str) -> str:
 
 def train(jobs: list[Job], args: argparse.Namespace) -> dict[Path, str]:
     """Train what is not finished; returns why trainings failed, by their folder."""
-    todo, slots = [], make_slots(args)
-    for job in jobs:
-        result = read_result(job.work_dir, args.key, job.seed)
-        todo += [job] if result.problem else []
-        if commits := {start["commit"] for start in result.starts} - {job.commit}:
-            print(f"{job}: trained with commit {', '.join(sorted(commits))}, the code is now {job.commit}")
+    todo, slots = [job for job in jobs if read_result(job.work_dir, args.key).problem], make_slots(args)
     threads = slots[0]["OMP_NUM_THREADS"]
     at_a_time = f"{len(slots)} at a time with {threads} thread(s) each, see {args.out}/<name>/seed<n>/{LOG}"
     print(f"{len(jobs) - len(todo)} finished, {len(todo)} to train, {at_a_time}", flush=True)
@@ -179,18 +170,16 @@ def collect(methods: list[tuple[str, Path]], jobs: list[Job], failed: dict[Path,
     rows: dict[str, Row] = {}
     for name, path in methods:
         row = rows.setdefault(name, Row(name, []))
-        own = [(job.work_dir, job.seed) for job in jobs if job.name == name] if path.is_file() else [(path, None)]
-        for folder, seed in own:
-            row.results.append(read_result(folder, key, seed, failed.get(folder, "")))
-            if row.results[-1].seed == "?":
-                row.results[-1].seed = f"?{len(row.results)}"
+        asked = [job for job in jobs if job.name == name and path.is_file()]
+        row.results += [read_result(job.work_dir, key, job.seed, failed.get(job.work_dir, "")) for job in asked]
+        if path.is_dir():
+            row.results.append(read_result(path, key, f"?{len(row.results) + 1}"))
+        read = [run.config for run in (*row.finished, *row.results) if run.config is not None]
+        row.cfg = next(iter([*read, *(job.cfg for job in asked)]), row.cfg)
     for row in rows.values():
         seeds = Counter(result.seed for result in row.results)
         if repeated := [seed for seed, number in seeds.items() if number > 1]:
             raise ValueError(f"{row.name} has seed {repeated[0]} twice: give each run once")
-        asked = [job.cfg for job in jobs if job.name == row.name]
-        read = [run.config for run in (*row.finished, *row.results) if run.config is not None]
-        row.cfg = next(iter([*read, *asked]), None)
     return list(rows.values())
 
 
@@ -218,11 +207,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed: dict[Path, str] = {}
     try:
         methods = [parse_method(text) for text in args.methods]
-        commit = str(collect_facts()["commit"])
-        jobs = [job for name, path in methods if path.is_file() for job in make_jobs(name, path, args, commit)]
+        jobs = [job for name, path in methods if path.is_file() for job in make_jobs(name, path, args)]
         if len({job.work_dir for job in jobs}) < len(jobs):
             raise ValueError("two configs have the same name: give each its own, NAME=CONFIG")
-        if (differing := conflicts(jobs)) and not args.collect_only:
+        if (differing := [why for job in jobs if (why := job.conflict())]) and not args.collect_only:
             raise ValueError("\n".join(differing))
         known = [(job.name, names) for job in jobs if (names := metric_names(job.cfg))]
         agree_on_metric([(name, choose_metric(names, args.key, "--key")) for name, names in known], args.key)

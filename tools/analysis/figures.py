@@ -23,12 +23,13 @@ import mmseg_allspark  # noqa: F401
 
 # isort: split
 import numpy as np
-from _figure_arguments import add_arguments, choose_channels, choose_classes, model_names
 from _figure_inputs import (
     IGNORE,
     LOADERS,
     backbone_channels,
     build_dataset,
+    choose_channels,
+    choose_classes,
     group_image,
     measure_rates,
     neck_channels,
@@ -39,9 +40,10 @@ from _figure_inputs import (
 )
 from _samples import Sample, draw_samples, load_model, say
 from matplotlib.figure import Figure
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
+from mmseg_allspark.apis.weights import WEIGHTS
 from mmseg_allspark.models import SemanticMemory
 from mmseg_allspark.report.label_pictures import class_legend, colour_labels
 from mmseg_allspark.report.paper_figures import (
@@ -94,15 +96,9 @@ def compare_channels(
     *,
     same_scale: bool,
 ) -> Figure:
-    """Lay out channels of two sources; say how well all channels match classes, not only those drawn.
+    """Lay out channels of several sources; say how well all channels match classes, not only those drawn.
 
-    Args:
-        args: The command line.
-        meta: Of the data set: classes, palette.
-        samples: The images.
-        maps: Of each image and source, all channels (C, H, W).
-        names: Of the sources.
-        same_scale: See ``draw_channels``.
+    ``maps`` holds, of each image and each of the sources ``names``, all channels (C, H, W).
     """
     indexes = choose_channels(args, maps)
     blocks, matches = [], {name: [] for name in names}
@@ -220,23 +216,61 @@ def class_names(cfg: Config) -> list[str]:
     return list(build_dataset(cfg, "labeled", augmented=True).metainfo["classes"])
 
 
+def model_names(args: argparse.Namespace) -> list[str]:
+    """``--names``, else the names of the configs."""
+    names = args.names or [Path(path).stem for path in (args.config, *(path for path, _ in args.other))]
+    if len(names) != len(args.other) + 1 or len(set(names)) < len(names):
+        raise ValueError(f"--names {' '.join(names)}: give {len(args.other) + 1} different names, one per model.")
+    return names
+
+
+def positive(text: str) -> int:
+    """Read a number of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
+OPTIONS = {
+    "images": dict(type=positive, help="images, of each set (default: %(default)s)"),
+    "split": dict(choices=list(LOADERS), default="val", help="images of which set (default: val)"),
+    "channels": dict(type=int, nargs="+", metavar="INDEX", help="which (default: --count)"),
+    "count": dict(type=positive, default=6, help="maps, spread evenly (default: 6)"),
+    "refill": dict(type=positive, default=0, metavar="N", help="unlabeled images to write"),
+    "classes": dict(nargs="+", metavar="NAME", help="which (default: the first 12)"),
+    "level": dict(type=int, default=-1, help="of the backbones' maps (default: -1, the deepest)"),
+    "other": dict(nargs=2, action="append", metavar=("CONFIG", "CHECKPOINT"), help="another model; may be repeated"),
+    "names": dict(nargs="+", help="of the models (default: the names of the configs)"),
+}
+FIGURES = {  # what draws it, number of images, further options
+    "channels": (figure_channels, 2, "split channels count"),
+    "grouping": (figure_grouping, 100, ""),
+    "memory": (figure_memory, None, "count refill classes"),
+    "backbones": (figure_backbones, 2, "split channels count level other names"),
+    "dominance": (figure_dominance, 100, "other names"),
+}
+
+
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; missing files are usage errors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     figures = parser.add_subparsers(dest="figure", required=True, metavar="FIGURE")
-    for draw, images in (
-        (figure_channels, 2),
-        (figure_grouping, 100),
-        (figure_memory, None),
-        (figure_backbones, 2),
-        (figure_dominance, 100),
-    ):
-        name = draw.__name__.removeprefix("figure_")
+    for name, (draw, images, options) in FIGURES.items():
         sub = figures.add_parser(name, help=draw.__doc__.splitlines()[0], description=draw.__doc__)
-        add_arguments(sub, name, images)
-        sub.set_defaults(draw=draw)
+        sub.add_argument("config", metavar="CONFIG", help="config file")
+        sub.add_argument("checkpoint", metavar="CHECKPOINT", help="checkpoint of that config")
+        sub.add_argument("--out", type=Path, required=True, metavar="FILE", help="picture to write")
+        sub.add_argument("--seed", type=int, default=0, help="of the choice of images (default: 0)")
+        sub.add_argument("--device", default="cpu", help="cpu, cuda:0, ... (default: cpu)")
+        sub.add_argument("--weights", choices=WEIGHTS, help="averaged (ema) or trained (default: those of evaluation)")
+        sub.add_argument("--cfg-options", nargs="+", action=DictAction, help="change CONFIG: nested.key=value ...")
+        for option in [*(["images"] if images else []), *options.split()]:
+            sub.add_argument(f"--{option}", **OPTIONS[option])
+        sub.set_defaults(draw=draw, **({"images": images} if images else {}))
     args = parser.parse_args(argv)
     args.other = getattr(args, "other", None) or []
+    if args.figure == "backbones" and not args.other:
+        parser.error("backbones needs --other CONFIG CHECKPOINT")
     for path in (args.config, args.checkpoint, *(path for pair in args.other for path in pair)):
         if "://" not in path and not Path(path).is_file():
             parser.error(f"file not found: {path} (looked in {Path.cwd()})")

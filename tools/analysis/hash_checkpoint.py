@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,27 +33,16 @@ def hash_parts(checkpoint: dict) -> dict[str, str]:
 
 def hash_value(value: Any) -> str:
     """Return the SHA-256 of nested dicts, sequences, tensors and plain values; the order of a dict does not matter."""
-    digest = hashlib.sha256()
-    for piece in _pieces(value):
-        digest.update(piece)
-    return digest.hexdigest()
-
-
-def _pieces(value: Any) -> Iterator[bytes]:
     if isinstance(value, torch.Tensor):
-        yield f"{value.dtype}{tuple(value.shape)}".encode()
-        yield value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        content = value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+        parts = [f"{value.dtype}{tuple(value.shape)}".encode(), content]
     elif isinstance(value, dict):
-        yield f"dict{len(value)}".encode()
-        for key in sorted(value, key=repr):
-            yield repr(key).encode()
-            yield from _pieces(value[key])
+        parts = [b"dict", *(f"{key!r}{hash_value(value[key])}".encode() for key in sorted(value, key=repr))]
     elif isinstance(value, (list, tuple)):
-        yield f"list{len(value)}".encode()
-        for item in value:
-            yield from _pieces(item)
+        parts = [b"list", *(hash_value(item).encode() for item in value)]
     else:
-        yield repr(value).encode()
+        parts = [repr(value).encode()]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

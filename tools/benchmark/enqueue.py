@@ -5,26 +5,33 @@ python tools/benchmark/enqueue.py                       # PASCAL VOC: K 21, M 51
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from unittest.mock import patch
 
-from _as_released import enqueue_in_a_loop
-from _harness import DEVICE, parser, save, say, speedup, start, time_cases
+from _harness import DEVICE, make_parser, save, say, speedup, start, time_cases
 
 # isort: split
 import torch
+from _as_released import enqueue_in_a_loop
 
 from mmseg_allspark.models import SemanticMemory, feature_size
 
 
+def write_in_a_loop(memory: SemanticMemory, write: Callable[[], None]) -> None:
+    """Write the memory with the loop in place of its own way."""
+    with patch.object(memory, "_enqueue", partial(enqueue_in_a_loop, memory)):
+        write()
+
+
 def main() -> None:
     """Measure what the command line asks for."""
-    arguments = parser(__doc__.splitlines()[0], rounds=100, warmup=10)
-    arguments.add_argument("--classes", type=int, default=21)
-    arguments.add_argument("--channels", type=int, default=512)
-    arguments.add_argument("--crop", type=int, default=513)
-    arguments.add_argument("--images", type=int, nargs="+", default=[1, 2, 4])
-    args = arguments.parse_args()
-    about, rows = start(args), []
+    parser = make_parser(__doc__, rounds=100, warmup=10)
+    parser.add_argument("--classes", type=int, default=21)
+    parser.add_argument("--channels", type=int, default=512)
+    parser.add_argument("--crop", type=int, default=513)
+    parser.add_argument("--images", type=int, nargs="+", default=[1, 2, 4])
+    args, rows = start(parser), []
     size, _ = feature_size(args.crop)
     say("images      loop          write     ratio")
     for images in args.images:
@@ -33,21 +40,22 @@ def main() -> None:
         tokens = torch.randn(images, size * size, args.channels, device=DEVICE)
         classes = torch.randint(args.classes, (images, args.channels), device=DEVICE)
 
-        def loop(memory: SemanticMemory = memory, tokens: torch.Tensor = tokens, kinds: torch.Tensor = classes) -> None:
-            with patch.object(memory, "_enqueue", lambda rows, flat: enqueue_in_a_loop(memory, rows, flat)):
-                memory.write(tokens, kinds)
+        def write(
+            memory: SemanticMemory = memory, tokens: torch.Tensor = tokens, kinds: torch.Tensor = classes
+        ) -> None:
+            memory.write(tokens, kinds)
 
-        cases = dict(loop=loop, write=lambda memory=memory, tokens=tokens, kinds=classes: memory.write(tokens, kinds))
-        timings = time_cases(cases, rounds=args.rounds, warmup=args.warmup)
+        def loop(memory: SemanticMemory = memory, write: object = write) -> None:
+            with patch.object(memory, "_enqueue", lambda rows, flat: enqueue_in_a_loop(memory, rows, flat)):
+                write()
+
+        timings = time_cases(dict(loop=loop, write=write), args)
         faster = speedup(timings["write"], timings["loop"])
-        rows.append(
-            dict(images=images, speedup=faster.median, **{name: value.times for name, value in timings.items()})
-        )
-        say(
-            f"{images:6} {timings['loop'].median * 1e3:9.3f} ms {timings['write'].median * 1e3:9.3f} ms"
-            f"   {faster.median:5.1f} ± {faster.iqr:.1f}"
-        )
-    save(args.out, about | dict(classes=args.classes, channels=args.channels, crop=args.crop), rows)
+        seconds = {name: timing.times for name, timing in timings.items()}
+        rows.append(dict(images=images, speedup=faster.median, **seconds))
+        milliseconds = " ".join(f"{timing.median * 1e3:9.3f} ms" for timing in timings.values())
+        say(f"{images:6} {milliseconds}   {faster.median:5.1f} ± {faster.iqr:.1f}")
+    save(args, rows)
 
 
 if __name__ == "__main__":

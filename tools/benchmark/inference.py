@@ -14,16 +14,15 @@ import copy
 from argparse import Namespace
 from collections.abc import Callable
 
-from _as_released import as_released
-from _harness import DEVICE, ROOT, Measurement, add_dtype, autocast, parser, save, say, speedup, start, time_cases
+from _harness import DEVICE, ROOT, autocast, make_parser, save, say, speedup, start, time_cases
 
 # isort: split
 import torch
-from mmengine.config import Config, ConfigDict
+from _as_released import as_released
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.models import EncoderDecoder
 from mmseg.registry import MODELS
-from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -39,23 +38,16 @@ BACKBONES = {
 WITHOUT, WITH, RELEASED = "without", "with", "doubled"
 
 
-def model_config(args: Namespace) -> ConfigDict:
-    """Config of the model without a neck; nothing is downloaded."""
-    base, num_layers = BACKBONES[args.backbone]
-    model = Config.fromfile(ROOT / f"configs/_base_/models/{base}.py").model
-    model.backbone.update(init_cfg=None, num_layers=num_layers or model.backbone.num_layers)
-    # SyncBN is BN in evaluation, but needs a GPU
-    model.decode_head.update(num_classes=args.classes, norm_cfg=dict(type="BN"))
-    return model
-
-
 def build_models(args: Namespace) -> dict[str, EncoderDecoder]:
     """Return case -> model in evaluation, all with the very same backbone and head."""
     init_default_scope("mmseg")
     torch.manual_seed(0)
-    cfg = model_config(args)
-    plain = MODELS.build(cfg)
-    channels = cfg.decode_head.in_channels[-1]
+    base, num_layers = BACKBONES[args.backbone]
+    cfg = Config.fromfile(ROOT / f"configs/_base_/models/{base}.py").model
+    cfg.backbone.update(init_cfg=None, num_layers=num_layers or cfg.backbone.num_layers)
+    # SyncBN is BN in evaluation, but needs a GPU
+    cfg.decode_head.update(num_classes=args.classes, norm_cfg=dict(type="BN"))
+    plain, channels = MODELS.build(cfg), cfg.decode_head.in_channels[-1]
     size = feature_size(args.crop)
     neck = MODELS.build(dict(type="AllSparkNeck", in_channels=channels, num_classes=args.classes, memory_size=size))
     models = {WITHOUT: plain}
@@ -70,7 +62,7 @@ def make_cases(args: Namespace, models: dict[str, EncoderDecoder]) -> dict[str, 
     images = torch.randn(args.batch, 3, *args.crop, device=DEVICE)
 
     @torch.inference_mode()
-    def infer(model: EncoderDecoder) -> Tensor | list:
+    def infer(model: EncoderDecoder) -> object:
         with autocast(args.dtype):
             return model(images, data_samples=None, mode=args.mode)
 
@@ -85,42 +77,31 @@ def count_flops(case: Callable[[], object]) -> int:
     return counter.get_total_flops()
 
 
-def make_row(name: str, args: Namespace, timing: Measurement, without: Measurement, flops: int) -> dict:
-    """Figures of one case, also printed."""
-    ratio = speedup(without, timing)  # time with the neck over time without
-    row = dict(case=name, backbone=args.backbone, classes=args.classes, crop=args.crop, batch=args.batch)
-    row |= dict(dtype=args.dtype, mode=args.mode, seconds=timing.times, flops=flops)
-    row |= dict(slowdown_percent=100 * (ratio.median - 1), slowdown_spread=100 * ratio.iqr)
-    text = "" if timing is without else f"  {row['slowdown_percent']:+6.1f} % ± {row['slowdown_spread']:.1f}"
-    say(f"{name:8} {timing.median * 1e3:9.1f} ms ± {timing.iqr * 1e3:6.1f}  {flops / 1e9:8.1f} GFLOP{text}")
-    return row
-
-
 def main() -> None:
     """Measure what the command line asks for."""
-    arguments = parser(__doc__.splitlines()[0], rounds=10)
-    arguments.add_argument("--backbone", choices=BACKBONES, default="mit-b2")
-    arguments.add_argument("--crop", type=int, nargs=2, metavar=("H", "W"), default=[513, 513])
-    arguments.add_argument("--batch", type=int, default=1, help="images at once")
-    arguments.add_argument("--classes", type=int, default=21)
-    add_dtype(arguments)
-    arguments.add_argument(
-        "--mode",
-        choices=["tensor", "predict"],
-        default="tensor",
-        help="tensor: the network; predict: also logits at image size and labels",
-    )
-    args = arguments.parse_args()
-    about = start(args)
-    models = build_models(args)
+    parser = make_parser(__doc__, rounds=10)
+    parser.add_argument("--backbone", choices=BACKBONES, default="mit-b2")
+    parser.add_argument("--crop", type=int, nargs=2, metavar=("H", "W"), default=[513, 513])
+    parser.add_argument("--batch", type=int, default=1, help="images at once")
+    parser.add_argument("--classes", type=int, default=21)
+    what = "tensor: the network; predict: also logits at image size and labels"
+    parser.add_argument("--mode", choices=["tensor", "predict"], default="tensor", help=what)
+    args = start(parser)
+    models, rows = build_models(args), []
     cases = make_cases(args, models)
     height, width = args.crop
     say(f"{args.backbone}, {args.batch} image(s) of {height}x{width}, {args.dtype}, mode {args.mode}")
     with as_released(models[RELEASED], parts=("neck",)):
         flops = {name: count_flops(case) for name, case in cases.items()}
-        timings = time_cases(cases, rounds=args.rounds, warmup=args.warmup)
-    rows = [make_row(name, args, timing, timings[WITHOUT], flops[name]) for name, timing in timings.items()]
-    save(args.out, about, rows)
+        timings = time_cases(cases, args)
+    for name, timing in timings.items():
+        ratio = speedup(timings[WITHOUT], timing)  # time with the neck over time without
+        percent, spread = 100 * (ratio.median - 1), 100 * ratio.iqr
+        figures = dict(flops=flops[name], slowdown_percent=percent, slowdown_spread=spread)
+        rows.append(dict(case=name, seconds=timing.times, **figures))
+        text = "" if name == WITHOUT else f"  {percent:+6.1f} % ± {spread:.1f}"
+        say(f"{name:8} {timing.median * 1e3:9.1f} ms ± {timing.iqr * 1e3:6.1f}  {flops[name] / 1e9:8.1f} GFLOP{text}")
+    save(args, rows)
 
 
 if __name__ == "__main__":

@@ -9,23 +9,12 @@ measured in a process of its own.
 
 from __future__ import annotations
 
-import json
+import multiprocessing
 from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 
-from _harness import (
-    DEVICE,
-    add_dtype,
-    autocast,
-    in_own_process,
-    measure_extra_memory,
-    parser,
-    save,
-    say,
-    speedup,
-    start,
-    time_cases,
-)
+from _harness import DEVICE, autocast, make_parser, save, say, speedup, start, time_cases
 
 # isort: split
 import torch
@@ -39,16 +28,9 @@ def build_step(args: Namespace, implementation: str, classes: int, crop: int) ->
     """Return a function that runs one training step of the neck, ``backward`` or not."""
     torch.manual_seed(0)
     size, _ = feature_size(crop)
-    neck = AllSparkNeck(
-        args.channels,
-        classes,
-        num_heads=args.heads,
-        memory_size=size,
-        attn_drop=args.dropout,
-        implementation=implementation,
-    ).to(DEVICE)
-    images = 2 * args.images
-    level = torch.randn(images, args.channels, size, size, device=DEVICE, requires_grad=True)
+    options = dict(num_heads=args.heads, memory_size=size, attn_drop=args.dropout, implementation=implementation)
+    neck = AllSparkNeck(args.channels, classes, **options).to(DEVICE)
+    level = torch.randn(2 * args.images, args.channels, size, size, device=DEVICE, requires_grad=True)
     pseudo_logits = torch.randn(args.images, classes, crop, crop, device=DEVICE)
     grad_out = torch.randn_like(level)
 
@@ -74,33 +56,51 @@ def count_flops(args: Namespace, classes: int, crop: int) -> float:
     return projections + 6 * 2 * args.images * rows * keys * tokens
 
 
-def measure_memory(args: Namespace, implementation: str, classes: int, crop: int) -> int:
-    """Extra bytes of one step, from a process of its own."""
-    sizes = [f"--{key}={getattr(args, key)}" for key in ("channels", "heads", "images", "dropout", "dtype")]
-    options = [*sizes, f"--classes={classes}", f"--crops={crop}", f"--memory-of={implementation}"]
+def _resident(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith(f"{key}:")))
+
+
+def measure_extra_memory(case: Callable[[], object]) -> int:
+    """Bytes that a call needs on top of what is held before it, at its peak.
+
+    On a GPU torch is asked. On the CPU it is the growth of the resident set, which is only meaningful in a process that
+    has not run the case before.
+    """
+    if torch.cuda.is_available():
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        case()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
+    before = _resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # forget the highest mark so far
+    case()
+    return _resident("VmHWM") - before
+
+
+def step_memory(args: Namespace, implementation: str, classes: int, crop: int) -> int:
+    """Extra bytes of one step, in a fresh process."""
     if args.threads:
-        options.append(f"--threads={args.threads}")
-    return in_own_process(__file__, *options)["bytes"]
+        torch.set_num_threads(args.threads)
+    build_step(Namespace(**vars(args) | dict(channels=32)), implementation, classes=3, crop=65)()  # loads libraries
+    return measure_extra_memory(build_step(args, implementation, classes, crop))
 
 
 def run(args: Namespace, classes: int, crop: int) -> dict:
     """Measure one size."""
     steps = {name: build_step(args, name, classes, crop) for name in args.implementations}
-    forward = time_cases(
-        {name: lambda step=step: step(backward=False) for name, step in steps.items()},
-        rounds=args.rounds,
-        warmup=args.warmup,
-    )
-    whole = time_cases(steps, rounds=args.rounds, warmup=args.warmup)
+    forward = time_cases({name: lambda step=step: step(backward=False) for name, step in steps.items()}, args)
+    whole = time_cases(steps, args)
     del steps
-    row = dict(classes=classes, crop=crop, channels=args.channels, heads=args.heads, images=args.images)
-    row |= dict(dropout=args.dropout, dtype=args.dtype, flops=count_flops(args, classes, crop))
+    row = dict(classes=classes, crop=crop, flops=count_flops(args, classes, crop))
     for name, timing in whole.items():
-        bytes_ = measure_memory(args, name, classes, crop)
-        row[name] = dict(forward=forward[name].times, forward_backward=timing.times, extra_bytes=bytes_)
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            extra = pool.apply(step_memory, (args, name, classes, crop))
+        row[name] = dict(forward=forward[name].times, forward_backward=timing.times, extra_bytes=extra)
         say(
             f"{crop:5} {classes:5} {name:6} {forward[name].median * 1e3:9.1f} ms {timing.median * 1e3:9.1f} ms "
-            f"± {timing.iqr * 1e3:6.1f} {bytes_ / 2**20:8.0f} MB {row['flops'] / timing.median / 1e9:7.0f} GFLOP/s"
+            f"± {timing.iqr * 1e3:6.1f} {extra / 2**20:8.0f} MB {row['flops'] / timing.median / 1e9:7.0f} GFLOP/s"
         )
     if len(whole) == 2:
         faster = speedup(whole["exact"], whole["plain"])
@@ -112,26 +112,17 @@ def run(args: Namespace, classes: int, crop: int) -> dict:
 
 def main() -> None:
     """Measure what the command line asks for."""
-    arguments = parser(__doc__.splitlines()[0], rounds=5)
-    arguments.add_argument("--classes", type=int, nargs="+", help="classes K, several for a sweep", default=[21])
-    arguments.add_argument("--crops", type=int, nargs="+", help="crop sizes, several for a sweep", default=[513])
-    arguments.add_argument("--channels", type=int, default=512, help="C of the deepest level")
-    arguments.add_argument("--heads", type=int, default=2, help="heads h")
-    arguments.add_argument("--images", type=int, default=2, help="labeled and as many unlabeled ones")
-    arguments.add_argument("--dropout", type=float, default=0.1, help="of the attention weights")
-    add_dtype(arguments)
-    arguments.add_argument("--implementations", nargs="+", choices=IMPLEMENTATIONS, default=IMPLEMENTATIONS)
-    arguments.add_argument("--memory-of", choices=IMPLEMENTATIONS, help="print one step's extra memory as JSON and end")
-    args = arguments.parse_args()
-    about = start(args)
-    if args.memory_of:
-        small = Namespace(**vars(args) | dict(channels=32))
-        warm = build_step(small, args.memory_of, classes=3, crop=65)
-        case = build_step(args, args.memory_of, args.classes[0], args.crops[0])
-        print(json.dumps(dict(bytes=measure_extra_memory(case, warm))))
-        return
+    parser = make_parser(__doc__, rounds=5)
+    parser.add_argument("--classes", type=int, nargs="+", help="classes K, several for a sweep", default=[21])
+    parser.add_argument("--crops", type=int, nargs="+", help="crop sizes, several for a sweep", default=[513])
+    parser.add_argument("--channels", type=int, default=512, help="C of the deepest level")
+    parser.add_argument("--heads", type=int, default=2, help="heads h")
+    parser.add_argument("--images", type=int, default=2, help="labeled and as many unlabeled ones")
+    parser.add_argument("--dropout", type=float, default=0.1, help="of the attention weights")
+    parser.add_argument("--implementations", nargs="+", choices=IMPLEMENTATIONS, default=IMPLEMENTATIONS)
+    args = start(parser)
     say(" crop  classes          forward     forward + backward    extra memory   rate of the products counted")
-    save(args.out, about, [run(args, classes, crop) for crop in args.crops for classes in args.classes])
+    save(args, [run(args, classes, crop) for crop in args.crops for classes in args.classes])
 
 
 if __name__ == "__main__":

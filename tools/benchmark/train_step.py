@@ -4,34 +4,27 @@
     python tools/benchmark/train_step.py --config configs/allspark/segformer_b0_camvid_1-16.py --rounds 5
     python tools/benchmark/train_step.py --only-ours --with-cp --dtype bfloat16        # does it fit, how fast
 
-Random images in memory; how fast images come from disk is the question of loader.py. Crop and images per step are the
-config's, the optimizer is always SGD and labels come from the model itself. All variants share one set of weights;
-before the timing they are checked to give the same losses. On a GPU the peak of its memory is printed as well.
+Random images in memory. Crop and images per step are the config's, the optimizer is always SGD and labels come from
+the model itself. All variants share one set of weights; before the timing they are checked to give the same losses. On
+a GPU the peak of its memory is printed as well.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 from collections import defaultdict
-from collections.abc import Callable
-from pathlib import Path
 
-from _as_released import as_released
-from _harness import DEVICE, ROOT, add_dtype, autocast, parser, save, say, speedup, start, time_cases, timer
+from _harness import DEVICE, ROOT, autocast, draw_batch, make_parser, save, say, speedup, start, time_cases, timer
 
 # isort: split
-import statistics
-
 import torch
+from _as_released import as_released
 from mmengine.config import DictAction
 from mmengine.registry import init_default_scope
-from mmengine.structures import PixelData
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
 
-from mmseg_allspark.models import feature_size
 from mmseg_allspark.utils.config_files import read_config
-from mmseg_allspark.utils.images import input_channels
 
 STAGES = ("preprocess", "label and forward", "backward", "update")
 # name -> parts computed as the release does; each row takes one more of them away
@@ -61,30 +54,13 @@ class Step:
         if args.with_cp:
             cfg.model.backbone.with_cp = True
         torch.manual_seed(0)
-        self.model = MODELS.build(cfg.model).to(DEVICE).train()
-        self.dtype = args.dtype
-        self.crop = args.crop or cfg.crop_size[0]
-        self.labeled = args.labeled or cfg.train_dataloader.batch_size
-        self.unlabeled = args.unlabeled or cfg.unlabeled_dataloader.batch_size
+        self.model, self.dtype = MODELS.build(cfg.model).to(DEVICE).train(), args.dtype
+        args.crop = args.crop or cfg.crop_size[0]
+        args.labeled = args.labeled or cfg.train_dataloader.batch_size
+        args.unlabeled = args.unlabeled or cfg.unlabeled_dataloader.batch_size
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
-        self.seconds: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        self.data = self._draw()
-
-    def _draw(self) -> dict:
-        rng = torch.Generator().manual_seed(1)
-
-        def part(images: int, masks: bool) -> dict:
-            samples = [SegDataSample(metainfo=dict(img_shape=(self.crop, self.crop))) for _ in range(images)]
-            for sample in samples if masks else []:
-                label = torch.randint(self.model.num_classes, (1, *feature_size(self.crop)), generator=rng)
-                label = label.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, : self.crop, : self.crop]
-                sample.gt_sem_seg = PixelData(data=label)
-            shape = (images, input_channels(self.model), self.crop, self.crop)
-            inputs = list(torch.randint(256, shape, dtype=torch.uint8, generator=rng))
-            views = {"weak", self.model.unlabeled_view}
-            return dict(inputs=inputs if masks else dict.fromkeys(sorted(views), inputs), data_samples=samples)
-
-        return dict(labeled=part(self.labeled, True), unlabeled=part(self.unlabeled, False))
+        self.seconds: dict[str, list[list[float]]] = defaultdict(list)
+        self.data = draw_batch(self.model, args.crop, args.labeled, args.unlabeled)
 
     def run(self, name: str, parts: tuple[str, ...], update: bool = True) -> dict[str, float]:
         """Run one step with these parts as the release has them; return its losses."""
@@ -101,8 +77,7 @@ class Step:
             self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         marks.append(timer())
-        for stage, begin, end in zip(STAGES, marks, marks[1:], strict=False):
-            self.seconds[name][stage].append(end - begin)
+        self.seconds[name].append([end - begin for begin, end in zip(marks, marks[1:], strict=False)])
         return {key: value.item() for key, value in losses.items()}
 
 
@@ -111,20 +86,18 @@ def check_same_losses(step: Step, variants: dict[str, tuple[str, ...]]) -> None:
 
     Dropout masks come from different generators; everything else random is the same.
     """
-    drops = [
-        module for module in step.model.modules() if hasattr(module, "attn_drop") and hasattr(module, "implementation")
-    ]
-    kept = [module.attn_drop for module in drops]
+    is_attention = lambda module: hasattr(module, "attn_drop") and hasattr(module, "implementation")  # noqa: E731
+    kept = {module: module.attn_drop for module in step.model.modules() if is_attention(module)}
     state = {name: value.clone() for name, value in step.model.state_dict().items()}
     losses = {}
-    for module in drops:
+    for module in kept:
         module.attn_drop = 0.0
     for name, parts in variants.items():
         step.model.load_state_dict(state)
         torch.manual_seed(2)
         losses[name] = step.run(name, parts, update=False)
         say(f"losses, {name}: " + ", ".join(f"{key} {value:.6f}" for key, value in losses[name].items()))
-    for module, drop in zip(drops, kept, strict=True):
+    for module, drop in kept.items():
         module.attn_drop = drop
     step.model.load_state_dict(state)
     step.seconds.clear()
@@ -138,40 +111,32 @@ def check_same_losses(step: Step, variants: dict[str, tuple[str, ...]]) -> None:
 
 def main() -> None:
     """Measure what the command line asks for."""
-    arguments = parser(__doc__.splitlines()[0], rounds=3, warmup=1)
-    arguments.add_argument("--config", default=str(ROOT / "configs/allspark/segformer_b5_voc_1-8.py"))
-    arguments.add_argument("--crop", type=int, help="default: the config's; must fit its neck.memory_size")
-    arguments.add_argument("--labeled", type=int, help="labeled images of a step (default: the config's)")
-    arguments.add_argument("--unlabeled", type=int, help="unlabeled images of a step (default: the config's)")
-    arguments.add_argument("--only-ours", action="store_true", help="not the release's form, which needs more memory")
-    arguments.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings of the config")
-    add_dtype(arguments)
-    arguments.add_argument("--with-cp", action="store_true", help="gradient checkpointing of the backbone")
-    args = arguments.parse_args()
-    about = start(args)
+    parser = make_parser(__doc__, rounds=3, warmup=1)
+    parser.add_argument("--config", default=str(ROOT / "configs/allspark/segformer_b5_voc_1-8.py"))
+    parser.add_argument("--crop", type=int, help="default: the config's; must fit its neck.memory_size")
+    parser.add_argument("--labeled", type=int, help="labeled images of a step (default: the config's)")
+    parser.add_argument("--unlabeled", type=int, help="unlabeled images of a step (default: the config's)")
+    parser.add_argument("--only-ours", action="store_true", help="not the release's form, which needs more memory")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings of the config")
+    parser.add_argument("--with-cp", action="store_true", help="gradient checkpointing of the backbone")
+    args = start(parser)
     step = Step(args)
     variants = {OURS: VARIANTS[OURS]} if args.only_ours else VARIANTS
     check_same_losses(step, variants)
-    cases: dict[str, Callable[[], object]] = {
-        name: lambda name=name, parts=parts: step.run(name, parts) for name, parts in variants.items()
-    }
-    timings = time_cases(cases, rounds=args.rounds, warmup=args.warmup)
+    cases = {name: lambda name=name, parts=parts: step.run(name, parts) for name, parts in variants.items()}
+    timings = time_cases(cases, args)
     rows, baseline = [], next(iter(timings.values()))
-    say(f"{'seconds, median':42}" + "".join(f"{stage:>14}" for stage in STAGES) + f"{'step':>9} {'±':>6}   ratio")
+    say(f"{'seconds, median':42}" + "".join(f"{stage:>18}" for stage in STAGES) + f"{'step':>9} {'±':>6}   ratio")
     for name, timing in timings.items():
-        stages = {stage: statistics.median(values[args.warmup :]) for stage, values in step.seconds[name].items()}
+        stages = [statistics.median(values) for values in zip(*step.seconds[name][args.warmup :], strict=True)]
         ratio = speedup(timing, baseline)
-        rows.append(dict(name=name, seconds=timing.times, stages=stages, ratio=ratio.median, ratio_spread=ratio.iqr))
-        say(
-            f"{name:42}"
-            + "".join(f"{stages[stage]:14.3f}" for stage in STAGES)
-            + f"{timing.median:9.2f} {timing.iqr:6.2f}   {ratio.median:.2f} ± {ratio.iqr:.2f}"
-        )
+        figures = dict(stages=dict(zip(STAGES, stages, strict=True)), ratio=ratio.median, ratio_spread=ratio.iqr)
+        rows.append(dict(name=name, seconds=timing.times, **figures))
+        split = "".join(f"{seconds:18.3f}" for seconds in stages)
+        say(f"{name:42}{split}{timing.median:9.2f} {timing.iqr:6.2f}   {ratio.median:.2f} ± {ratio.iqr:.2f}")
     if torch.cuda.is_available():
         say(f"peak of GPU memory over all variants: {torch.cuda.max_memory_allocated() / 2**30:.1f} GB")
-    options = {key: getattr(step, key) for key in ("crop", "labeled", "unlabeled")}
-    options |= {key: getattr(args, key) for key in ("dtype", "with_cp")} | dict(config=Path(args.config).name)
-    save(args.out, about | options, rows)
+    save(args, rows)
 
 
 if __name__ == "__main__":

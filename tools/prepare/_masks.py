@@ -1,12 +1,14 @@
-"""What the tools for published data sets share: masks, checked and written, in several processes."""
+"""What the tools for published data sets share: their command line, and masks checked and written in processes."""
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import os
 import re
 import signal
 import struct
+import sys
 import threading
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -16,43 +18,28 @@ from multiprocessing import connection
 from pathlib import Path
 
 import numpy as np
-from _archives import Progress
-from _splits import PrepareError, write_atomically
+from _files import PrepareError, make_progress
 from PIL import Image
 
 from mmseg_allspark.datasets.transforms.decoding import DataFileError, read_bytes
 from mmseg_allspark.datasets.transforms.mask_decoding import decode_mask
+from mmseg_allspark.utils.files import write_whole
 
-_LEFTOVER = re.compile(r"\..+\.png\.[a-z0-9_]{8}")  # as write_atomically names its temporary files
+_LEFTOVER = re.compile(r"\..+\.\d+\.png")  # as write_whole names what it has not finished
 
 
-def read_labels(path: Path, size: tuple[int, int], allowed: Collection[int]) -> np.ndarray:
-    """Reads and checks a mask.
-
-    Args:
-        path: PNG with label numbers, grayscale or palette.
-        size: Width and height of its image.
-        allowed: The labels that may occur.
-
-    Returns:
-        (H, W) uint8.
-
-    Raises:
-        PrepareError: If it cannot be read, has another size or other labels.
-    """
-    labels = decode_labels(path)
-    check_labels(labels, path, size, allowed)
-    return labels.astype(np.uint8)
+def make_parser(doc: str, out: str) -> argparse.ArgumentParser:
+    """Return the command line that the tools for published data sets have in common."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", metavar="SRC", type=Path)
+    parser.add_argument("--out", type=Path, default=Path(out))
+    parser.add_argument("--workers", type=int, default=cores, help="processes (default: all cores)")
+    return parser
 
 
 def decode_labels(path: Path) -> np.ndarray:
-    """Decodes a mask as training does.
-
-    Args:
-        path: Mask of label numbers.
-
-    Returns:
-        (H, W), of the type stored.
+    """Decode a mask as training does: (H, W), of the type stored.
 
     Raises:
         PrepareError: If it is missing, cannot be decoded or is no mask of label numbers.
@@ -63,14 +50,22 @@ def decode_labels(path: Path) -> np.ndarray:
         raise PrepareError(str(error)) from error
 
 
-def check_labels(labels: np.ndarray, path: Path, size: tuple[int, int], allowed: Collection[int]) -> None:
-    """Checks a mask.
+def read_labels(path: Path, size: tuple[int, int], allowed: Collection[int]) -> np.ndarray:
+    """Read and check a mask; see ``check_labels``."""
+    return check_labels(decode_labels(path), path, size, allowed)
+
+
+def check_labels(labels: np.ndarray, path: Path, size: tuple[int, int], allowed: Collection[int]) -> np.ndarray:
+    """Check a mask.
 
     Args:
         labels: (H, W).
         path: Where they come from, for messages.
         size: Width and height of the image.
         allowed: The labels that may occur.
+
+    Returns:
+        The labels as uint8.
 
     Raises:
         PrepareError: If the size or a label is wrong.
@@ -79,44 +74,35 @@ def check_labels(labels: np.ndarray, path: Path, size: tuple[int, int], allowed:
         raise PrepareError(
             f"The mask {path} is {labels.shape[1]}x{labels.shape[0]} but its image is {size[0]}x{size[1]}."
         )
-    bad = sorted(set(np.unique(labels).tolist()) - set(allowed))
-    if bad:
+    if bad := sorted(set(np.unique(labels).tolist()) - set(allowed)):
         raise PrepareError(f"The mask {path} holds the labels {bad}, which this data set does not have.")
+    return labels.astype(np.uint8)
 
 
-def read_size(path: Path) -> tuple[int, int]:
-    """Reads the size of an image from its header.
-
-    Args:
-        path: Image.
-
-    Returns:
-        Width, height.
+def read_size(path: Path, decode: bool = False) -> tuple[int, int]:
+    """Read width and height of an image from its header; with ``decode`` the rest has to be readable too.
 
     Raises:
         PrepareError: If it cannot be read.
     """
     try:
         with Image.open(path) as image:
+            if decode:
+                image.load()
             return image.size
     except Exception as error:  # every format of Pillow raises its own kind of exception
         raise PrepareError(f"The image {path} is missing or cannot be read: {error}.") from error
 
 
 def write_png(labels: np.ndarray, path: Path) -> None:
-    """Writes a mask whole or not at all.
-
-    Args:
-        labels: (H, W) uint8.
-        path: Where to.
-    """
+    """Write a mask (H, W) uint8 whole or not at all."""
     buffer = BytesIO()
     Image.fromarray(labels).save(buffer, format="PNG")
-    write_atomically(path, lambda stream: stream.write(buffer.getvalue()))
+    write_whole(buffer.getvalue(), path)
 
 
 def is_whole_png(path: Path, size: tuple[int, int]) -> bool:
-    """Says, without decoding it, whether a file is a complete PNG of this width and height."""
+    """Say, without decoding it, whether a file is a complete PNG of this width and height, and no link."""
     try:
         with path.open("rb") as stream:
             head = stream.read(24)
@@ -124,18 +110,14 @@ def is_whole_png(path: Path, size: tuple[int, int]) -> bool:
             end = stream.read(4)
     except OSError:
         return False
-    return head[:8] == b"\x89PNG\r\n\x1a\n" and end == b"IEND" and struct.unpack(">II", head[16:]) == size
+    is_png = head[:8] == b"\x89PNG\r\n\x1a\n" and end == b"IEND" and struct.unpack(">II", head[16:]) == size
+    return is_png and not path.is_symlink()
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Removes the temporary files of a run that was killed, below a folder of ours."""
+    """Remove the temporary files of a run that was killed, below a folder of ours."""
     for path in [path for path in folder.rglob(".*") if _LEFTOVER.fullmatch(path.name)]:
         path.unlink(missing_ok=True)
-
-
-def default_workers() -> int:
-    """Returns the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _obey_parent() -> None:
@@ -150,28 +132,22 @@ def _obey_parent() -> None:
 
 
 def run_parallel(work: Callable[[tuple], object], jobs: Sequence[tuple], workers: int, what: str) -> None:
-    """Calls ``work`` for every job, in several processes.
-
-    Args:
-        work: Function of a module (it is pickled).
-        jobs: Its arguments.
-        workers: Number of processes; 1: this one.
-        what: For the progress.
+    """Call ``work``, a function of a module, for every job, in several processes (1: in this one).
 
     Raises:
         PrepareError: From a job, or if a worker was killed.
     """
-    progress = Progress(what, len(jobs))
+    show = make_progress(what, sys.stdout)
     if workers <= 1 or len(jobs) < 2:
-        for job in jobs:
+        for done, job in enumerate(jobs, 1):
             work(job)
-            progress.step()
+            show(done, len(jobs))
         return
     chunk = max(1, min(32, len(jobs) // (4 * workers)))
     with ProcessPoolExecutor(workers, initializer=_obey_parent) as pool:
         try:
-            for _ in pool.map(work, jobs, chunksize=chunk):
-                progress.step()
+            for done, _ in enumerate(pool.map(work, jobs, chunksize=chunk), 1):
+                show(done, len(jobs))
         except BrokenProcessPool as error:
             raise PrepareError("A worker was killed, maybe for memory: run it again with fewer --workers.") from error
         finally:

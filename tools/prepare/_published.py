@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from _splits import PrepareError, walk_files
+from _files import PrepareError, walk_files
 
 from mmseg_allspark.datasets.published_splits import PUBLISHED, Fingerprint
+from mmseg_allspark.utils.files import write_whole
 
-ALIASES = dict(
+# UniMatch at the state of its CVPR 2023 release; AllSpark uses the same lists
+URL = "https://raw.githubusercontent.com/LiheYoung/UniMatch/818609d195fa1079fbb67589299d9aec07acac46/splits"
+FOLDERS = dict(voc="pascal", cityscapes="cityscapes", coco="coco")
+ALIASES = dict(  # folders that are named after a data set
     voc={"voc", "pascal", "pascal_voc", "pascal_u2pl", "pascalvoc", "voc2012"},
     cityscapes={"cityscapes", "cityscape"},
     coco={"coco", "coco2017", "mscoco"},
@@ -48,12 +53,38 @@ class Survey:
     others: list[str] = field(default_factory=list)
 
 
-def read_ids(path: Path, dataset: str) -> tuple[list[str], str]:
-    """Reads a list: ids, image paths, or an image path and a mask path a line.
+def download(dataset: str, names: Sequence[str], base: str, folder: Path, with_unlabeled: bool) -> None:
+    """Download published lists into a folder, from the address ``base`` that holds pascal, cityscapes and coco.
 
     Args:
-        path: The list.
         dataset: 'voc', 'cityscapes' or 'coco'.
+        names: Splits.
+        base: Address.
+        folder: Where to.
+        with_unlabeled: Whether to get the unlabeled lists too (COCO: of the first split, 6 MB each).
+
+    Raises:
+        PrepareError: If a file cannot be had.
+    """
+    files = ["val.txt", *(f"{name}/labeled.txt" for name in names)]
+    if with_unlabeled:
+        files += [f"{name}/unlabeled.txt" for name in (names[:1] if dataset == "coco" else names)]
+    for file in files:
+        place = f"{FOLDERS[dataset]}/{file}"
+        url = f"{base.rstrip('/')}/{place}"
+        try:
+            with urllib.request.urlopen(url, timeout=60) as answer:
+                write_whole(answer.read(), folder / place)
+        except (OSError, ValueError) as error:
+            raise PrepareError(
+                f"{url} cannot be downloaded: {error}. Where there is no network, copy the folder `splits` of "
+                "https://github.com/LiheYoung/UniMatch or https://github.com/xmed-lab/AllSpark here and give its "
+                "path as SRC."
+            ) from error
+
+
+def read_ids(path: Path, dataset: str) -> tuple[list[str], str]:
+    """Read a list of ids, image paths, or image and mask paths, one a line.
 
     Returns:
         The ids up to the first line that holds none, and that line in words ('' if there is none).
@@ -69,81 +100,49 @@ def read_ids(path: Path, dataset: str) -> tuple[list[str], str]:
     return ids, ""
 
 
-def _describe(ids: Sequence[str], bad: str, name: str, want: Fingerprint) -> str:
-    """Says how a list differs from the one expected."""
-    text = f"{len(ids)} ids, expected {want.count} ({name})"
-    if bad:
-        return f"{text}, and {bad}"
-    if len(set(ids)) < len(ids):
-        return f"{text}, and {len(ids) - len(set(ids))} of them are repetitions"
-    return f"{text}, the right number but not the published ids" if len(ids) == want.count else text
-
-
 def expect(ids: Sequence[str], want: Fingerprint, what: str, name: str, bad: str = "") -> None:
-    """Checks a list against the table.
-
-    Args:
-        ids: The list.
-        want: The entry of the table.
-        what: Where the list comes from.
-        name: What the entry is called.
-        bad: As from ``read_ids``.
+    """Check a list, from the file ``what``, against the entry ``name`` of the table; ``bad`` is as from ``read_ids``.
 
     Raises:
         PrepareError: If it is another list.
     """
-    if bad or len(set(ids)) < len(ids) or not want.fits(Fingerprint.of(ids)):
-        raise PrepareError(
-            f"{what} holds {_describe(ids, bad, name, want)}. Take the list again from where it was published, or "
-            "remove it."
-        )
-
-
-def _claims(path: Path, source: Path, dataset: str) -> tuple[str, bool] | None:
-    """What a path says its list is: a name, and whether that name is only a number of ids. None: nothing."""
-    table = PUBLISHED[dataset]
-    is_split = path.name == "labeled.txt"
-    home = path.parent.parent if is_split else path.parent
-    if home.name.lower() not in ALIASES[dataset] and home != source:
-        return None
-    if not is_split:
-        return (path.stem, False) if path.name in ("val.txt", "train_aug.txt") else None
-    name = path.parent.name
-    if name in table.labeled:
-        return name, False
-    return (name, True) if name in {str(want.count) for want in table.labeled.values()} else None
+    repeated = len(ids) - len(set(ids))
+    if not bad and not repeated and want.fits(Fingerprint.of(ids)):
+        return
+    text = f"{len(ids)} ids, expected {want.count} ({name})"
+    if bad or repeated:
+        text += f", and {bad or f'{repeated} of them are repetitions'}"
+    elif len(ids) == want.count:
+        text += ", the right number but not the published ids"
+    raise PrepareError(f"{what} holds {text}. Take the list again from where it was published, or remove it.")
 
 
 def _refuse_wrong_claim(path: Path, source: Path, dataset: str, found: Survey, wanted: Sequence[str]) -> None:
-    claim = _claims(path, source, dataset)
-    if claim is None:
+    """Refuse a list whose path names a published one that it is not; the name may be the split's number of ids."""
+    home = path.parent.parent if path.name == "labeled.txt" else path.parent
+    if home.name.lower() not in ALIASES[dataset] and home != source:
         return
-    (name, counted), table = claim, PUBLISHED[dataset]
-    ids, bad = read_ids(path, dataset)
-    if not counted:
-        entries = {"val": table.val, "train_aug": table.train, **table.labeled}
-        if name in wanted or name not in table.labeled:
-            expect(ids, entries[name], str(path), f"{dataset} {name}", bad)
-        return
-    meant = [split for split, want in table.labeled.items() if want.count == int(name)]
-    if set(meant) & set(wanted):
-        title = f"{dataset} {' or '.join(meant)}"
-        if bad or len(ids) != int(name):
-            expect(ids, table.labeled[meant[0]], str(path), title, bad)
+    table, (ids, bad) = PUBLISHED[dataset], read_ids(path, dataset)
+    entries = {"val.txt": (table.val, "val"), "train_aug.txt": (table.train, "train_aug")}
+    if path.name == "labeled.txt":
+        entries = {name: (table.labeled[name], name) for name in wanted}
+    name = path.parent.name if path.name == "labeled.txt" else path.name
+    if name in entries:
+        want, title = entries[name]
+        expect(ids, want, str(path), f"{dataset} {title}", bad)
+    elif meant := [split for split, (want, _) in entries.items() if str(want.count) == name]:
         # U2PL's own Cityscapes lists, for one, are called after their size and are not UniMatch's
-        found.others.append(f"{path} holds {len(ids)} ids, but they are not those of {title}: left out")
+        others = f"{path} holds {len(ids)} ids, but they are not those of {dataset} {' or '.join(meant)}: left out"
+        found.others.append(others)
 
 
 def survey(source: Path, dataset: str, wanted: Sequence[str]) -> Survey:
-    """Finds the published lists below a folder.
+    """Find the published lists below a folder, such as a clone of UniMatch or U2PL; of several copies the first counts.
 
     Args:
-        source: The folder, for example a clone of UniMatch, AllSpark, AugSeg or U2PL.
+        source: The folder.
         dataset: 'voc', 'cityscapes' or 'coco'.
         wanted: Splits whose damaged lists are an error.
-
-    Returns:
-        What there is. Of several copies of a list the first by path counts.
 
     Raises:
         PrepareError: If a path names a published list but its file is not that list.
@@ -168,14 +167,7 @@ def survey(source: Path, dataset: str, wanted: Sequence[str]) -> Survey:
 
 
 def read_image_ids(path: Path, dataset: str) -> list[str]:
-    """Reads training ids from a list, or from the names of the images in a folder.
-
-    Args:
-        path: List or folder.
-        dataset: 'voc', 'cityscapes' or 'coco'.
-
-    Returns:
-        Ids, sorted.
+    """Read training ids from a list, or from the names of the images in a folder, sorted.
 
     Raises:
         PrepareError: If there is nothing to read or a line holds no id.
@@ -193,19 +185,10 @@ def read_image_ids(path: Path, dataset: str) -> list[str]:
 
 
 def find_training_ids(found: Survey, dataset: str, out: Path, image_ids: Path | None) -> list[str]:
-    """Finds all training ids of a data set.
+    """Find all training ids of a data set, sorted; as many as the table says, and with its hash where it has one.
 
-    In this order: ``image_ids``; a published list of all; the labeled and unlabeled list of a published split
-    together; the prepared data in ``out``.
-
-    Args:
-        found: The published lists.
-        dataset: 'voc', 'cityscapes' or 'coco'.
-        out: data_root.
-        image_ids: List or image folder given by the user.
-
-    Returns:
-        Ids, sorted; as many as the table says, and with its hash where it has one.
+    In this order: the user's ``image_ids``; a published list of all; the labeled and unlabeled list of a published
+    split together; the prepared data in ``out``.
 
     Raises:
         PrepareError: If no source has them.
@@ -234,17 +217,7 @@ def find_training_ids(found: Survey, dataset: str, out: Path, image_ids: Path | 
 
 
 def read_split(found: Survey, dataset: str, name: str, train: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Reads a published split.
-
-    Args:
-        found: The published lists.
-        dataset: 'voc', 'cityscapes' or 'coco'.
-        name: Split.
-        train: All training ids, sorted.
-
-    Returns:
-        Labeled ids in the published order; unlabeled ids in the published order if there is such a list, else
-        sorted.
+    """Read a published split: labeled and unlabeled ids, each in the published order, or sorted without such a list.
 
     Raises:
         PrepareError: If labeled ids are no training ids, or the published unlabeled list is not the rest of them.

@@ -24,12 +24,13 @@ import mmseg_allspark  # noqa: F401
 
 # isort: split
 from _config_checks import check_component_keys, check_palettes
-from _splits import make_progress, say, write_atomically
+from _files import make_progress, say
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.datasets.data_report import report_data
 from mmseg_allspark.utils.config_files import check_variables, read_config
+from mmseg_allspark.utils.files import write_whole
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, Config]:
@@ -60,21 +61,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespa
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line.
-
-    Args:
-        arguments: Default: those of the process.
-
-    Returns:
-        0 without errors, 1 with some.
-    """
+    """Run the tool; the exit code is 1 with errors in the data."""
     options, cfg = parse_args(arguments)
     init_default_scope(cfg.default_scope)
     report = report_data(cfg, options.workers, make_progress("read sample"))
     say(report.to_text())
     if options.json is not None:
-        text = json.dumps(report.to_dict(), indent=1) + "\n"
-        write_atomically(options.json, lambda stream: stream.write(text.encode()))
+        write_whole(json.dumps(report.to_dict(), indent=1) + "\n", options.json)
     return 0 if report.ok else 1
 
 

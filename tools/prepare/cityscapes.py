@@ -19,23 +19,16 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from _archives import Part, refuse_link, run_tool, warn_count, write_ids
-from _masks import (
-    default_workers,
-    is_whole_png,
-    read_labels,
-    read_size,
-    remove_leftovers,
-    run_parallel,
-    write_png,
-)
-from _splits import PrepareError, link, say
+from _files import Part, PrepareError, link, refuse_link, run_tool, say, write_ids
+from _masks import is_whole_png, make_parser, read_labels, read_size, remove_leftovers, run_parallel, write_png
 
 SPLITS = {"train": 2975, "val": 500}
 VOID = 255
 # labels.py of cityscapesScripts: these ids are evaluated, in this order; all others are void
 EVALUATED_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 NUM_IDS = 34
+TABLE = np.full(NUM_IDS, VOID, np.uint8)
+TABLE[list(EVALUATED_IDS)] = np.arange(len(EVALUATED_IDS))
 IMAGE_SUFFIX = "_leftImg8bit.png"
 IDS_SUFFIX = "_gtFine_labelIds.png"
 TRAIN_IDS_SUFFIX = "_gtFine_labelTrainIds.png"
@@ -48,39 +41,25 @@ PARTS = {
 }
 
 
-def make_table() -> np.ndarray:
-    """Returns the training id of each id, (34,) uint8."""
-    table = np.full(NUM_IDS, VOID, np.uint8)
-    table[list(EVALUATED_IDS)] = np.arange(len(EVALUATED_IDS))
-    return table
-
-
 def convert(job: tuple[Path, Path, Path]) -> None:
-    """Makes or checks and links one mask, unless it is there.
-
-    Args:
-        job: Image, mask of SRC (with ids or training ids), mask of OUT.
-    """
+    """Make or check and link one mask: image, mask of SRC (with ids or training ids), mask of OUT."""
     image, mask, path = job
     size = read_size(image)
     if mask.name.endswith(TRAIN_IDS_SUFFIX):
         read_labels(mask, size, {*range(len(EVALUATED_IDS)), VOID})
         link(mask, path)
-    elif path.is_symlink() or not is_whole_png(path, size):
+    elif not is_whole_png(path, size):
         refuse_link(path)
-        write_png(make_table()[read_labels(mask, size, range(NUM_IDS))], path)
+        write_png(TABLE[read_labels(mask, size, range(NUM_IDS))], path)
 
 
 def list_jobs(images: Path, masks: Path, out: Path) -> dict[str, tuple[Path, Path, Path]]:
-    """Pairs the images of a split with their masks.
+    """Pair the images of a split with their masks: <city>/<name> to the job for ``convert``, sorted.
 
     Args:
         images: leftImg8bit/<split> of SRC.
         masks: gtFine/<split> of SRC.
         out: gtFine/<split> of OUT.
-
-    Returns:
-        <city>/<name> to the job for ``convert``, sorted.
 
     Raises:
         PrepareError: If there is no image or masks are missing.
@@ -102,51 +81,33 @@ def list_jobs(images: Path, masks: Path, out: Path) -> dict[str, tuple[Path, Pat
     return jobs
 
 
-def prepare(source: Path, out: Path, workers: int) -> None:
-    """Does everything; see the top of this file.
-
-    Args:
-        source: SRC.
-        out: OUT.
-        workers: Number of processes.
+def prepare(options: argparse.Namespace) -> None:
+    """Do everything; see the top of this file.
 
     Raises:
         PrepareError: On anything the user has to correct.
     """
-    images, masks = (PARTS[name].require(source, out / "unpacked").parent for name in ("leftImg8bit", "gtFine"))
-    ours = out / "gtFine"
+    out, ours = options.out, options.out / "gtFine"
+    images, masks = (part.require(options.source, out / "unpacked").parent for part in PARTS.values())
     if ours.resolve() == masks.resolve():
         raise PrepareError(f"{ours} is the original gtFine, which is not written to: choose another --out.")
     counts = []
     for split, expected in SPLITS.items():
         jobs = list_jobs(images / split, masks / split, ours / split)
-        for folder in (ours, ours / split):
-            refuse_link(folder)
+        refuse_link(ours)
+        refuse_link(ours / split)
         remove_leftovers(ours / split)
         say(f"{split}: {len(jobs)} images")
-        run_parallel(convert, list(jobs.values()), workers, f"{split}: masks")
+        run_parallel(convert, list(jobs.values()), options.workers, f"{split}: masks")
         link(images / split, out / "leftImg8bit" / split)
-        write_ids(out / f"{split}.txt", (f"{split}/{name}" for name in jobs))
-        warn_count(split, len(jobs), expected)
+        write_ids(out / f"{split}.txt", [f"{split}/{name}" for name in jobs], expected)
         counts.append(f"{len(jobs)} {split}")
     say(f"Ready: {out} with {', '.join(counts)} images and masks of {len(EVALUATED_IDS)} classes.")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line.
-
-    Args:
-        arguments: Default: those of the process.
-
-    Returns:
-        0, or 1 after an error that has been explained on stderr.
-    """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", metavar="SRC", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("data/cityscapes"))
-    parser.add_argument("--workers", type=int, default=default_workers(), help="processes (default: all cores)")
-    options = parser.parse_args(arguments)
-    return run_tool(lambda: prepare(options.source, options.out, options.workers))
+    """Run the tool; the exit code is 1 after an error that has been explained on stderr."""
+    return run_tool(prepare, make_parser(__doc__, "data/cityscapes").parse_args(arguments))
 
 
 if __name__ == "__main__":

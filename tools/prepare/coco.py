@@ -23,9 +23,13 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from _archives import Part, read_ids, refuse_link, run_tool, warn_count, write_ids
-from _masks import default_workers, is_whole_png, read_size, remove_leftovers, run_parallel, write_png
-from _splits import PrepareError, link, say
+from _files import Part, PrepareError, link, refuse_link, run_tool, say, write_ids
+from _masks import is_whole_png, make_parser, read_size, remove_leftovers, run_parallel, write_png
+
+try:
+    from pycocotools import mask as mask_utils
+except ImportError:
+    mask_utils = None
 
 SPLITS = {"train2017": 118287, "val2017": 5000}
 NUM_CATEGORIES = 80
@@ -33,94 +37,55 @@ ANNOTATIONS_URL = "http://images.cocodataset.org/annotations/annotations_trainva
 
 
 def find_parts(split: str) -> tuple[Part, Part]:
-    """Returns where images and annotations of a split may come from."""
-    name = f"instances_{split}.json"
-    images = Part(
-        f"the images of COCO {split}",
-        (split, f"images/{split}"),
-        (f"{split}.zip",),
-        f"http://images.cocodataset.org/zips/{split}.zip",
-    )
-    annotations = Part(
-        f"COCO's {name}", (f"annotations/{name}", name), ("annotations_trainval2017.zip",), ANNOTATIONS_URL
-    )
-    return images, annotations
-
-
-def import_mask_utils() -> object:
-    """Imports pycocotools.
-
-    Returns:
-        Its module ``mask``.
-
-    Raises:
-        PrepareError: If it is not installed.
-    """
-    try:
-        from pycocotools import mask
-    except ImportError as error:
-        raise PrepareError("pycocotools is not installed. Install it: pip install pycocotools") from error
-    return mask
+    """Return where images and annotations of a split may come from."""
+    name, url = f"instances_{split}.json", f"http://images.cocodataset.org/zips/{split}.zip"
+    images = Part(f"the images of COCO {split}", (split, f"images/{split}"), (f"{split}.zip",), url)
+    places = (f"annotations/{name}", name)
+    return images, Part(f"COCO's {name}", places, ("annotations_trainval2017.zip",), ANNOTATIONS_URL)
 
 
 def encode(annotation: dict, height: int, width: int) -> dict | None:
-    """Turns the polygons or the run lengths of one annotation into pycocotools' compressed run lengths.
-
-    Args:
-        annotation: Of COCO's json.
-        height: Of the image.
-        width: Of the image.
-
-    Returns:
-        The run lengths; None if there is no area.
+    """Turn an annotation's polygons or run lengths into pycocotools' compressed run lengths; None without an area.
 
     Raises:
         PrepareError: If the run lengths are those of another image size.
     """
-    mask = import_mask_utils()
     shape = annotation["segmentation"]
     if isinstance(shape, list):
         # pycocotools takes 4 numbers for a box
         polygons = [polygon for polygon in shape if len(polygon) >= 6]
-        return mask.merge(mask.frPyObjects(polygons, height, width)) if polygons else None
+        return mask_utils.merge(mask_utils.frPyObjects(polygons, height, width)) if polygons else None
     if list(shape["size"]) != [height, width]:
         raise PrepareError(
             f"Annotation {annotation['id']} of image {annotation['image_id']} is {shape['size']}, its image "
             f"{[height, width]} (height, width): the annotation file is damaged or changed."
         )
-    return mask.frPyObjects(shape, height, width) if isinstance(shape["counts"], list) else shape
+    return mask_utils.frPyObjects(shape, height, width) if isinstance(shape["counts"], list) else shape
 
 
 def draw_mask(height: int, width: int, annotations: list[dict], labels: dict[int, int]) -> np.ndarray:
-    """Paints the annotations of an image: crowd regions first, then objects, the larger ones first.
+    """Paint an image's annotations, crowd regions first, then objects, the larger ones first: (H, W) uint8.
 
     Args:
         height: Of the image.
         width: Of the image.
         annotations: Of COCO's json.
         labels: Category id to label.
-
-    Returns:
-        (H, W) uint8.
     """
-    mask = import_mask_utils()
     shapes = []
     for annotation in annotations:
         lengths = encode(annotation, height, width)
         if lengths is not None:
-            order = (not annotation.get("iscrowd", 0), -int(mask.area(lengths)), annotation["id"])
+            order = (not annotation.get("iscrowd", 0), -int(mask_utils.area(lengths)), annotation["id"])
             shapes.append((order, lengths, labels[annotation["category_id"]]))
     painted = np.zeros((height, width), np.uint8)
     for _, lengths, label in sorted(shapes, key=lambda shape: shape[0]):
-        painted[mask.decode(lengths) != 0] = label
+        painted[mask_utils.decode(lengths) != 0] = label
     return painted
 
 
 def convert(job: tuple[Path, Path, int, int, list[dict], dict[int, int]]) -> None:
-    """Makes the mask of one image.
-
-    Args:
-        job: Image, where to, height, width, annotations, labels.
+    """Make the mask of one image: image, where to, height, width, annotations, labels.
 
     Raises:
         PrepareError: If the image is not of the size that the annotations name.
@@ -133,13 +98,7 @@ def convert(job: tuple[Path, Path, int, int, list[dict], dict[int, int]]) -> Non
 
 
 def read_annotations(path: Path) -> tuple[list[dict], dict[int, list[dict]], dict[int, int]]:
-    """Reads COCO's json.
-
-    Args:
-        path: instances_<split>.json.
-
-    Returns:
-        Images sorted by id, annotations per image id, category id to label 1..80.
+    """Read instances_<split>.json: images sorted by id, annotations per image id, category id to label 1..80.
 
     Raises:
         PrepareError: If the file is damaged or of another data set.
@@ -164,81 +123,54 @@ def read_annotations(path: Path) -> tuple[list[dict], dict[int, list[dict]], dic
     return images, grouped, {category: label for label, category in enumerate(ids, start=1)}
 
 
-def check_images(images: list[dict], folder: Path, url: str) -> None:
-    """Checks that every image of the json is there.
-
-    Args:
-        images: Of the json.
-        folder: Image folder.
-        url: Where to get them.
+def prepare_split(split: str, options: argparse.Namespace) -> str:
+    """Make the masks of 'train2017' or 'val2017' that are not there yet; returns a summary.
 
     Raises:
-        PrepareError: If one is missing.
+        PrepareError: On anything the user has to correct.
     """
-    held = {path.name for path in folder.iterdir()}
-    missing = [f"{image['id']:012d}.jpg" for image in images if f"{image['id']:012d}.jpg" not in held]
-    if missing:
-        raise PrepareError(
-            f"{len(missing)} of {len(images)} images are missing in {folder}, first: {missing[:3]}. Get them: {url}"
-        )
-
-
-def prepare_split(split: str, source: Path, out: Path, workers: int) -> str:
-    """Makes the masks of a split that are not there yet.
-
-    Args:
-        split: 'train2017' or 'val2017'.
-        source: SRC.
-        out: OUT.
-        workers: Number of processes.
-
-    Returns:
-        A summary.
-    """
-    images_part, annotations_part = find_parts(split)
-    image_folder, annotation_file = (part.require(source, out / "unpacked") for part in (images_part, annotations_part))
+    out, parts = options.out, find_parts(split)
+    folder, annotation_file = (part.require(options.source, out / "unpacked") for part in parts)
     images, annotations, labels = read_annotations(annotation_file)
-    check_images(images, image_folder, images_part.url)
+    names, held = [f"{image['id']:012d}" for image in images], {path.name for path in folder.iterdir()}
+    if missing := [f"{name}.jpg" for name in names if f"{name}.jpg" not in held]:
+        raise PrepareError(
+            f"{len(missing)} of {len(images)} images are missing in {folder}, first: {missing[:3]}. Get them: "
+            f"{parts[0].url}"
+        )
     masks = out / "masks" / split
-    for folder in (masks.parent, masks):
-        refuse_link(folder)
+    refuse_link(masks.parent)
+    refuse_link(masks)
     remove_leftovers(masks)
-    link(image_folder, out / split)
+    link(folder, out / split)
     jobs = []
-    for image in images:
-        name, height, width = f"{image['id']:012d}", image["height"], image["width"]
-        path = masks / f"{name}.png"
+    for name, image in zip(names, images, strict=True):
+        path, height, width = masks / f"{name}.png", image["height"], image["width"]
         if not is_whole_png(path, (width, height)):
-            jobs.append((image_folder / f"{name}.jpg", path, height, width, annotations.get(image["id"], []), labels))
+            jobs.append((folder / f"{name}.jpg", path, height, width, annotations.get(image["id"], []), labels))
     say(f"{split}: {len(images)} images, {len(images) - len(jobs)} masks are there, {len(jobs)} to make")
-    run_parallel(convert, jobs, workers, f"{split}: masks")
-    write_ids(out / f"{split}.txt", (f"{image['id']:012d}" for image in images))
-    warn_count(split, len(images), SPLITS[split])
-    return f"{len(read_ids(out / f'{split}.txt'))} {split}"
+    run_parallel(convert, jobs, options.workers, f"{split}: masks")
+    write_ids(out / f"{split}.txt", names, SPLITS[split])
+    return f"{len(names)} {split}"
+
+
+def prepare(options: argparse.Namespace) -> None:
+    """Do everything; see the top of this file.
+
+    Raises:
+        PrepareError: On anything the user has to correct.
+    """
+    if mask_utils is None:
+        raise PrepareError("pycocotools is not installed. Install it: pip install pycocotools")
+    counts = ", ".join(prepare_split(split, options) for split in options.splits)
+    say(f"Ready: {options.out} with {counts} images and masks of {NUM_CATEGORIES + 1} classes.")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line.
-
-    Args:
-        arguments: Default: those of the process.
-
-    Returns:
-        0, or 1 after an error that has been explained on stderr.
-    """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", metavar="SRC", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("data/coco"))
+    """Run the tool; the exit code is 1 after an error that has been explained on stderr."""
+    parser = make_parser(__doc__, "data/coco")
     parser.add_argument("--splits", nargs="+", choices=list(SPLITS), default=list(SPLITS))
-    parser.add_argument("--workers", type=int, default=default_workers(), help="processes (default: all cores)")
-    options = parser.parse_args(arguments)
-
-    def prepare() -> None:
-        import_mask_utils()
-        counts = [prepare_split(split, options.source, options.out, options.workers) for split in options.splits]
-        say(f"Ready: {options.out} with {', '.join(counts)} images and masks of {NUM_CATEGORIES + 1} classes.")
-
-    return run_tool(prepare)
+    return run_tool(prepare, parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

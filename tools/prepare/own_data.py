@@ -19,22 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from _archives import run_tool
+from _files import PrepareError, find_changes, join_lines, make_progress, run_tool, say, walk_files, write_texts
 from _masks import read_labels, read_size
-from _splits import (
-    PrepareError,
-    draw_labeled,
-    find_changes,
-    join_lines,
-    make_progress,
-    parse_fraction,
-    say,
-    walk_files,
-    write_texts,
-)
+from _splits import draw_labeled, parse_fraction
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -230,7 +217,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.num_classes is not None and not 2 <= options.num_classes <= IGNORE - options.reduce_zero_label:
         parser.error(f"--num-classes {options.num_classes}: at least 2, at most {IGNORE - options.reduce_zero_label}")
-    return run_tool(lambda: prepare(options.root, options))
+    return run_tool(prepare, options.root, options)
 
 
 if __name__ == "__main__":

@@ -27,24 +27,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from _archives import run_tool
+from _files import PrepareError, join_lines, run_tool, say, walk_files, write_texts
 from _masks import decode_labels
-from _published import Survey, find_training_ids, read_ids, read_split, survey
-from _published_download import URL, download
-from _splits import (
-    PrepareError,
-    draw_balanced,
-    draw_labeled,
-    join_lines,
-    parse_fraction,
-    say,
-    walk_files,
-    write_lists,
-    write_texts,
-)
+from _published import URL, Survey, download, find_training_ids, read_ids, read_split, survey
+from _splits import draw_balanced, draw_labeled, parse_fraction, write_lists
 
 from mmseg_allspark.datasets.published_splits import PUBLISHED
 from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
@@ -54,12 +40,7 @@ VOID = 255
 
 
 def check_disjoint(train: Iterable[str], val: Iterable[str], what: str) -> None:
-    """Checks that no validation image is trained on.
-
-    Args:
-        train: Ids.
-        val: Ids.
-        what: Where the validation ids come from.
+    """Check that no validation image, of the list ``what``, is trained on.
 
     Raises:
         PrepareError: If an id is in both.
@@ -71,15 +52,7 @@ def check_disjoint(train: Iterable[str], val: Iterable[str], what: str) -> None:
 
 
 def choose_splits(found: Survey, dataset: str, asked: Sequence[str] | None) -> list[str]:
-    """Chooses the splits to write.
-
-    Args:
-        found: The published lists.
-        dataset: 'voc', 'cityscapes' or 'coco'.
-        asked: Names given by the user. None: all that were found.
-
-    Returns:
-        Names in the order of the table.
+    """Choose the splits to write, those asked for or all that were found, in the order of the table.
 
     Raises:
         PrepareError: If a split that was asked for, or every split, is missing.
@@ -97,11 +70,7 @@ def choose_splits(found: Survey, dataset: str, asked: Sequence[str] | None) -> l
 
 
 def prepare_published(options: argparse.Namespace, source: Path) -> None:
-    """Checks and writes published splits of a data set; nothing is written unless all of them are right.
-
-    Args:
-        options: Command line.
-        source: Folder with the lists.
+    """Check and write published splits from a folder of lists; nothing is written unless all of them are right.
 
     Raises:
         PrepareError: On anything the user has to correct.
@@ -136,10 +105,7 @@ def prepare_published(options: argparse.Namespace, source: Path) -> None:
 
 
 def fetch_and_prepare(options: argparse.Namespace) -> None:
-    """Prepares published splits from SRC, or from a download into a temporary folder.
-
-    Args:
-        options: Command line.
+    """Prepare published splits from SRC, or from a download into a temporary folder.
 
     Raises:
         PrepareError: On anything the user has to correct.
@@ -158,13 +124,7 @@ def fetch_and_prepare(options: argparse.Namespace) -> None:
 
 
 def list_own_ids(path: Path) -> list[str]:
-    """Lists the ids of own data.
-
-    Args:
-        path: A list (first word of each line), or a folder of images (searched with its subfolders).
-
-    Returns:
-        Ids without image suffix, sorted; of a folder they are relative to it.
+    """List the ids of own data, sorted and without image suffix: the first words of a list, or the files of a folder.
 
     Raises:
         PrepareError: If there is none or one occurs twice.
@@ -184,33 +144,22 @@ def list_own_ids(path: Path) -> list[str]:
 
 
 def read_classes(path: Path, num_classes: int) -> set[int]:
-    """Reads which classes a mask shows.
-
-    Args:
-        path: Mask of label numbers.
-        num_classes: Number of classes.
-
-    Returns:
-        Labels, without 255 (void).
+    """Read which classes a mask shows, without 255 (void).
 
     Raises:
         PrepareError: If the file is missing, cannot be read or holds other labels.
     """
     try:
-        mask = decode_labels(path)
+        labels = set(np.unique(decode_labels(path)).tolist()) - {VOID}
     except PrepareError as error:
         raise PrepareError(f"{error} --masks and --mask-suffix say where.") from error
-    labels = set(np.unique(mask).tolist()) - {VOID}
     if bad := sorted(labels - set(range(num_classes))):
         raise PrepareError(f"{path} holds the labels {bad[:8]}: only 0..{num_classes - 1} (--num-classes) and {VOID}.")
     return labels
 
 
 def make_own(options: argparse.Namespace) -> None:
-    """Writes seeded splits of own data.
-
-    Args:
-        options: Command line.
+    """Write seeded splits of own data.
 
     Raises:
         PrepareError: On anything the user has to correct.
@@ -273,19 +222,12 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line.
-
-    Args:
-        arguments: Default: those of the process.
-
-    Returns:
-        0, or 1 after an error that has been explained on stderr.
-    """
+    """Run the tool; the exit code is 1 after an error that has been explained on stderr."""
     parser = make_parser()
     options = parser.parse_args(arguments)
     if options.command == "make" and options.balanced and not (options.masks and options.num_classes):
         parser.error("--balanced needs --masks and --num-classes")
-    return run_tool(lambda: make_own(options) if options.command == "make" else fetch_and_prepare(options))
+    return run_tool(make_own if options.command == "make" else fetch_and_prepare, options)
 
 
 if __name__ == "__main__":

@@ -14,11 +14,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from _files import make_progress, say
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from _splits import make_progress, say
 
 from mmseg_allspark.datasets.synthetic import SyntheticSpec, write_synthetic
 from mmseg_allspark.datasets.synthetic_scenes import CLASSES
@@ -39,14 +36,7 @@ def summarize(out: Path) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line.
-
-    Args:
-        arguments: Default: those of the process.
-
-    Returns:
-        0, or 1 after an error that has been explained on stderr.
-    """
+    """Run the tool; the exit code is 1 after an error that has been explained on stderr."""
     default = SyntheticSpec()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("data/synthetic"))

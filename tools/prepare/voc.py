@@ -20,18 +20,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from _archives import Part, read_ids, refuse_link, run_tool, unpack, warn_count, write_ids
+from _files import Part, PrepareError, link, refuse_link, run_tool, say, write_ids
 from _masks import (
     check_labels,
-    default_workers,
     is_whole_png,
+    make_parser,
     read_labels,
     read_size,
     remove_leftovers,
     run_parallel,
     write_png,
 )
-from _splits import PrepareError, link, say
 
 LABELS = frozenset({*range(21), 255})
 COUNTS = {"train": 1464, "val": 1449, "trainval": 2913, "train_aug": 10582}
@@ -49,15 +48,13 @@ SBD = Part(
 READY = Part("ready-made masks", ("SegmentationClassAug",), ("SegmentationClassAug.zip",), SBD_URL)
 
 
+def read_ids(path: Path) -> list[str]:
+    """Read a list of ids, one a line."""
+    return path.read_text().split()
+
+
 def read_sbd(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Reads a mask of SBD.
-
-    Args:
-        path: dataset/cls/<id>.mat.
-        size: Width and height of its image.
-
-    Returns:
-        (H, W) uint8.
+    """Read a mask of SBD, dataset/cls/<id>.mat, of an image of this width and height: (H, W) uint8.
 
     Raises:
         PrepareError: If scipy is missing or the file is wrong.
@@ -70,52 +67,33 @@ def read_sbd(path: Path, size: tuple[int, int]) -> np.ndarray:
         labels = np.asarray(loadmat(path)["GTcls"]["Segmentation"][0, 0])
     except Exception as error:  # scipy raises whatever the damaged bytes lead to
         raise PrepareError(f"{path} is not a mask of SBD: {error!r}. Get it again: {SBD_URL}") from error
-    check_labels(labels, path, size, LABELS)
-    return labels.astype(np.uint8)
+    return check_labels(labels, path, size, LABELS)
 
 
 def convert(job: tuple[Path, Path, Path]) -> None:
-    """Checks one mask and puts it, linked or converted, into OUT.
-
-    Args:
-        job: Image, mask (.png or .mat), mask of OUT.
-    """
+    """Check the mask of an image (.png or .mat) and put it, linked or converted, into OUT."""
     image, mask, path = job
     size = read_size(image)
     if mask.suffix == ".png":
         read_labels(mask, size, LABELS)
-        if path != mask:
-            link(mask, path)
-    elif path.is_symlink() or not is_whole_png(path, size):
+        link(mask, path)
+    elif not is_whole_png(path, size):
         refuse_link(path)
         write_png(read_sbd(mask, size), path)
 
 
 def find_augmented(voc: Path, source: Path, sbd: Path | None, unpacked: Path) -> tuple[str, Path]:
-    """Finds the augmented masks.
-
-    Args:
-        voc: Folder that holds JPEGImages.
-        source: SRC.
-        sbd: Argument --sbd.
-        unpacked: Folder for what is unpacked.
-
-    Returns:
-        '.mat' or '.png', and the folder of such files.
+    """Find the augmented masks; returns '.mat' or '.png', and the folder of such files.
 
     Raises:
         PrepareError: If there are none.
     """
-    if sbd is not None and sbd.exists():
-        folder = unpack(sbd, unpacked) if sbd.is_file() else sbd
-        for place in (folder, folder / "SegmentationClassAug", folder / "SegmentationClass"):
-            if next(place.glob("*.png"), None):
-                return ".png", place
-    places = [sbd] if sbd is not None else [voc, source] if source.is_dir() else [voc]
-    for place in (place for place in places if place.exists()):
+    places = [voc, source] if sbd is None else [sbd]
+    for place in places:
+        if sbd is not None and next(place.glob("*.png"), None):
+            return ".png", place
         for part, suffix in ((SBD, ".mat"), (READY, ".png")):
-            found = part.find(place, unpacked)
-            if found is not None:
+            if (found := part.find(place, unpacked)) is not None:
                 return suffix, found
     raise PrepareError(
         f"Missing: the augmented masks. Looked in {' and '.join(map(str, places))} for benchmark_RELEASE/dataset/cls, "
@@ -125,15 +103,7 @@ def find_augmented(voc: Path, source: Path, sbd: Path | None, unpacked: Path) ->
 
 
 def make_lists(voc: Path, kind: str, augmented: Path) -> dict[str, list[str]]:
-    """Makes the lists of ids.
-
-    Args:
-        voc: Folder that holds ImageSets.
-        kind: As from ``find_augmented``.
-        augmented: As from ``find_augmented``.
-
-    Returns:
-        Name to ids: val, train_aug, and what else SRC has of train and trainval.
+    """Make the lists of ids: val, train_aug, and what else SRC has of train and trainval.
 
     Raises:
         PrepareError: If a list is missing that is needed.
@@ -145,101 +115,63 @@ def make_lists(voc: Path, kind: str, augmented: Path) -> dict[str, list[str]]:
     ready = voc / LISTS / "train_aug.txt"
     if kind == ".mat":
         sbd = [augmented.parent / f"{name}.txt" for name in ("train", "val")]
-        missing = [str(path) for path in sbd if not path.is_file()]
-        if missing:
+        if missing := [str(path) for path in sbd if not path.is_file()]:
             raise PrepareError(f"Missing: {', '.join(missing)}. They are part of {SBD_URL}")
         held = {*read_ids(sbd[0]), *read_ids(sbd[1]), *lists["train"]}
     elif ready.is_file():
         held = set(read_ids(ready))
-        overlap = sorted(held & set(lists["val"]))
-        if overlap:
+        if overlap := sorted(held & set(lists["val"])):
             raise PrepareError(f"{ready} and val.txt share {len(overlap)} ids, first: {overlap[:3]}. Remove {ready}.")
     else:
         held = {path.stem for path in augmented.glob("*.png")} | set(lists.get("train", ()))
-    lists["train_aug"] = sorted(held - set(lists["val"]))
-    return lists
+    return lists | dict(train_aug=sorted(held - set(lists["val"])))
 
 
 def list_jobs(voc: Path, augmented: Path, kind: str, ids: list[str], masks: Path) -> list[tuple[Path, Path, Path]]:
-    """Pairs images with the masks to take, VOC's own first.
-
-    Args:
-        voc: Folder that holds JPEGImages.
-        augmented: Folder of the augmented masks.
-        kind: Their suffix.
-        ids: Ids of all lists.
-        masks: SegmentationClassAug of OUT.
-
-    Returns:
-        Jobs for ``convert``.
+    """Pair images with the masks to take, VOC's own first, and with where they go: jobs for ``convert``.
 
     Raises:
         PrepareError: If images or masks are missing.
     """
-    in_place = masks.exists() and masks.resolve() == augmented.resolve()
-    own_folder = augmented if in_place else voc / "SegmentationClass"
-    own, other, images = (
-        {path.stem: path for path in folder.glob(f"*{suffix}")}
-        for folder, suffix in ((own_folder, ".png"), (augmented, kind), (voc / "JPEGImages", ".jpg"))
-    )
-    for what, held, url in (("images", images, VOC.url), ("masks", {*own, *other}, SBD_URL)):
-        missing = [name for name in ids if name not in held]
-        if missing:
+    images = {path.stem: path for path in (voc / "JPEGImages").glob("*.jpg")}
+    found = {path.stem: path for path in augmented.glob(f"*{kind}")}
+    if masks.resolve() != augmented.resolve():  # else they are in place
+        refuse_link(masks)
+        remove_leftovers(masks)
+        found |= {path.stem: path for path in (voc / "SegmentationClass").glob("*.png")}
+    for what, held, url in (("images", images, VOC.url), ("masks", found, SBD_URL)):
+        if missing := [name for name in ids if name not in held]:
             raise PrepareError(
                 f"{len(missing)} of {len(ids)} {what} are missing, first: {missing[:3]}. Get them: {url}"
             )
-    return [(images[i], own.get(i) or other[i], own[i] if in_place else masks / f"{i}.png") for i in ids]
+    return [(images[i], found[i], masks / f"{i}.png") for i in ids]
 
 
-def prepare(source: Path, sbd: Path | None, out: Path, workers: int) -> None:
-    """Does everything; see the top of this file.
-
-    Args:
-        source: SRC.
-        sbd: Augmented masks, or None to look for them in SRC.
-        out: OUT.
-        workers: Number of processes.
+def prepare(options: argparse.Namespace) -> None:
+    """Do everything; see the top of this file.
 
     Raises:
         PrepareError: On anything the user has to correct.
     """
-    unpacked = out / "unpacked"
-    voc = VOC.require(source, unpacked).parent
-    kind, augmented = find_augmented(voc, source, sbd, unpacked)
-    masks = out / "SegmentationClassAug"
-    whole = kind == ".png" and not (voc / "SegmentationClass").is_dir()
-    if whole and not masks.exists():
-        link(augmented, masks)
+    out, unpacked = options.out, options.out / "unpacked"
+    voc = VOC.require(options.source, unpacked).parent
+    kind, augmented = find_augmented(voc, options.source, options.sbd, unpacked)
     lists = make_lists(voc, kind, augmented)
     ids = sorted(set().union(*lists.values()))
-    if not (masks.exists() and masks.resolve() == augmented.resolve()):
-        refuse_link(masks)
-        remove_leftovers(masks)
     say(f"{voc}: {len(ids)} images; augmented masks: {augmented} ({kind})")
-    run_parallel(convert, list_jobs(voc, augmented, kind, ids, masks), workers, "masks")
+    jobs = list_jobs(voc, augmented, kind, ids, out / "SegmentationClassAug")
+    run_parallel(convert, jobs, options.workers, "masks")
     link(voc / "JPEGImages", out / "JPEGImages")
     for name, content in lists.items():
-        write_ids(out / LISTS / f"{name}.txt", content)
-        warn_count(name, len(content), COUNTS[name])
+        write_ids(out / LISTS / f"{name}.txt", content, COUNTS[name])
     say(f"Ready: {out} with {', '.join(f'{len(content)} {name}' for name, content in lists.items())} images.")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line.
-
-    Args:
-        arguments: Default: those of the process.
-
-    Returns:
-        0, or 1 after an error that has been explained on stderr.
-    """
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", metavar="SRC", type=Path)
+    """Run the tool; the exit code is 1 after an error that has been explained on stderr."""
+    parser = make_parser(__doc__, "data/VOCdevkit/VOC2012")
     parser.add_argument("--sbd", type=Path, help="SBD or ready-made masks, a folder or an archive (default: in SRC)")
-    parser.add_argument("--out", type=Path, default=Path("data/VOCdevkit/VOC2012"))
-    parser.add_argument("--workers", type=int, default=default_workers(), help="processes (default: all cores)")
-    options = parser.parse_args(arguments)
-    return run_tool(lambda: prepare(options.source, options.sbd, options.out, options.workers))
+    return run_tool(prepare, parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

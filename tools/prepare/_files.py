@@ -1,0 +1,237 @@
+"""What the preparation tools share: messages, finding and unpacking sources, links, and files written whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tarfile
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TextIO
+
+# a checkout needs no installation of the plugin
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mmseg_allspark.utils.files import write_whole
+
+ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
+
+
+class PrepareError(Exception):
+    """Something the user has to correct; the message says what."""
+
+
+def run_tool(prepare: Callable[..., None], *arguments: object) -> int:
+    """Run a tool and explain its errors on stderr; returns 0, 1 after an error, 130 after Ctrl-C."""
+    try:
+        prepare(*arguments)
+    except (PrepareError, OSError, UnicodeDecodeError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: run it again to go on\n")
+        return 130
+    return 0
+
+
+def say(text: str) -> None:
+    """Tell the user about progress."""
+    print(text, flush=True)
+
+
+def make_progress(what: str, file: TextIO | None = None) -> Callable[[int, int], None]:
+    """Return a callback that writes items done and time left, every two seconds and at the end, to stderr or a file."""
+    start = last = time.monotonic()
+
+    def show(done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if done < total and now - last < 2:
+            return
+        last = now
+        left = (now - start) / done * (total - done)
+        print(f"{what} {done} of {total}, {left:.0f} s left", file=file or sys.stderr, flush=True)
+
+    return show
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a data set and where it may come from.
+
+    Attributes:
+        what: Name for messages.
+        places: Paths, relative to the source folder or to the unpacked archive, of which one has to be there.
+        archives: File names of the official archives that hold it.
+        url: Where to get it.
+    """
+
+    what: str
+    places: tuple[str, ...]
+    archives: tuple[str, ...]
+    url: str
+
+    def find(self, source: Path, unpacked: Path) -> Path | None:
+        """Return where the part is in a folder or an archive, unpacking into ``unpacked`` what is packed, or None."""
+        archives = [source] if source.is_file() else [source / name for name in self.archives]
+        found = [source / place for place in self.places if (source / place).exists()]
+        for archive in archives if not found else []:
+            if archive.is_file():
+                folder = unpack(archive, unpacked)
+                found += [folder / place for place in self.places if (folder / place).exists()]
+        return found[0] if found else None
+
+    def require(self, source: Path, unpacked: Path) -> Path:
+        """As ``find``, but the part has to be there.
+
+        Raises:
+            PrepareError: If it is not; names what is missing and where to get it.
+        """
+        found = self.find(source, unpacked)
+        if found is None:
+            looked = ", ".join((*self.places, *self.archives))
+            state = "" if source.exists() else " (which does not exist)"
+            raise PrepareError(f"Missing: {self.what}. Looked in {source}{state} for {looked}. Get it at {self.url}")
+        return found
+
+
+def _check_members(archive: Path, names: Iterable[str]) -> None:
+    for name in names:
+        path = PurePosixPath(name.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name):
+            raise PrepareError(f"{archive} holds the member {name!r}, which points outside its folder: not unpacked.")
+
+
+def _only_files(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    if member.isfile() or member.isdir():
+        return tarfile.data_filter(member, folder)
+    say(f"left out {member.name}, which is neither a file nor a folder")  # links can lead outside
+    return None
+
+
+def unpack(archive: Path, into: Path) -> Path:
+    """Unpack an archive into a folder of its name, or find it unpacked; the folder appears when it is complete.
+
+    Raises:
+        PrepareError: If the archive is of another kind or damaged, or a member points outside.
+    """
+    suffix = next((s for s in ARCHIVE_SUFFIXES if archive.name.lower().endswith(s)), None)
+    if suffix is None:
+        raise PrepareError(f"{archive} is neither a folder nor an archive ({', '.join(ARCHIVE_SUFFIXES)}).")
+    folder = into / archive.name[: -len(suffix)]
+    if folder.is_dir():
+        return folder
+    partial = into / f".{folder.name}.partial"
+    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+    partial.mkdir(parents=True)
+    say(f"unpacking {archive} into {folder}")
+    try:
+        if suffix == ".zip":
+            with zipfile.ZipFile(archive) as file:
+                _check_members(archive, file.namelist())
+                file.extractall(partial)
+        elif not hasattr(tarfile, "data_filter"):
+            raise PrepareError(
+                f"{archive}: this Python cannot unpack safely. Unpack it yourself, or take Python 3.10.12."
+            )
+        else:
+            with tarfile.open(archive) as file:
+                _check_members(archive, file.getnames())
+                file.extractall(partial, filter=_only_files)
+        partial.rename(folder)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise PrepareError(f"{archive} is damaged ({error}): download it again.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def walk_files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Yield files below a folder by their lower-case suffixes, in order, through links, but not hidden ones."""
+    seen = set()  # a link may lead back to where it came from
+    for root, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        real = os.path.realpath(root)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        for name in sorted(files):
+            if name.lower().endswith(suffixes) and not name.startswith("."):
+                yield Path(root) / name
+
+
+def link(target: Path, path: Path) -> None:
+    """Make ``path`` a link to ``target``.
+
+    Raises:
+        PrepareError: If something else is there already.
+    """
+    target = target.resolve()
+    if path.exists() and path.resolve() == target:
+        return
+    if path.is_symlink() or path.exists():
+        raise PrepareError(f"{path} exists and is not a link to {target}. Remove it, or choose another --out.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(target, target_is_directory=True)
+
+
+def refuse_link(path: Path) -> None:
+    """Refuse to write below a link, which would change somebody's original files.
+
+    Raises:
+        PrepareError: If ``path`` is a link.
+    """
+    if path.is_symlink():
+        raise PrepareError(f"{path} is a link from another preparation. Remove it, or choose another --out.")
+
+
+def join_lines(ids: Iterable[str]) -> str:
+    """Return ids as the text of a list file, one a line."""
+    return "".join(f"{name}\n" for name in ids)
+
+
+def write_ids(path: Path, ids: Sequence[str], published: int) -> None:
+    """Write a list of ids unless it is there, and warn where their number is not the published one.
+
+    Raises:
+        PrepareError: If a list of other ids is there.
+    """
+    if not path.exists():
+        write_whole(join_lines(ids), path)
+    elif sorted(path.read_text().split()) != sorted(ids):
+        raise PrepareError(f"{path} exists with other ids. Remove it, or choose another --out.")
+    if len(ids) != published:  # a subset is legitimate
+        say(f"warning: {len(ids)} images in {path.stem}, the published set has {published}")
+
+
+def find_changes(folder: Path, files: Mapping[str, str], force: bool) -> list[str]:
+    """Return the names of the text files (name to content) that are not there or, with ``force``, hold something else.
+
+    Raises:
+        PrepareError: If other content is there and ``force`` is not set.
+    """
+    different = [name for name, text in files.items() if not (p := folder / name).exists() or p.read_text() != text]
+    replaced = [name for name in different if (folder / name).exists()]
+    if replaced and not force:
+        raise PrepareError(
+            f"{folder / replaced[0]} exists with other content (other seed or images). Replace it with --force, or "
+            "move it away."
+        )
+    return different
+
+
+def write_texts(folder: Path, files: Mapping[str, str], force: bool) -> None:
+    """Write text files (name to content); equal ones are left alone.
+
+    Raises:
+        PrepareError: If other content is there and ``force`` is not set; then nothing is written.
+    """
+    for name in find_changes(folder, files, force):
+        write_whole(files[name], folder / name)
