@@ -81,8 +81,6 @@ unlabeled_dataloader = dict(dataset=dict(pipeline=crop))
         ("supervised/segformer_b5_voc_1-8", "crop_size = 129", r"train_dataloader.dataset.pipeline.\d.crop_size"),
         (CAMVID, "data_root = '/data/x'", r"train_dataloader.dataset.data_root, .*val_dataloader.dataset.data_root"),
         ("supervised/segformer_b0_own-data", "max_iters = 500", r"train_cfg.max_iters"),
-        (CAMVID, "dataset_type = 'ADE20KDataset'", r"train_dataloader.dataset.type"),
-        (CAMVID, "labeled_pipeline = []", r"train_dataloader.dataset.pipeline"),
     ],
 )
 def test_a_variable_that_only_the_base_reads_is_refused(load_tool, tmp_path, capsys, tool, base, line, keys):
@@ -145,6 +143,22 @@ def test_a_base_may_be_named_by_mmengines_placeholders(load_tool, tmp_path):
     (tmp_path / "child.py").write_text("_base_ = '{{fileDirname}}/base.py'")
     train = load_tool("train")
     assert train.load_config(train.parse_args([str(tmp_path / "child.py")])).model
+
+
+def test_a_variable_is_found_by_its_value_under_another_key(load_tool, tmp_path):
+    write_chain(tmp_path, "root = 'data/b'")
+    train = load_tool("train")
+    with pytest.raises(ValueError, match="Set train_dataloader.dataset.data_root"):
+        train.load_config(train.parse_args([str(tmp_path / "grandchild.py")]))
+
+
+@pytest.mark.parametrize("hook", ["PseudoLabelStatisticsHook", "EMAHook"])
+def test_a_hook_in_both_kinds_of_hooks_is_refused(checks, hook):
+    cfg = Config.fromfile(ROOT / "configs/allspark/resnet18-tiny_synthetic.py")
+    checks.check_hooks(cfg)
+    cfg.custom_hooks = [dict(type="ChannelsLastHook"), dict(type=hook)]
+    with pytest.raises(ValueError, match=f"custom_hooks.1 is {hook}, and default_hooks.* both would run. Change"):
+        checks.check_hooks(cfg)
 
 
 def test_a_dict_that_only_the_base_reads_is_warned_of(load_tool, tmp_path):
