@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 from pathlib import Path
 
 import numpy as np
+from builders import ROOT
 from mmengine.config import Config, ConfigDict
 from mmseg.registry import DATASETS
 from PIL import Image
@@ -15,6 +17,20 @@ from mmseg_allspark.datasets.data_report import is_semi_supervised
 CROP = 65
 SIZE = (70, 90)  # of the images (h, w); larger than the crop, so that a sliding window slides
 VIT = dict(embed_dims=32, num_layers=12, num_heads=2, feedforward_channels=32, global_attn_indexes=[2, 5, 8, 11])
+
+
+CONFIGS = ROOT / "configs"
+NAMES = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.glob("[!_]*/*.py"))
+_LIST = r"(train|unlabeled)_dataloader = dict\(dataset=dict\(ann_file=\".*\"\)\)"
+
+
+def _has_other_lists_only(name: str) -> bool:
+    lines = [line for line in (CONFIGS / name).read_text().splitlines() if not line.startswith("#")]
+    return lines[0].startswith('_base_ = "') and all(re.fullmatch(_LIST, line) for line in lines[1:])
+
+
+# Such a config differs from the one that it builds on by its lists: their models and steps are the same.
+SAME = {name for name in NAMES if _has_other_lists_only(name)}
 
 
 def data_loaders(cfg: Config) -> list[ConfigDict]:

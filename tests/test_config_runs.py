@@ -2,34 +2,14 @@
 
 import re
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
-from builders import ROOT
 from mmengine.config import Config
 from mmengine.runner import Runner
-from small_configs import shrink, write_tree
+from small_configs import CONFIGS, NAMES, SAME, shrink, write_tree
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
-
-CONFIGS = ROOT / "configs"
-NAMES = sorted(str(p.relative_to(CONFIGS)) for p in CONFIGS.rglob("*.py") if "_base_" not in p.parts)
-# Such a file differs from the one it builds on by its lists: their models and steps are the same.
-GENERATED = {name for name in NAMES if "tools/dev/make_configs.py" in (CONFIGS / name).read_text()}
-# Read by the Runner itself, or by tools/train.py and tools/test.py
-READ_BY_RUNNER = set(Runner.__init__.__annotations__) | {
-    "auto_scale_lr",
-    "custom_imports",
-    "tta_model",
-    "tta_pipeline",
-    "unlabeled_dataloader",  # by PseudoLabelLoop
-}
-SHIPPED = [name if name not in GENERATED else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
-
-
-def skip_without_mmpretrain(cfg):
-    if cfg.model.backbone.type.startswith("mmpretrain.") and find_spec("mmpretrain") is None:
-        pytest.skip("mmpretrain is an extra: pip install -e '.[mmpretrain]'")
+from mmseg_allspark.utils.config_files import READ
 
 
 def read(name):
@@ -41,20 +21,33 @@ def read(name):
         raise
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SAME else name for name in NAMES]
+)
 def test_trains_and_evaluates(name, tmp_path):
     cfg = shrink(read(name))
-    skip_without_mmpretrain(cfg)
+    if cfg.model.backbone.type.startswith("mmpretrain.") and find_spec("mmpretrain") is None:
+        pytest.skip("mmpretrain is an extra: pip install -e '.[mmpretrain]'")
     write_tree(cfg, tmp_path / "data")
     cfg.work_dir = str(tmp_path / "work")
     cfg.launcher = "none"
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.iter == 1
-    scalars = runner.message_hub.log_scalars
-    assert scalars["train/loss"].current() > 0
+    assert runner.message_hub.log_scalars["train/loss"].current() > 0
     metrics = runner.val_loop.run()
     assert 0 <= metrics["mIoU"] <= 100
+
+
+@pytest.mark.parametrize("name", sorted(SAME))
+def test_a_config_of_other_lists_has_both_lists_of_one_split(name):
+    (base,) = re.findall(r'^_base_ = "(.+)"$', (CONFIGS / name).read_text(), re.MULTILINE)
+    mine, lead = read(name), Config.fromfile((CONFIGS / name).parent / base)
+    keys = ("train_dataloader", "unlabeled_dataloader") if is_semi_supervised(mine) else ("train_dataloader",)
+    lists, leads = ([cfg[key].dataset.pop("ann_file") for key in keys] for cfg in (mine, lead))
+    assert mine._cfg_dict == lead._cfg_dict
+    assert lists[0] != leads[0]
+    assert lists[0].replace("/labeled", "/unlabeled") == lists[-1] or len(keys) == 1
 
 
 def chain(path):
@@ -69,34 +62,14 @@ def unread_keys(assigning, reading):
     """Top-level names that ``assigning`` gives a value and that neither the runner nor a line of ``reading`` reads."""
     code = "\n".join(line.split("#")[0] for path in reading for line in path.read_text().splitlines())
     keys = {key for path in assigning for key in re.findall(r"^(\w+) = ", path.read_text(), re.MULTILINE)}
-    return {key for key in keys - READ_BY_RUNNER - {"_base_"} if not re.search(rf"\b{key}\b(?!\s*=[^=])", code)}
+    return {key for key in keys - READ - {"_base_"} if not re.search(rf"\b{key}\b(?!\s*=[^=])", code)}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_key_of_a_config_is_read(name):
-    files = list(chain(CONFIGS / name))
-    assert not unread_keys([path for path in files if "_base_" not in path.parts], files)
-
-
-def test_every_key_of_the_bases_is_read_by_some_config():
+def test_every_key_of_the_configs_is_read(tmp_path):
+    for name in NAMES:
+        files = list(chain(CONFIGS / name))
+        assert not unread_keys([path for path in files if "_base_" not in path.parts], files), name
     files = list(CONFIGS.rglob("*.py"))
     assert not unread_keys([path for path in files if "_base_" in path.parts], files)
-
-
-def test_an_unread_key_is_noticed(tmp_path):
     (tmp_path / "config.py").write_text("widht = 3\nmodel = dict(width=3)\n")
     assert unread_keys(*[[tmp_path / "config.py"]] * 2) == {"widht"}
-
-
-@pytest.mark.parametrize("name", sorted(GENERATED))
-def test_generated_config_differs_from_its_lead_by_lists_only(name):
-    text = (CONFIGS / name).read_text()
-    (lead,) = re.findall(r'^_base_ = "(.+)"$', text, re.MULTILINE)
-    mine, base = read(name), read(str(Path(name).parent / lead))
-    lists = [mine.train_dataloader.dataset.pop("ann_file"), base.train_dataloader.dataset.pop("ann_file")]
-    if is_semi_supervised(mine):
-        for cfg in (mine, base):
-            lists.append(cfg.unlabeled_dataloader.dataset.pop("ann_file"))
-        assert lists[0].replace("/labeled", "/unlabeled") == lists[2]
-    assert lists[0] != lists[1]
-    assert mine._cfg_dict == base._cfg_dict

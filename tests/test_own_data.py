@@ -68,18 +68,13 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
 def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method, length):
     cfg = own_config(tmp_path, method, "max_iters", length)
     assert cfg.train_cfg.max_iters == length and cfg.train_cfg.val_interval == 1
-    assert all(hook.get("interval", 1) >= 1 for hook in (*cfg.default_hooks.values(), *cfg.custom_hooks))
+    assert all(hook.get("interval", 1) >= 1 for hook in cfg.default_hooks.values())
 
 
 @pytest.mark.parametrize(("length", "warmup"), [(2, 1), (20, 2), (10000, 75)])
 def test_the_memory_is_read_in_a_short_training_too(tmp_path, length, warmup):
-    hooks = own_config(tmp_path, "allspark", "max_iters", length).custom_hooks
-    assert [hook["type"] for hook in hooks] == [
-        "SemanticMemoryHook",
-        "PseudoLabelStatisticsHook",
-        "MeanTeacherHook",
-    ]
-    assert hooks[0]["warmup_iters"] == warmup and hooks[2]["evaluated"] == "teacher"
+    hooks = own_config(tmp_path, "allspark", "max_iters", length).default_hooks
+    assert hooks.semantic_memory.warmup_iters == warmup and hooks.ema.evaluated == "teacher"
 
 
 @pytest.mark.parametrize(("crop", "size"), [((224, 224), (7, 7)), ((256, 257), (8, 9)), ((512, 513), (16, 17))])

@@ -29,7 +29,7 @@ def in_process(loaders):
 
 
 def crop(size, memory):
-    """Options for another crop, as the headers of the data set configs give them."""
+    """Options for another crop."""
     options = [f"model.neck.memory_size=({memory},{memory})"]
     for loader in LOADERS[:2]:
         options += [f"{loader}.dataset.pipeline.3.crop_size={size}"]
@@ -64,7 +64,7 @@ def test_a_killed_camvid_run_ends_with_the_hash_of_the_undisturbed_one(tmp_path,
     options = [*camvid(tmp_path), "train_cfg.max_iters=40", "model.neck.attn_drop=0.1", "val_dataloader.num_workers=0"]
     options += ["val_dataloader.persistent_workers=False", "val_dataloader.dataset.indices=[0,1]"]
     options += [f"{loader}.num_workers=1" for loader in LOADERS[:2]] + ["default_hooks.checkpoint.interval=5"]
-    options += ["custom_hooks.0.warmup_iters=10"]
+    options += ["default_hooks.semantic_memory.warmup_iters=10"]
     train = [sys.executable, "tools/train.py", ROOT / "configs/allspark/segformer_b0_camvid_1-16.py", "--work-dir"]
     done = run(*train, tmp_path / "undisturbed", "--cfg-options", *options)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.hooks import EMAHook
 from torch.utils.data import DataLoader
 
 from mmseg_allspark.datasets.setting_checks import read_classes
@@ -72,6 +73,27 @@ def _check_arguments(key: str, part: object, more: Sequence[str] = ()) -> None:
     if arguments and not any(one.kind is one.VAR_KEYWORD for one in arguments.values()):
         own = [name for name in arguments if name != "params"]  # of the model, which the optimizer gets
         check_keys(key, [name for name in part if name not in ("type", "_scope_")], [*own, *more])
+
+
+def check_hooks(cfg: Config) -> None:
+    """Raise if ``custom_hooks`` repeats a hook of ``default_hooks``, or adds a second moving average: both would run.
+
+    Raises:
+        ValueError: Naming both.
+    """
+
+    def kind(hook: dict) -> object:
+        found = find_class(hook["type"]) if isinstance(hook["type"], str) else hook["type"]
+        return EMAHook if inspect.isclass(found) and issubclass(found, EMAHook) else found
+
+    named = {kind(hook): name for name, hook in (cfg.get("default_hooks") or {}).items() if hook}
+    for index, hook in enumerate(cfg.get("custom_hooks") or []):
+        name = named.get(kind(hook))
+        if name is not None:
+            raise ValueError(
+                f"custom_hooks.{index} is {hook['type']}, and default_hooks.{name} is {cfg.default_hooks[name]['type']}"
+                f": both would run. Change default_hooks.{name} and take the other out of custom_hooks."
+            )
 
 
 def check_data_paths(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:

@@ -28,7 +28,11 @@ def commands(steps: int) -> list[list[str]]:
     options = [f"{loader}.dataset.data_root=data" for loader in LOADERS]
     # pseudo labels count from the first step and the memory is read at the last
     options += [f"train_cfg.max_iters={steps}", f"train_cfg.val_interval={steps}"]
-    options += ["train_cfg.burn_in_iters=0", "train_cfg.ramp_up_iters=0", "custom_hooks.0.warmup_iters=1"]
+    options += [
+        "train_cfg.burn_in_iters=0",
+        "train_cfg.ramp_up_iters=0",
+        "default_hooks.semantic_memory.warmup_iters=1",
+    ]
     images = "--out data --num-labeled 8 --num-unlabeled 8 --num-val 4"
     files = f"run/iter_{steps}.pth data/images/val_0000.png --out labeled"
     return [

@@ -29,6 +29,7 @@ from _common import (
 from _config_checks import (
     check_component_keys,
     check_data_paths,
+    check_hooks,
     check_palettes,
     check_pretrained_files,
     drop_pretrained,
@@ -180,6 +181,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
         drop_pretrained(cfg)  # the checkpoint replaces them: nothing to download
     unlabeled = ["unlabeled_dataloader"] if is_semi_supervised(cfg) else []
     check_component_keys(cfg)
+    check_hooks(cfg)
     check_palettes(cfg)
     check_data_paths(cfg, ("train_dataloader", *unlabeled, "val_dataloader"))
     check_pretrained_files(cfg)

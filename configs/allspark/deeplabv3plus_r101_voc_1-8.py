@@ -19,7 +19,4 @@ train_cfg = dict(
     type="PseudoLabelLoop",
     max_epochs=_base_.max_epochs,
 )
-custom_hooks = [
-    dict(type="SemanticMemoryHook", warmup_epochs=5),
-    dict(type="PseudoLabelStatisticsHook"),
-]
+default_hooks = dict(semantic_memory=dict(type="SemanticMemoryHook", warmup_epochs=5))

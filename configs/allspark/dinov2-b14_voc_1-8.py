@@ -8,19 +8,15 @@ _base_ = [
     "../_base_/default_runtime.py",
     "../_base_/models/vit-b_mlp.py",
 ]
+from mmseg_allspark.datasets import semi_pipelines
+
 custom_imports = dict(
     imports=["mmseg_allspark", "mmseg_allspark.models.backbones.from_mmpretrain"], allow_failed_imports=False
 )
 crop_size = (518, 518)  # 37 x 37 patches of 14
-for pipeline in (_base_.labeled_pipeline, _base_.unlabeled_pipeline):
-    for step in pipeline:
-        if step["type"] == "RandomCrop":
-            step["crop_size"] = crop_size
-        if step["type"] == "PadAndMark":
-            step["size"] = crop_size
-del pipeline, step
-train_dataloader = dict(dataset=dict(pipeline=_base_.labeled_pipeline))
-unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.unlabeled_pipeline))
+pipelines = semi_pipelines(crop_size, num_classes=21)
+train_dataloader = dict(dataset=dict(pipeline=pipelines.labeled))
+unlabeled_dataloader = dict(dataset=dict(pipeline=pipelines.unlabeled))
 model = dict(
     type="SemiSegmentor",
     data_preprocessor=dict(test_cfg=dict(size_divisor=14)),
@@ -52,7 +48,4 @@ train_cfg = dict(
     type="PseudoLabelLoop",
     max_epochs=_base_.max_epochs,
 )
-custom_hooks = [
-    dict(type="SemanticMemoryHook", warmup_epochs=5),
-    dict(type="PseudoLabelStatisticsHook"),
-]
+default_hooks = dict(semantic_memory=dict(type="SemanticMemoryHook", warmup_epochs=5))

@@ -4,8 +4,4 @@
 # python tools/prepare/synthetic.py && python tools/train.py configs/allspark/resnet18-tiny_synthetic.py
 _base_ = "../pseudo_label/resnet18-tiny_synthetic.py"
 model = dict(neck=dict(type="AllSparkNeck", in_channels=128, num_classes=8, memory_size=(4, 4), attn_drop=0.0))
-custom_hooks = [
-    dict(type="SemanticMemoryHook", warmup_iters=50),
-    dict(type="PseudoLabelStatisticsHook"),
-    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
-]
+default_hooks = dict(semantic_memory=dict(type="SemanticMemoryHook", warmup_iters=50))

@@ -7,8 +7,4 @@ model = dict(
     # as the release: while labelling, an image's keys are all images of the batch
     pseudo_label_keys="batch",
 )
-custom_hooks = [
-    dict(type="SemanticMemoryHook", warmup_iters=50),
-    dict(type="PseudoLabelStatisticsHook"),
-    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
-]
+default_hooks = dict(semantic_memory=dict(type="SemanticMemoryHook", warmup_iters=50))

@@ -3,16 +3,12 @@
 # tools/dist_train.sh configs/allspark/sam-b16_voc_1-8.py 4
 # Not in the paper (it names SAM as a use), and never run at full size here: rates as usual for fine-tuning a large ViT.
 _base_ = "dinov2-b14_voc_1-8.py"
+from mmseg_allspark.datasets import semi_pipelines
+
 crop_size = (512, 512)  # 32 x 32 patches of 16
-for pipeline in (_base_.labeled_pipeline, _base_.unlabeled_pipeline):
-    for step in pipeline:
-        if step["type"] == "RandomCrop":
-            step["crop_size"] = crop_size
-        if step["type"] == "PadAndMark":
-            step["size"] = crop_size
-del pipeline, step
-train_dataloader = dict(dataset=dict(pipeline=_base_.labeled_pipeline))
-unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.unlabeled_pipeline))
+pipelines = semi_pipelines(crop_size, num_classes=21)
+train_dataloader = dict(dataset=dict(pipeline=pipelines.labeled))
+unlabeled_dataloader = dict(dataset=dict(pipeline=pipelines.unlabeled))
 model = dict(
     data_preprocessor=dict(test_cfg=dict(size_divisor=16)),
     backbone=dict(

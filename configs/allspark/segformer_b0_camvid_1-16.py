@@ -7,7 +7,4 @@ model = dict(
     # as the release: while labelling, an image's keys are all images of the batch
     pseudo_label_keys="batch",
 )
-custom_hooks = [
-    dict(type="SemanticMemoryHook", warmup_iters=75),
-    dict(type="PseudoLabelStatisticsHook"),
-]
+default_hooks = dict(semantic_memory=dict(type="SemanticMemoryHook", warmup_iters=75))

@@ -9,23 +9,12 @@ model = dict(
     alignment=dict(),
     cutmix=dict(),
 )
-unlabeled_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadSegMask", optional=True),
-    *_base_.weak_geometry,
-    dict(type="MultiView", views=dict(weak=[], strong=_base_.colour)),
-    dict(type="PackSemiInputs"),
-]
 train_dataloader = dict(batch_size=4)
 auto_scale_lr = dict(base_batch_size=4)
-unlabeled_dataloader = dict(dataset=dict(pipeline=unlabeled_pipeline))
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.strong_unlabeled))
 train_cfg = dict(
     pseudo_labels_from="ema",
     burn_in_iters=300,
     ramp_up_iters=300,
 )
-custom_hooks = [
-    dict(type="SemanticMemoryHook", warmup_iters=75),
-    dict(type="PseudoLabelStatisticsHook"),
-    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
-]
+default_hooks = dict(ema=dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"))

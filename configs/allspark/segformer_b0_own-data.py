@@ -11,7 +11,9 @@
 # The backbone's ImageNet weights are downloaded; without a network give a file, or none:
 # --cfg-options model.backbone.init_cfg.checkpoint=FILE        --cfg-options model.backbone.init_cfg=None
 _base_ = "segformer_b0_camvid_1-16_robust.py"
-from mmseg_allspark.models import feature_size  # noqa: E402  (an import above _base_ is another kind of config)
+# an import above _base_ would be another kind of config
+from mmseg_allspark.datasets import semi_pipelines
+from mmseg_allspark.models import feature_size
 
 data_root = "data/own"
 classes = ("background", "object")  # or a file with one name a line
@@ -35,18 +37,8 @@ dataset = dict(
     data_prefix=dict(img_path="images", seg_map_path="masks"),
     metainfo=metainfo,
 )
-weak_geometry = [
-    dict(type="RandomResizeLongSide", ratio_range=(0.5, 2.0)),
-    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=1.0),
-    dict(type="PadAndMark", size=crop_size[::-1], pad_val=dict(img=0, seg=255)),
-    dict(type="RandomFlip", prob=0.5),
-]
-load = [dict(type="LoadImage"), dict(type="LoadSegMask", num_classes=num_classes)]
-pack = [dict(type="PackSemiInputs")]
-views = dict(type="MultiView", views=dict(weak=[], strong=_base_.colour))
-train_dataloader = dict(
-    dataset=dict(dataset, ann_file="labeled.txt", pipeline=[*load, *weak_geometry, *_base_.colour, *pack])
-)
+pipelines = semi_pipelines(crop_size, num_classes=num_classes, unlabeled_masks=False)
+train_dataloader = dict(dataset=dict(dataset, ann_file="labeled.txt", pipeline=pipelines.labeled))
 unlabeled_dataloader = dict(
     dataset=dict(
         _delete_=True,
@@ -54,10 +46,10 @@ unlabeled_dataloader = dict(
         source="unlabeled",
         data_root=data_root,
         metainfo=metainfo,
-        pipeline=[load[0], *weak_geometry, views, *pack],
+        pipeline=pipelines.strong_unlabeled,
     )
 )
-val_dataloader = dict(dataset=dict(dataset, ann_file="val.txt", pipeline=[*load, *pack]))
+val_dataloader = dict(dataset=dict(dataset, ann_file="val.txt", pipeline=pipelines.test))
 test_dataloader = val_dataloader
 model = dict(
     # class by class: one threshold for all lets easy classes take over (docs/results_camvid.md)
@@ -75,8 +67,5 @@ param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=max_
 default_hooks = dict(
     checkpoint=dict(interval=interval),
     pseudo_label_pictures=dict(interval=interval),
+    semantic_memory=dict(warmup_iters=max(1, min(75, max_iters // 10))),
 )
-custom_hooks = [
-    dict(hook, warmup_iters=max(1, min(75, max_iters // 10))) if hook["type"] == "SemanticMemoryHook" else hook
-    for hook in _base_.custom_hooks
-]

@@ -8,7 +8,4 @@ model = dict(
     pseudo_label_keys="batch",
 )
 optim_wrapper = dict(optimizer=dict(lr=0.005))
-custom_hooks = [
-    dict(type="SemanticMemoryHook", warmup_epochs=15),
-    dict(type="PseudoLabelStatisticsHook"),
-]
+default_hooks = dict(semantic_memory=dict(type="SemanticMemoryHook", warmup_epochs=15))

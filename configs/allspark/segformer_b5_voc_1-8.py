@@ -8,7 +8,4 @@ model = dict(
     # as the release: while labelling, an image's keys are all images of the batch
     pseudo_label_keys="batch",
 )
-custom_hooks = [
-    dict(type="SemanticMemoryHook", warmup_epochs=5),
-    dict(type="PseudoLabelStatisticsHook"),
-]
+default_hooks = dict(semantic_memory=dict(type="SemanticMemoryHook", warmup_epochs=5))

@@ -1,4 +1,4 @@
 # AllSpark with options on a small transformer, VOC animals, crop 224, 4 + 4 images a step.
 _base_ = "../pseudo_label/tinyvit-5m_voc-animals.py"
 model = dict(neck=dict(type="AllSparkNeck", in_channels=320, num_classes=7, memory_size=(14, 14)))
-custom_hooks = [dict(type="SemanticMemoryHook", warmup_iters=100), *_base_.custom_hooks]
+default_hooks = dict(semantic_memory=dict(type="SemanticMemoryHook", warmup_iters=100))

@@ -12,6 +12,10 @@ pipeline = [dict(step, cat_max_ratio=1.0) if step["type"] == "RandomCrop" else s
 dataset = dict(type="UnlabeledDataset", source="data/unlabeled", pipeline=pipeline)
 unlabeled_dataloader = dict(batch_size=2, num_workers=4, sampler=dict(type="DefaultSampler"), dataset=dataset)
 train_cfg = dict(type="PseudoLabelLoop", max_iters=160000, val_interval=16000)
-custom_hooks = [dict(type="SemanticMemoryHook", warmup_iters=8000), dict(type="PseudoLabelStatisticsHook")]
-default_hooks = dict(non_finite=dict(type="NonFiniteHook"), collapse=dict(type="CollapseMonitorHook"))
+default_hooks = dict(
+    non_finite=dict(type="NonFiniteHook"),
+    collapse=dict(type="CollapseMonitorHook"),
+    semantic_memory=dict(type="SemanticMemoryHook", warmup_iters=8000),
+    pseudo_label_statistics=dict(type="PseudoLabelStatisticsHook"),
+)
 auto_scale_lr = dict(enable=False, base_batch_size=16)  # 8 GPUs x 2 labeled images

@@ -3,4 +3,4 @@
 # moving average is evaluated, as in the other configs of this data set.
 _base_ = "../pseudo_label/resnet18-tiny_synthetic.py"
 model = dict(type="GuidedMixSegmentor", unlabeled_view="weak", confidence=None, alignment=None, cutmix=None)
-unlabeled_dataloader = dict(batch_size=8, dataset=dict(pipeline=_base_.unlabeled_pipeline))
+unlabeled_dataloader = dict(batch_size=8, dataset=dict(pipeline=_base_.pipelines.unlabeled))

@@ -8,11 +8,10 @@ model = dict(
     type="GuidedMixSegmentor",
     **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
 )
-unlabeled_pipeline = [step for step in _base_.unlabeled_dataloader.dataset.pipeline if step["type"] != "MultiView"]
 unlabeled_dataloader = dict(
     batch_size=_base_.train_dataloader.batch_size,  # a labeled image for every unlabeled one
     drop_last=True,
-    dataset=dict(pipeline=unlabeled_pipeline),
+    dataset=dict(pipeline=_base_.pipelines.unlabeled),
 )
 train_cfg = dict(pseudo_labels_from="model")  # there is no teacher
-custom_hooks = [hook for hook in _base_.custom_hooks if hook["type"] != "SemanticMemoryHook"]
+del _base_.default_hooks["semantic_memory"]

@@ -10,8 +10,7 @@ _base_ = [
 ]
 model = dict(type="MeanTeacherSegmentor", decode_head=dict(num_classes=21))
 train_cfg = dict(type="PseudoLabelLoop", max_epochs=_base_.max_epochs, pseudo_labels_from="ema")
-custom_hooks = [
-    dict(type="PseudoLabelStatisticsHook"),
+default_hooks = dict(
     # the teacher labels, is evaluated, and is what a checkpoint's state_dict holds
-    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
-]
+    ema=dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
+)

@@ -4,7 +4,4 @@
 _base_ = "../supervised/resnet18-tiny_synthetic.py"
 model = dict(type="MeanTeacherSegmentor")
 train_cfg = dict(_delete_=True, pseudo_labels_from="ema", **_base_.semi_train_cfg)
-custom_hooks = [
-    dict(type="PseudoLabelStatisticsHook"),
-    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
-]
+default_hooks = dict(ema=_base_.teacher)

@@ -2,8 +2,4 @@
 # nothing else.
 _base_ = "resnet18-tiny_synthetic.py"
 model = dict(neck=dict(type="AllSparkNeck", in_channels=128, num_classes=8, memory_size=(4, 4), attn_drop=0.0))
-custom_hooks = [
-    dict(type="SemanticMemoryHook", warmup_iters=50),
-    dict(type="PseudoLabelStatisticsHook"),
-    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
-]
+default_hooks = dict(semantic_memory=dict(type="SemanticMemoryHook", warmup_iters=50))

@@ -3,7 +3,4 @@
 _base_ = "../pseudo_label/segformer_b0_camvid_1-16.py"
 model = dict(type="MeanTeacherSegmentor")
 train_cfg = dict(pseudo_labels_from="ema")
-custom_hooks = [
-    dict(type="PseudoLabelStatisticsHook"),
-    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
-]
+default_hooks = dict(ema=dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"))

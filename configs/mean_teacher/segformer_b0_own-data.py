@@ -7,6 +7,5 @@ model = dict(
     type="MeanTeacherSegmentor",
     **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
 )
-unlabeled_pipeline = [step for step in _base_.unlabeled_dataloader.dataset.pipeline if step["type"] != "MultiView"]
-unlabeled_dataloader = dict(dataset=dict(pipeline=unlabeled_pipeline))
-custom_hooks = [hook for hook in _base_.custom_hooks if hook["type"] != "SemanticMemoryHook"]
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.unlabeled))
+del _base_.default_hooks["semantic_memory"]

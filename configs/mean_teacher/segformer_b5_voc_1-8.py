@@ -4,8 +4,7 @@
 _base_ = "../pseudo_label/segformer_b5_voc_1-8.py"
 model = dict(type="MeanTeacherSegmentor")
 train_cfg = dict(pseudo_labels_from="ema")
-custom_hooks = [
-    dict(type="PseudoLabelStatisticsHook"),
+default_hooks = dict(
     # the teacher labels, is evaluated, and is what a checkpoint's state_dict holds
-    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
-]
+    ema=dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
+)

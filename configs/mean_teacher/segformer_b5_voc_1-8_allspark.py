@@ -6,8 +6,4 @@ model = dict(
     neck=dict(type="AllSparkNeck", in_channels=512, num_classes=21, memory_size=(17, 17), sync="rank0"),
     pseudo_label_keys="batch",
 )
-custom_hooks = [
-    dict(type="SemanticMemoryHook", warmup_epochs=5),
-    dict(type="PseudoLabelStatisticsHook"),
-    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
-]
+default_hooks = dict(semantic_memory=dict(type="SemanticMemoryHook", warmup_epochs=5))

@@ -9,8 +9,4 @@ model = dict(
     cutmix=dict(),
 )
 train_cfg = dict(_delete_=True, pseudo_labels_from="ema", **_base_.semi_train_cfg)
-custom_hooks = [
-    dict(type="PseudoLabelStatisticsHook"),
-    dict(type="MeanTeacherHook", momentum=0.02, evaluated="teacher"),
-    dict(type="ChannelsLastHook"),
-]
+default_hooks = dict(ema=_base_.teacher)

@@ -9,9 +9,6 @@ model = dict(
     alignment=dict(),
     cutmix=dict(prob=1.0),
 )
-unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.strong_unlabeled_pipeline))
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.strong_unlabeled))
 train_cfg = dict(_delete_=True, pseudo_labels_from="ema", **_base_.semi_train_cfg)
-custom_hooks = [
-    dict(type="PseudoLabelStatisticsHook"),
-    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
-]
+default_hooks = dict(ema=_base_.teacher)

@@ -9,4 +9,3 @@ train_cfg = dict(
     max_iters=_base_.max_iters,
     val_interval=150,
 )
-custom_hooks = [dict(type="PseudoLabelStatisticsHook")]

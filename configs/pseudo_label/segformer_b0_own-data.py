@@ -3,4 +3,4 @@
 # python tools/train.py configs/pseudo_label/segformer_b0_own-data.py
 _base_ = "../allspark/segformer_b0_own-data.py"
 model = dict(neck=None, pseudo_label_keys=None)
-custom_hooks = [hook for hook in _base_.custom_hooks if hook["type"] != "SemanticMemoryHook"]
+del _base_.default_hooks["semantic_memory"]

@@ -12,4 +12,3 @@ train_cfg = dict(
     type="PseudoLabelLoop",
     max_epochs=_base_.max_epochs,
 )
-custom_hooks = [dict(type="PseudoLabelStatisticsHook")]

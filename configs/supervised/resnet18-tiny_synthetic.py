@@ -7,4 +7,4 @@ _base_ = [
     "../_base_/schedules/adamw_poly_synthetic.py",
     "../_base_/default_runtime.py",
 ]
-custom_hooks = [dict(type="EMAHook", momentum=0.01, update_buffers=True)]
+default_hooks = dict(ema=dict(type="EMAHook", momentum=0.01, update_buffers=True))

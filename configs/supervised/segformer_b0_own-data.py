@@ -10,7 +10,6 @@ model = dict(
 train_cfg = dict(
     _delete_=True, type="IterBasedTrainLoop", max_iters=_base_.max_iters, val_interval=_base_.train_cfg.val_interval
 )
-custom_hooks = [dict(type="EMAHook", momentum=0.01, update_buffers=True)]  # evaluated as the AllSpark run is
-default_hooks = dict(
-    _delete_=True, **{key: hook for key, hook in _base_.default_hooks.items() if key != "pseudo_label_pictures"}
-)
+del _base_.default_hooks["semantic_memory"], _base_.default_hooks["pseudo_label_pictures"]
+# evaluated as the AllSpark run is
+default_hooks = dict(ema=dict(_delete_=True, type="EMAHook", momentum=0.01, update_buffers=True))

@@ -7,8 +7,8 @@ _base_ = [
     "../_base_/schedules/sgd_poly_cityscapes_240e.py",
     "../_base_/default_runtime.py",
 ]
-train_dataloader = dict(dataset=dict(pipeline=_base_.weak_labeled_pipeline))
-unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.two_strong_unlabeled_pipeline))
+train_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.weak_labeled))
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.two_strong_unlabeled))
 model = dict(
     type="UniMatchSegmentor",
     decode_head=dict(loss_decode=dict(_delete_=True, type="OhemLoss", thresh=0.7, min_kept=200_000)),
@@ -16,4 +16,3 @@ model = dict(
     confidence=None,  # the release's threshold is 0 on Cityscapes
 )
 train_cfg = dict(type="PseudoLabelLoop", max_epochs=_base_.max_epochs)
-custom_hooks = [dict(type="PseudoLabelStatisticsHook")]

@@ -7,7 +7,6 @@ _base_ = [
     "../_base_/schedules/sgd_poly_voc_80e.py",
     "../_base_/default_runtime.py",
 ]
-unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.two_strong_unlabeled_pipeline))
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.two_strong_unlabeled))
 model = dict(type="UniMatchSegmentor", decode_head=dict(num_classes=21))
 train_cfg = dict(type="PseudoLabelLoop", max_epochs=_base_.max_epochs)
-custom_hooks = [dict(type="PseudoLabelStatisticsHook")]

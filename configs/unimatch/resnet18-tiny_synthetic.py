@@ -4,10 +4,7 @@
 # the model itself.
 # python tools/prepare/synthetic.py && python tools/train.py configs/unimatch/resnet18-tiny_synthetic.py
 _base_ = "../supervised/resnet18-tiny_synthetic.py"
-unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.two_strong_unlabeled_pipeline))
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.two_strong_unlabeled))
 model = dict(type="UniMatchSegmentor", sup_weight=1.0, unsup_weight=1.0)
 train_cfg = dict(_delete_=True, **_base_.semi_train_cfg)
-custom_hooks = [
-    dict(type="PseudoLabelStatisticsHook"),
-    dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
-]
+default_hooks = dict(ema=_base_.teacher)

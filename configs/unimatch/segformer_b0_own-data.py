@@ -9,10 +9,6 @@ model = dict(
     unsup_weight=1.0,
     **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
 )
-two_views = dict(type="MultiView", views=dict(weak=[], strong1=_base_.colour, strong2=_base_.colour))
-unlabeled_pipeline = [
-    two_views if step["type"] == "MultiView" else step for step in _base_.unlabeled_dataloader.dataset.pipeline
-]
-unlabeled_dataloader = dict(dataset=dict(pipeline=unlabeled_pipeline))
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.two_strong_unlabeled))
 train_cfg = dict(pseudo_labels_from="model")  # the release has no teacher; the average is evaluated, as AllSpark's is
-custom_hooks = [hook for hook in _base_.custom_hooks if hook["type"] != "SemanticMemoryHook"]
+del _base_.default_hooks["semantic_memory"]

@@ -12,4 +12,4 @@ model = dict(
     neck=dict(type="AllSparkNeck", in_channels=320, num_classes=7, memory_size=(14, 14)),
     decode_head=dict(in_channels=[64, 128, 160, 320]),
 )
-custom_hooks = [dict(type="SemanticMemoryHook", warmup_iters=100), *_base_.custom_hooks]
+default_hooks = dict(semantic_memory=dict(type="SemanticMemoryHook", warmup_iters=100))

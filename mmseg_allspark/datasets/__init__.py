@@ -4,6 +4,7 @@ from . import transforms
 from .camvid import CamVidDataset
 from .checks import SplitError, check_splits
 from .coco81 import COCO81Dataset
+from .pipelines import guidedmix_pipelines, semi_pipelines
 from .synthetic import SyntheticDataset
 from .unlabeled import UnlabeledDataset
 
@@ -14,5 +15,7 @@ __all__ = [
     "SyntheticDataset",
     "UnlabeledDataset",
     "check_splits",
+    "guidedmix_pipelines",
+    "semi_pipelines",
     "transforms",
 ]

@@ -26,8 +26,7 @@ class CheckpointFitHook(Hook):
     is converted, see :func:`move_position`. Validation and test: whatever the network needs has to be in the
     checkpoint. Class names that differ from the data set's are a warning in all cases.
 
-    ``PseudoLabelLoop`` and our tools register it; elsewhere put ``dict(type='CheckpointFitHook')`` into
-    ``custom_hooks``.
+    ``PseudoLabelLoop`` and our tools register it; elsewhere add ``dict(type='CheckpointFitHook')`` to the hooks.
     """
 
     priority = "HIGH"  # before EMAHook, which loads its average from the checkpoint
@@ -50,7 +49,7 @@ class CheckpointFitHook(Hook):
         if resuming and "ema_state_dict" in checkpoint and not any(isinstance(hook, EMAHook) for hook in runner.hooks):
             _take_own_weights(checkpoint)
             runner.logger.warning(
-                f"{name} holds a moving average but custom_hooks has no EMAHook: the average is left out, training "
+                f"{name} holds a moving average but the run has no EMAHook: the average is left out, training "
                 "goes on with the model's own weights."
             )
         model = _innermost(runner.model)

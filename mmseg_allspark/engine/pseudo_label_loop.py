@@ -59,8 +59,8 @@ class PseudoLabelLoop(BaseLoop):
         ramp_up_iters: During the next iterations it rises from 0 to 1. Default 0, none.
         ramp_up_shape: With t from 0 to 1, ``'exp'``: exp(-5 (1 - t)^2) (arXiv 1610.02242); ``'linear'``: t;
             ``'cosine'``: (1 - cos(pi t)) / 2. Default ``'exp'``.
-        pseudo_labels_from: ``'model'``, the model itself in eval mode; ``'ema'``, the averaged model of the
-            ``EMAHook`` in ``custom_hooks``; ``'data'``, what ``LoadPseudoLabel`` read. Default ``'model'``.
+        pseudo_labels_from: ``'model'``, the model itself in eval mode; ``'ema'``, the averaged model of the run's
+            ``EMAHook``; ``'data'``, what ``LoadPseudoLabel`` read. Default ``'model'``.
         allow_overlap: Whether an image may be in both the labeled and the unlabeled set. Default False.
 
     Raises:
@@ -247,8 +247,8 @@ class PseudoLabelLoop(BaseLoop):
                 averages = getattr(hook, "teachers", [hook.ema_model])
                 return tuple(average.module if self._iter > 0 else model for average in averages)
         raise ValueError(
-            "train_cfg.pseudo_labels_from='ema' needs an averaged model: add dict("
-            "type='MeanTeacherHook', momentum=0.01) to the list custom_hooks."
+            "train_cfg.pseudo_labels_from='ema' needs an averaged model: set default_hooks.ema=dict("
+            "type='MeanTeacherHook', momentum=0.01)."
         )
 
     def _validate(self, done: int, total: int) -> None:

@@ -97,6 +97,6 @@ def find_memory(runner: Runner) -> SemanticMemory:
         if isinstance(module, SemanticMemory):
             return module
     raise ValueError(
-        "custom_hooks has a SemanticMemoryHook but the model has no semantic memory: remove the hook, or give "
+        "The run has a SemanticMemoryHook but the model has no semantic memory: remove the hook, or give "
         "the model a neck of type AllSparkNeck with memory=True."
     )

@@ -104,12 +104,13 @@ def _check_model(model: nn.Module) -> None:
 
 
 def _warn_without_warm_up(model: nn.Module, runner: Runner) -> None:
-    """Warn if the model has a memory that nobody warms up: a child config's ``custom_hooks`` replaces the list."""
+    """Warn if the model has a memory that nobody warms up."""
     memories = [module for module in model.modules() if isinstance(module, SemanticMemory)]
     if memories and not any(isinstance(hook, SemanticMemoryHook) for hook in runner.hooks):
         runner.logger.warning(
-            "The model has a semantic memory but custom_hooks has no SemanticMemoryHook: there is no warm-up, labeled "
-            "images attend to random rows from the first step. Add dict(type='SemanticMemoryHook', warmup_iters=...)."
+            "The model has a semantic memory but the run has no SemanticMemoryHook: there is no warm-up, labeled "
+            "images attend to random rows from the first step. Set default_hooks.semantic_memory=dict("
+            "type='SemanticMemoryHook', warmup_iters=...)."
         )
 
 

@@ -17,7 +17,7 @@ CONSISTENCIES = ("mse", "ce")
 class MeanTeacherSegmentor(SemiSegmentor):
     """A student that has to give on mixed images what its moving average gives on the images before.
 
-    Needs ``MeanTeacherHook`` in ``custom_hooks`` and ``train_cfg.pseudo_labels_from='ema'``. L = sup_weight * L_s +
+    Needs ``MeanTeacherHook`` and ``train_cfg.pseudo_labels_from='ema'``. L = sup_weight * L_s +
     unsup_weight * mean over pixels of (weight * consistency); the weight is the share of the batch's pixels that the
     teacher is sure of.
 

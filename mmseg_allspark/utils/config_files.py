@@ -150,6 +150,12 @@ def walk(part: object, path: str = "") -> Iterator[tuple[str, dict]]:
         yield from walk(value, f"{path}.{key}" if path else str(key))
 
 
+def configured_hooks(cfg: Mapping[str, Any]) -> list[dict]:
+    """The hooks that a config names, those of ``default_hooks`` first."""
+    named = (cfg.get("default_hooks") or {}).values()
+    return [hook for hook in (*named, *(cfg.get("custom_hooks") or [])) if hook]
+
+
 def check_loaders(cfg: Config) -> None:
     """Raise unless every data loader of a config is one.
 

@@ -201,7 +201,7 @@ def test_without_the_average_the_model_goes_on_with_its_own_weights(data, tmp_pa
     seen, log = resume(data, tmp_path, saved, hooks=())
     own = torch.load(saved, weights_only=False)["ema_state_dict"]  # EMAHook exchanges the two when it saves
     assert all(torch.equal(value, own[f"module.{key}"]) for key, value in seen.start.items())
-    assert warnings_of(log, "custom_hooks has no EMAHook")
+    assert warnings_of(log, "the run has no EMAHook")
 
 
 def test_an_average_that_is_new_starts_from_the_model(data, tmp_path):

@@ -81,8 +81,6 @@ unlabeled_dataloader = dict(dataset=dict(pipeline=crop))
         ("supervised/segformer_b5_voc_1-8", "crop_size = 129", r"train_dataloader.dataset.pipeline.\d.crop_size"),
         (CAMVID, "data_root = '/data/x'", r"train_dataloader.dataset.data_root, .*val_dataloader.dataset.data_root"),
         ("supervised/segformer_b0_own-data", "max_iters = 500", r"train_cfg.max_iters"),
-        (CAMVID, "dataset_type = 'ADE20KDataset'", r"train_dataloader.dataset.type"),
-        (CAMVID, "labeled_pipeline = []", r"train_dataloader.dataset.pipeline"),
     ],
 )
 def test_a_variable_that_only_the_base_reads_is_refused(load_tool, tmp_path, capsys, tool, base, line, keys):
@@ -139,6 +137,15 @@ def test_a_variable_with_an_effect_of_any_kind_is_taken(load_tool, tmp_path, rec
     train = load_tool("train")
     assert train.load_config(train.parse_args([str(tmp_path / "grandchild.py")])).model
     assert not [warning for warning in recwarn if "no effect" in str(warning.message)]
+
+
+@pytest.mark.parametrize("hook", ["PseudoLabelStatisticsHook", "EMAHook"])
+def test_a_hook_in_both_kinds_of_hooks_is_refused(checks, hook):
+    cfg = Config.fromfile(ROOT / "configs/allspark/resnet18-tiny_synthetic.py")
+    checks.check_hooks(cfg)
+    cfg.custom_hooks = [dict(type="ChannelsLastHook"), dict(type=hook)]
+    with pytest.raises(ValueError, match=f"custom_hooks.1 is {hook}, and default_hooks.* both would run. Change"):
+        checks.check_hooks(cfg)
 
 
 def test_a_dict_that_only_the_base_reads_is_warned_of(load_tool, tmp_path):

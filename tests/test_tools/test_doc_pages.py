@@ -12,6 +12,8 @@ from builders import CROP, ROOT, build_model
 from mmengine.config import Config
 from mmseg.visualization import SegLocalVisualizer
 
+from mmseg_allspark.utils.config_files import configured_hooks
+
 LOADERS = ("train_dataloader", "unlabeled_dataloader", "val_dataloader", "test_dataloader")
 SHORT = {
     "tools/prepare/synthetic.py": "--num-labeled 8 --num-unlabeled 8 --num-val 2",
@@ -111,20 +113,24 @@ def test_the_method_of_the_page_trains_and_is_one_python_file_and_one_config(che
 
 
 def test_python_of_the_configs_page(checkout, capsys):
-    shown, own = blocks("configs.md", "python")
+    shown, own, crop = blocks("configs.md", "python")
     exec(shown, {})
     assert "AllSparkNeck" in capsys.readouterr().out
     (checkout / "own.py").write_text(own)
     config = Config.fromfile(checkout / "own.py")
     assert config.model.confidence == dict(type="ConfidenceThreshold", threshold=0.9)
     assert config.model.alignment == {} and config.model.cutmix.prob == 0.5  # the base's stay
-    assert [hook.type for hook in config.custom_hooks][-2:] == ["MeanTeacherHook", "ChannelsLastHook"]
+    assert config.default_hooks.ema.momentum == 0.001 and config.default_hooks.channels_last.type == "ChannelsLastHook"
+    (checkout / "own.py").write_text(crop)
+    config = Config.fromfile(checkout / "own.py")
+    assert config.unlabeled_dataloader.dataset.pipeline[3].crop_size == (321, 321)
+    assert config.model.neck.memory_size == (11, 11)
 
 
 def test_configs_of_the_other_pages(tmp_path):
     (speed,) = blocks("speed_options.md", "python")
     (tmp_path / "speed.py").write_text(speed.replace('_base_ = "', f'_base_ = "{ROOT}/configs/allspark/'))
-    hooks = [hook.type for hook in Config.fromfile(tmp_path / "speed.py").custom_hooks]
+    hooks = [hook.type for hook in configured_hooks(Config.fromfile(tmp_path / "speed.py"))]
     assert "SemanticMemoryHook" in hooks and hooks[-2:] == ["ChannelsLastHook", "CompileHook"]
     base = f'_base_ = "{ROOT}/configs/allspark/resnet18-tiny_synthetic.py"\n'
     for number, text in enumerate(blocks("watching_a_run.md", "python")):

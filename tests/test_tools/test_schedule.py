@@ -33,10 +33,10 @@ def test_shipped_configs_train_any_number_of_steps(load_tool, name):
     for key in ("burn_in_iters", "ramp_up_iters"):
         if key in before.train_cfg:
             assert cfg.train_cfg[key] == pytest.approx(800 * before.train_cfg[key] / whole, abs=0.5)
-    for hook, old in zip(cfg.get("custom_hooks", []), before.get("custom_hooks", []), strict=True):
-        if hook["type"] == "SemanticMemoryHook":
-            share = (old.get("warmup_epochs") or old.get("warmup_iters")) / whole
-            assert not hook.get("warmup_epochs") and hook["warmup_iters"] == pytest.approx(800 * share, abs=0.5)
+    if hook := cfg.default_hooks.get("semantic_memory"):
+        old = before.default_hooks.semantic_memory
+        share = (old.get("warmup_epochs") or old.get("warmup_iters")) / whole
+        assert not hook.get("warmup_epochs") and hook["warmup_iters"] == pytest.approx(800 * share, abs=0.5)
     assert "EpochBased" not in cfg.train_cfg.type
 
 

@@ -14,6 +14,7 @@ from mmengine.config import Config
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.report.run_record import read_run
+from mmseg_allspark.utils.config_files import configured_hooks
 from mmseg_allspark.utils.config_types import name_types
 from mmseg_allspark.utils.metric_names import find_metric
 
@@ -106,7 +107,7 @@ def budget(row: Row) -> dict[str, int | None] | None:
 
 def evaluated(cfg: Config | None) -> str:
     """Which weights the validations measured."""
-    for hook in (cfg.get("custom_hooks") or []) if cfg else []:
+    for hook in configured_hooks(cfg) if cfg else []:
         if hook["type"] == "MeanTeacherHook":
             return hook.get("evaluated", "teacher")
         if hook["type"] == "EMAHook":

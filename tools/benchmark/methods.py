@@ -21,7 +21,7 @@ from mmseg.registry import MODELS
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.models import TeacherAverage
-from mmseg_allspark.utils.config_files import read_config
+from mmseg_allspark.utils.config_files import configured_hooks, read_config
 
 METHODS = ("supervised", "pseudo_label", "allspark", "mean_teacher", "unimatch", "guidedmix")
 DEFAULT = [ROOT / f"configs/{method}/segformer_b0_camvid_1-16.py" for method in METHODS]
@@ -38,7 +38,7 @@ class Step:
         torch.manual_seed(0)
         self.model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(DEVICE).train()
         semi, self.dtype = is_semi_supervised(cfg), dtype
-        has_teacher = any(hook["type"] == "MeanTeacherHook" for hook in cfg.get("custom_hooks") or [])
+        has_teacher = any(hook["type"] == "MeanTeacherHook" for hook in configured_hooks(cfg))
         self.teacher = TeacherAverage(self.model) if has_teacher else None
         self.labels_from_teacher = semi and cfg.train_cfg.get("pseudo_labels_from") == "ema"
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)

@@ -3,44 +3,16 @@
 # Lists of the release's sizes, drawn here (its own ids are not published as a split):
 #   python tools/prepare/splits.py make --ids data/cityscapes/train.txt --out data/cityscapes --group guidedmix \
 #     --counts 100 372 500 744 1488 --seed 0
-# Unlike the release no mask chooses the crop of an unlabeled image.
 _base_ = "cityscapes.py"
-scale = (2049, 1025)
+from mmseg_allspark.datasets import guidedmix_pipelines
+
 crop_size = (769, 769)  # (h, w)
-ending = [
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
-    # with the mean colour (BGR): the release pads after it has normalised
-    dict(type="PadAndMark", size=crop_size[::-1], pad_val=dict(img=(104, 116, 124), seg=255)),
-    dict(type="PackSemiInputs"),
-]
-labeled_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadSegMask", num_classes=19),
-    dict(type="RandomResize", scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
-    *ending,
-]
-# masks of unlabeled images, where there are any, serve the agreement statistic in the log and nothing else
-unlabeled_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadSegMask", num_classes=19, optional=True),
-    dict(type="RandomResize", scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=1.0),
-    *ending,
-]
-# images are tested at the size they are trained around, the masks at their own
-test_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="Resize", scale=scale, keep_ratio=True),
-    dict(type="LoadSegMask", num_classes=19),
-    dict(type="PackSemiInputs"),
-]
+pipelines = guidedmix_pipelines((2049, 1025), crop_size, num_classes=19)
 train_dataloader = dict(
-    batch_size=2, dataset=dict(ann_file="splits/guidedmix/744/labeled.txt", pipeline=labeled_pipeline)
+    batch_size=2, dataset=dict(ann_file="splits/guidedmix/744/labeled.txt", pipeline=pipelines.labeled)
 )
 unlabeled_dataloader = dict(
-    batch_size=2, dataset=dict(ann_file="splits/guidedmix/744/unlabeled.txt", pipeline=unlabeled_pipeline)
+    batch_size=2, dataset=dict(ann_file="splits/guidedmix/744/unlabeled.txt", pipeline=pipelines.unlabeled)
 )
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=pipelines.test))
 test_dataloader = val_dataloader

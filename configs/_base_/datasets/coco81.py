@@ -2,107 +2,33 @@
 #   python tools/prepare/coco.py SRC --out data/coco
 #   python tools/prepare/splits.py coco SPLITS --out data/coco
 # Names: 1_512, 1_256, 1_128, 1_64, 1_32. The unlabeled images are train2017 without the labeled ones.
-#
-# A concrete config chooses another split like this:
-#   train_dataloader = dict(dataset=dict(ann_file='splits/coco/1_64/labeled.txt'))
-#   unlabeled_dataloader = dict(dataset=dict(ann_file='splits/coco/1_64/unlabeled.txt'))
-# Another crop on the command line (--cfg-options), 129:
-#   train_dataloader.dataset.pipeline.3.crop_size=129
-#   train_dataloader.dataset.pipeline.4.size="(129,129)"
-#   unlabeled_dataloader.dataset.pipeline.3.crop_size=129
-#   unlabeled_dataloader.dataset.pipeline.4.size="(129,129)"
-#   model.neck.memory_size="(5,5)"        (crop / 32, rounded up)
-# Another folder: KEY.data_root for KEY = train_dataloader.dataset, unlabeled_dataloader.dataset,
-# val_dataloader.dataset and test_dataloader.dataset.
-dataset_type = "COCO81Dataset"
+# Another split, crop or folder: docs/configs.md
+_base_ = "semi.py"
+from mmseg_allspark.datasets import semi_pipelines
+
 data_root = "data/coco"
 crop_size = (513, 513)  # (h, w)
-train_prefix = dict(img_path="train2017", seg_map_path="masks/train2017")
-
-# The release pads before it crops; cropping first and then padding right and bottom gives the same.
-weak_geometry = [
-    dict(type="RandomResizeLongSide", ratio_range=(0.5, 2.0)),
-    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=1.0),
-    dict(type="PadAndMark", size=crop_size[::-1], pad_val=dict(img=0, seg=255)),
-    dict(type="RandomFlip", prob=0.5),
-]
-colour = [
-    dict(type="RandomColorJitter", brightness=0.5, contrast=0.5, saturation=0.5, hue=0.25, prob=0.8),
-    dict(type="RandomGray", prob=0.2),
-    dict(type="RandomGaussianBlur", sigma=(0.1, 2.0), prob=0.5),
-]
-labeled_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadSegMask", num_classes=81),
-    *weak_geometry,
-    *colour,
-    dict(type="PackSemiInputs"),
-]
-# masks of unlabeled images, where there are any, serve the agreement statistic in the log and nothing else
-unlabeled_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadSegMask", num_classes=81, optional=True),
-    *weak_geometry,
-    dict(type="PackSemiInputs"),
-]
-# for methods that train labeled images without colour changes, and unlabeled ones in two strong views (UniMatch)
-weak_labeled_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadSegMask", num_classes=81),
-    *weak_geometry,
-    dict(type="PackSemiInputs"),
-]
-two_strong_unlabeled_pipeline = [
-    *unlabeled_pipeline[:-1],
-    dict(type="MultiView", views=dict(weak=[], strong1=colour, strong2=colour)),
-    dict(type="PackSemiInputs"),
-]
-test_pipeline = [
-    dict(type="LoadImage"),
-    dict(type="LoadSegMask", num_classes=81),
-    dict(type="PackSemiInputs"),
-]
-
+pipelines = semi_pipelines(crop_size, num_classes=81)
+dataset = dict(
+    type="COCO81Dataset",
+    data_root=data_root,
+    data_prefix=dict(img_path="train2017", seg_map_path="masks/train2017"),
+)
 train_dataloader = dict(
     batch_size=4,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="InfiniteSampler", shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        ann_file="splits/coco/1_512/labeled.txt",
-        data_prefix=train_prefix,
-        pipeline=labeled_pipeline,
-    ),
+    dataset=dict(dataset, ann_file="splits/coco/1_512/labeled.txt", pipeline=pipelines.labeled),
 )
 unlabeled_dataloader = dict(
     batch_size=4,
-    num_workers=4,
     drop_last=True,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        ann_file="splits/coco/1_512/unlabeled.txt",
-        data_prefix=train_prefix,
-        pipeline=unlabeled_pipeline,
-    ),
+    dataset=dict(dataset, ann_file="splits/coco/1_512/unlabeled.txt", pipeline=pipelines.unlabeled),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
     dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
+        dataset,
         ann_file="val2017.txt",
         data_prefix=dict(img_path="val2017", seg_map_path="masks/val2017"),
-        pipeline=test_pipeline,
-    ),
+        pipeline=pipelines.test,
+    )
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
-test_evaluator = val_evaluator

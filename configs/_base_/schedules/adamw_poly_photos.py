@@ -1,4 +1,5 @@
 # An hour on a CPU core: AdamW, ten times faster outside the backbone, warm-up and poly decay; averages are evaluated.
+_base_ = "../default_hooks.py"
 max_iters = 2000
 optim_wrapper = dict(
     type="OptimWrapper",
@@ -21,20 +22,15 @@ semi_train_cfg = dict(
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 log_processor = dict(by_epoch=False)
-# channels last: a MobileNetV2 step on a CPU takes half the time
-custom_hooks = [dict(type="EMAHook", momentum=0.02, update_buffers=True), dict(type="ChannelsLastHook")]
 default_hooks = dict(
-    timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=25, log_metric_by_epoch=False),
-    param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="AtomicCheckpointHook", by_epoch=False, interval=max_iters // 8, max_keep_ckpts=1),
-    sampler_seed=dict(type="DistSamplerSeedHook"),
-    visualization=dict(type="SegVisualizationHook"),
-    non_finite=dict(type="NonFiniteHook", policy="stop"),
-    collapse=dict(type="CollapseMonitorHook"),
-    pseudo_label_pictures=dict(type="PseudoLabelVisualizationHook", interval=max_iters // 8),
-    validation_record=dict(type="ValidationRecordHook"),
-    report=dict(type="ReportHook"),
+    logger=dict(interval=25, log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=max_iters // 8, max_keep_ckpts=1),
+    pseudo_label_pictures=dict(interval=max_iters // 8),
+    ema=dict(type="EMAHook", momentum=0.02, update_buffers=True),
+    # a MobileNetV2 step on a CPU takes half the time
+    channels_last=dict(type="ChannelsLastHook"),
 )
+# instead of EMAHook where there are unlabeled images
+teacher = dict(_delete_=True, type="MeanTeacherHook", momentum=0.02, evaluated="teacher")
 # one GPU; counts the labeled images of a step
 auto_scale_lr = dict(enable=False, base_batch_size=4)

@@ -1,4 +1,5 @@
 # Minutes on a laptop: AdamW from scratch, warm-up and poly decay.
+_base_ = "../default_hooks.py"
 max_iters = 1400
 optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=0.003, weight_decay=0.01))
 param_scheduler = [
@@ -14,18 +15,11 @@ val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
-    timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=20, log_metric_by_epoch=False),
-    param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="AtomicCheckpointHook", by_epoch=False, interval=max_iters, save_last=True),
-    sampler_seed=dict(type="DistSamplerSeedHook"),
-    visualization=dict(type="SegVisualizationHook"),
-    non_finite=dict(type="NonFiniteHook", policy="stop"),
-    collapse=dict(type="CollapseMonitorHook"),
-    # to look at: work_dirs/<config>/report.html, docs/watching_a_run.md
-    pseudo_label_pictures=dict(type="PseudoLabelVisualizationHook", interval=200),
-    validation_record=dict(type="ValidationRecordHook"),
-    report=dict(type="ReportHook"),
+    logger=dict(interval=20, log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=max_iters, save_last=True),
+    pseudo_label_pictures=dict(interval=200),
 )
+# instead of EMAHook where there are unlabeled images
+teacher = dict(_delete_=True, type="MeanTeacherHook", momentum=0.01, evaluated="teacher")
 # one GPU; counts the labeled images of a step
 auto_scale_lr = dict(enable=False, base_batch_size=8)

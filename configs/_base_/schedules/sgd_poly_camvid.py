@@ -1,4 +1,5 @@
 # SGD, poly 0.9 per iteration, 1200 steps (about 7 passes over the 344 unlabeled images of split 1/16 at batch 2).
+_base_ = "../default_hooks.py"
 max_iters = 1200
 optim_wrapper = dict(
     type="OptimWrapper",
@@ -12,20 +13,9 @@ val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
-    timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=25, log_metric_by_epoch=False),
-    param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(
-        type="AtomicCheckpointHook", by_epoch=False, interval=150, max_keep_ckpts=2, save_best="mIoU", rule="greater"
-    ),
-    sampler_seed=dict(type="DistSamplerSeedHook"),
-    visualization=dict(type="SegVisualizationHook"),
-    non_finite=dict(type="NonFiniteHook", policy="stop"),
-    collapse=dict(type="CollapseMonitorHook"),
-    # to look at: work_dirs/<config>/report.html, docs/watching_a_run.md
-    pseudo_label_pictures=dict(type="PseudoLabelVisualizationHook", interval=150),
-    validation_record=dict(type="ValidationRecordHook"),
-    report=dict(type="ReportHook"),
+    logger=dict(interval=25, log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=150, max_keep_ckpts=2, save_best="mIoU", rule="greater"),
+    pseudo_label_pictures=dict(interval=150),
 )
 # one GPU; counts the labeled images of a step
 auto_scale_lr = dict(enable=False, base_batch_size=2)

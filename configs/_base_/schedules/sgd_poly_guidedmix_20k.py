@@ -1,4 +1,5 @@
 # GuidedMix-Net's schedule: SGD 0.01 everywhere, weight decay 5e-4, poly 0.9 to 1e-4 over 20 000 iterations.
+_base_ = "../default_hooks.py"
 max_iters = 20_000
 optim_wrapper = dict(
     type="OptimWrapper",
@@ -10,21 +11,9 @@ val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 log_processor = dict(by_epoch=False)
 default_hooks = dict(
-    timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=50, log_metric_by_epoch=False),
-    param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(
-        type="AtomicCheckpointHook", by_epoch=False, interval=2000, max_keep_ckpts=2, save_best="mIoU", rule="greater"
-    ),
-    sampler_seed=dict(type="DistSamplerSeedHook"),
-    visualization=dict(type="SegVisualizationHook"),
-    non_finite=dict(type="NonFiniteHook", policy="stop"),
-    collapse=dict(type="CollapseMonitorHook"),
-    # to look at: work_dirs/<config>/report.html, docs/watching_a_run.md
-    pseudo_label_pictures=dict(type="PseudoLabelVisualizationHook", interval=2000),
-    validation_record=dict(type="ValidationRecordHook"),
-    report=dict(type="ReportHook"),
+    logger=dict(interval=50, log_metric_by_epoch=False),
+    checkpoint=dict(by_epoch=False, interval=2000, max_keep_ckpts=2, save_best="mIoU", rule="greater"),
+    pseudo_label_pictures=dict(interval=2000),
 )
-custom_hooks = [dict(type="PseudoLabelStatisticsHook")]
 # 4 GPUs x 4 labeled images (the release's Cityscapes configs: 4 x 2)
 auto_scale_lr = dict(enable=False, base_batch_size=16)

@@ -1,5 +1,6 @@
 # The release's VOC schedule: 80 passes over the unlabeled images, SGD 0.001, x10 outside the backbone,
 # poly 0.9 per iteration.
+_base_ = "../default_hooks.py"
 max_epochs = 80
 optim_wrapper = dict(
     type="OptimWrapper",
@@ -21,18 +22,9 @@ val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 log_processor = dict(by_epoch=True)
 default_hooks = dict(
-    timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=50),
-    param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(type="AtomicCheckpointHook", interval=1, max_keep_ckpts=2, save_best="mIoU", rule="greater"),
-    sampler_seed=dict(type="DistSamplerSeedHook"),
-    visualization=dict(type="SegVisualizationHook"),
-    non_finite=dict(type="NonFiniteHook", policy="stop"),
-    collapse=dict(type="CollapseMonitorHook"),
-    # to look at: work_dirs/<config>/report.html, docs/watching_a_run.md
-    pseudo_label_pictures=dict(type="PseudoLabelVisualizationHook", interval=5000),
-    validation_record=dict(type="ValidationRecordHook"),
-    report=dict(type="ReportHook"),
+    logger=dict(interval=50),
+    checkpoint=dict(interval=1, max_keep_ckpts=2, save_best="mIoU", rule="greater"),
+    pseudo_label_pictures=dict(interval=5000),
 )
 # 4 GPUs x 2 labeled images; tools/train.py --cfg-options auto_scale_lr.enable=True scales the rate to another number
 auto_scale_lr = dict(enable=False, base_batch_size=8)

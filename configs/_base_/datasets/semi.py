@@ -1,0 +1,13 @@
+# Loaders and metric of the larger data sets; children name the data set, its lists and its pipelines.
+train_dataloader = dict(
+    batch_size=2, num_workers=4, persistent_workers=True, sampler=dict(type="InfiniteSampler", shuffle=True)
+)
+unlabeled_dataloader = dict(
+    batch_size=2, num_workers=4, persistent_workers=True, sampler=dict(type="DefaultSampler", shuffle=True)
+)
+val_dataloader = dict(
+    batch_size=1, num_workers=4, persistent_workers=True, sampler=dict(type="DefaultSampler", shuffle=False)
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
+test_evaluator = val_evaluator
