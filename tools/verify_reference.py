@@ -81,7 +81,7 @@ class Case:
 
     def _draw(self, key: str, shape: tuple[int, ...]) -> Tensor:
         rng = np.random.default_rng(zlib.crc32(f"{self.meta['seed']}/{key}".encode()))
-        return torch.from_numpy(rng.standard_normal(shape).astype(np.float32))
+        return torch.as_tensor(rng.standard_normal(shape).astype(np.float32))
 
     def _weight(self, name: str, shape: list[int]) -> Tensor:
         """The recipe of the golden README for weight ``name``."""
@@ -269,7 +269,10 @@ def main() -> int:
     parser.add_argument("cases", nargs="+", type=Path, metavar="CASE.npz")
     parser.add_argument("--tolerance", type=float, default=1e-5, help="relative to a quantity's largest value")
     parser.add_argument("--final-tolerance", type=float, default=1e-4, help="the same for the final weights")
+    parser.add_argument("--device", default="cpu", help="where ours is computed (default: %(default)s)")
     args = parser.parse_args()
+    torch.set_default_device(args.device)
+    torch.backends.cudnn.allow_tf32 = False  # float32 as in the golden cases
     for path in args.cases:
         if not path.is_file():
             parser.error(f"golden case not found: {path}")

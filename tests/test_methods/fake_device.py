@@ -1,8 +1,8 @@
 """A device that is not there: tensors without values that know where they are.
 
-torch's fake tensors stand for CUDA's only in builds with CUDA: a CPU build has no guard for that device, so that neither
-autograd nor autocast can use it. The ``meta`` device takes its place: an operation on tensors of both devices raises, and
-so does a read by the host.
+torch's fake tensors stand for CUDA's only in builds with CUDA: in a CPU build neither autograd nor autocast has a guard
+for that device. The ``meta`` device takes its place: an operation on tensors of both devices raises, and so does a read
+by the host.
 """
 
 import contextlib
