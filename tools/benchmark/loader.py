@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 
 import mmseg_allspark  # noqa: F401
 from mmseg_allspark.datasets.data_report import is_semi_supervised
-from mmseg_allspark.engine.stream_loader import build_stream
+from mmseg_allspark.engine.stream import build_stream
 from mmseg_allspark.utils.config_files import read_config
 
 SEED = 0

@@ -1,13 +1,14 @@
 """MeanTeacherHook: keeps the teacher, and says which of teacher and student is evaluated and saved for use."""
 
+from typing import Literal
+
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_allspark.models import TeacherAverage, holds_average
-from mmseg_allspark.utils.checks import check_choice, check_types
+from mmseg_allspark.utils.checks import check_types
 
-ROLES = ("teacher", "student")
 _KINDS = dict(teacher="ema", student="model")  # what tools/export.py and tools/publish.py call them
 
 
@@ -32,11 +33,10 @@ class MeanTeacherHook(EMAHook):
         self,
         momentum: float = 0.01,
         warmup: bool = False,
-        evaluated: str = "teacher",
+        evaluated: Literal["teacher", "student"] = "teacher",
         buffers: str = "average",
         **kwargs: object,
     ) -> None:
-        check_choice("MeanTeacherHook.evaluated", evaluated, ROLES)
         super().__init__(ema_type=TeacherAverage, momentum=momentum, warmup=warmup, buffers=buffers, **kwargs)
         self.evaluated = evaluated
 
