@@ -68,7 +68,7 @@ def wait_for_the_moment(process, work_dir, rng, duration):
     writes = rng.randint(1, 12)
     seen, before = 0, None
     while process.is_alive() and seen < writes:
-        now = next((path.name for path in work_dir.glob("*.part")), None)
+        now = next((path.name for path in work_dir.glob(".*.pth")), None)
         seen, before = seen + (now is not None and now != before), now
         time.sleep(0.001)
     time.sleep(rng.uniform(0, SLOWER / 2))
@@ -104,7 +104,7 @@ def test_killed_and_resumed_runs_end_where_the_undisturbed_run_ends(start, confi
             if process.exitcode != -signal.SIGKILL:
                 break  # it was faster
             kills += 1
-            hits += any(work_dir.glob("*.part"))
+            hits += any(work_dir.glob(".*.pth"))
             process = start(config, work_dir)
         got, left = finish(process, work_dir)
         assert left == files

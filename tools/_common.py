@@ -17,7 +17,7 @@ from mmseg.registry import RUNNERS
 
 from mmseg_allspark.apis.weights import WEIGHTS
 from mmseg_allspark.engine import PredictionVisualizationHook
-from mmseg_allspark.engine.checkpoint_fit_hook import require_checkpoint_fit
+from mmseg_allspark.engine.checkpoint.fit import require_checkpoint_fit
 from mmseg_allspark.utils.config_files import check_variables, read_config
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed
 from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on

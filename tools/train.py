@@ -46,7 +46,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.datasets.setting_checks import check_zero_label
-from mmseg_allspark.engine.resume_point import NAMES, find_resume_point
+from mmseg_allspark.engine.checkpoint.resume_point import NAMES, find_resume_point
 from mmseg_allspark.utils.distributed import shutdown_distributed
 from mmseg_allspark.utils.work_dir_lock import only_training_in
 

@@ -5,26 +5,52 @@ import inspect
 import math
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 _NOT_CONFIG = ("self", "runner", "dataloader")  # the last two mmengine gives to a loop beside the keys of train_cfg
 _LARGEST_INT = 2**31  # more is a slip of the finger, and torch's message about it names nothing
+
+
+@dataclass(frozen=True)
+class Between:
+    """Bounds of a number, both allowed, as in ``Annotated[float, Between(0.0, 1.0)]``."""
+
+    low: float
+    high: float = math.inf
+
+    def problem(self, value: float) -> str | None:
+        """Say what is wrong with a number; None if it is inside."""
+        if self.low <= value <= self.high:
+            return None
+        if self.high == math.inf:
+            return f"is too small; it must be at least {self.low}."
+        return f"is outside [{self.low}, {self.high}]; choose a value inside."
+
+
+Count = Annotated[int, Between(0)]
+PositiveInt = Annotated[int, Between(1)]
+Share = Annotated[float, Between(0.0, 1.0)]
+LossWeight = Annotated[float, Between(0.0, 1e6)]  # a float32 loss times it stays finite
 
 
 def check_types(init: Callable) -> Callable:
     """Decorate an ``__init__`` whose arguments come from a config: they have to be what its annotations say.
 
     A list may stand for a tuple, as it does in configs. A bool is no number, a number is no bool; numbers have to be
-    finite. Arguments in ``**kwargs`` are left to whoever takes them.
+    finite. ``Literal`` gives the values that are known, ``Annotated`` with :class:`Between` the bounds of a number.
+    Arguments in ``**kwargs`` are left to whoever takes them.
 
     Args:
         init: The ``__init__``, with type annotations.
 
     Returns:
-        It, raising ``TypeError`` with class, argument, value and annotation before anything else happens.
+        It, raising ``TypeError`` with class, argument, value and annotation, or ``ValueError`` with class, argument,
+        value and what is allowed, before anything else happens.
     """
     signature = inspect.signature(init)
+    owner = init.__qualname__.split(".")[0]
     many = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     takes_any = any(entry.kind is inspect.Parameter.VAR_KEYWORD for entry in signature.parameters.values())
     ours = [name for name, entry in signature.parameters.items() if entry.kind not in many and name not in _NOT_CONFIG]
@@ -32,17 +58,20 @@ def check_types(init: Callable) -> Callable:
     @functools.wraps(init)
     def checked(self: object, *args: object, **kwargs: object) -> None:
         if not takes_any:
-            check_keys(init.__qualname__.split(".")[0], [key for key in kwargs if key not in _NOT_CONFIG], ours)
+            check_keys(owner, [key for key in kwargs if key not in _NOT_CONFIG], ours)
         try:
             given = signature.bind(self, *args, **kwargs).arguments
         except TypeError:
             given = {}  # Python says it better below, with the name of the class
-        annotations = get_type_hints(init)
+        annotations = get_type_hints(init, include_extras=True)
         for name in ours:
-            if name in given and not _fits(given[name], annotations[name]):
-                expected = inspect.formatannotation(annotations[name]).replace("float", "finite number")
+            problem = _problem(given[name], annotations[name]) if name in given else None
+            if problem:
+                raise ValueError(f"{owner}.{name}={given[name]!r} {problem}")
+            if problem is not None:
+                expected = inspect.formatannotation(get_type_hints(init)[name]).replace("float", "finite number")
                 raise TypeError(
-                    f"{init.__qualname__.split('.')[0]}.{name} must be {expected.replace('collections.abc.', '')}, got "
+                    f"{owner}.{name} must be {expected.replace('collections.abc.', '')}, got "
                     f"{given[name]!r} ({type(given[name]).__name__})."
                 )
         init(self, *args, **kwargs)
@@ -50,26 +79,39 @@ def check_types(init: Callable) -> Callable:
     return checked
 
 
-def _fits(value: object, annotation: Any) -> bool:
-    """Whether a value of a config is what an annotation says."""
+def _problem(value: object, annotation: Any) -> str | None:
+    """Say what is wrong with a value of a config; empty if it has another type, None if it is what it has to be."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
-        return any(_fits(value, part) for part in parts)
-    if annotation in (Any, object):
-        return True
-    if annotation in (int, float):
-        kinds = int if annotation is int else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kinds):
-            return False
-        return math.isfinite(value) if isinstance(value, float) else abs(value) < _LARGEST_INT
+        problems = [_problem(value, part) for part in parts]
+        return None if None in problems else max(problems)
+    if origin is Annotated:
+        problem = _problem(value, parts[0])
+        return parts[1].problem(value) if problem is None else problem
+    if origin is Literal:
+        return None if value in parts else f"is not known; use one of {', '.join(map(repr, parts))}."
     if origin is tuple:
         same = isinstance(value, (tuple, list)) and len(value) == len(parts)
-        return same and all(map(_fits, value, parts))
+        return _first_problem(zip(value, parts, strict=True)) if same else ""
     if origin in (list, Sequence):
-        return isinstance(value, (tuple, list)) and all(_fits(entry, parts[0]) for entry in value)
+        return _first_problem((entry, parts[0]) for entry in value) if isinstance(value, (tuple, list)) else ""
     if origin is Mapping:
-        return isinstance(value, Mapping) and all(_fits(entry, parts[1]) for entry in value.values())
-    return isinstance(value, origin or annotation)
+        return _first_problem((entry, parts[1]) for entry in value.values()) if isinstance(value, Mapping) else ""
+    return None if _has_type(value, origin or annotation) else ""
+
+
+def _first_problem(entries: Iterable[tuple[object, Any]]) -> str | None:
+    return next((problem for entry in entries if (problem := _problem(*entry)) is not None), None)
+
+
+def _has_type(value: object, kind: Any) -> bool:
+    if kind in (Any, object):
+        return True
+    if kind not in (int, float):
+        return isinstance(value, kind)
+    if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
+        return False
+    return math.isfinite(value) if isinstance(value, float) else abs(value) < _LARGEST_INT
 
 
 def check_keys(name: str, keys: Iterable[str], known: Sequence[str]) -> None:

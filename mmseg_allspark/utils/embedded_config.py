@@ -3,11 +3,11 @@
 import ast
 import re
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_allspark.utils.config_files import walk
 from mmseg_allspark.utils.config_types import SCOPES
 
 # a ``type`` with any other dot would be imported by mmengine's registries
@@ -44,7 +44,7 @@ def read_embedded_config(checkpoint: dict, name: str) -> Config:
         for module in _imports(values):
             if module not in sys.modules:
                 raise ValueError(f"it would import {module!r}; in Python, import it first if you know it")
-        for kind in _types(values):
+        for kind in [str(part["type"]) for _, part in walk(values) if "type" in part]:
             if not _TYPE.fullmatch(kind):
                 raise ValueError(f"type={kind!r} is no name of a registry")
     except (ValueError, SyntaxError) as error:
@@ -70,42 +70,31 @@ def parse_plain_config(text: str) -> dict[str, Any]:
         targets = statement.targets if isinstance(statement, ast.Assign) else ()
         if len(targets) != 1 or not isinstance(targets[0], ast.Name):
             raise ValueError(f"line {statement.lineno} is not of the form key = value")
-        values[targets[0].id] = _value(statement.value)
+        try:
+            values[targets[0].id] = ast.literal_eval(_LiteralDicts().visit(statement.value))
+        except ValueError as error:
+            raise ValueError(f"{targets[0].id} in line {statement.lineno} holds more than plain values") from error
     return values
 
 
-def _value(node: ast.expr) -> Any:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
-        items = [_value(argument) for argument in node.args]
+class _LiteralDicts(ast.NodeTransformer):
+    """Turns ``dict(a=1)`` and ``dict({'a-b': 1}, c=2)`` into what is a literal."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802 (ast's name)
+        self.generic_visit(node)
+        names, first = [keyword.arg for keyword in node.keywords], node.args[0] if node.args else ast.Dict([], [])
         if (
-            len(items) > 1
-            or not all(isinstance(item, dict) for item in items)
-            or None in (k.arg for k in node.keywords)
+            getattr(node.func, "id", None) != "dict"
+            or not isinstance(first, ast.Dict)
+            or node.args[1:]
+            or None in names
         ):
-            raise ValueError(f"line {node.lineno} is not of the form dict(key=value)")
-        return {**(items[0] if items else {}), **{keyword.arg: _value(keyword.value) for keyword in node.keywords}}
-    if isinstance(node, ast.Dict) and None not in node.keys:
-        return {ast.literal_eval(key): _value(value) for key, value in zip(node.keys, node.values, strict=True)}
-    if isinstance(node, (ast.List, ast.Tuple)):
-        items = [_value(item) for item in node.elts]
-        return items if isinstance(node, ast.List) else tuple(items)
-    try:
-        return ast.literal_eval(node)
-    except ValueError as error:
-        raise ValueError(f"line {node.lineno} holds more than plain values") from error
+            return node
+        keys = [*first.keys, *map(ast.Constant, names)]
+        return ast.Dict(keys, [*first.values, *(keyword.value for keyword in node.keywords)])
 
 
 def _imports(values: dict[str, Any]) -> list[str]:
     names = (values.get("custom_imports") or {}).get("imports") or []
     scope = values.get("default_scope") or "mmseg"  # mmengine imports its registries
     return [f"{scope}.registry", *([names] if isinstance(names, str) else names)]
-
-
-def _types(part: Any) -> Iterator[str]:
-    if isinstance(part, dict):
-        if "type" in part:
-            yield str(part["type"])
-        part = list(part.values())
-    if isinstance(part, (list, tuple)):
-        for item in part:
-            yield from _types(item)

@@ -34,8 +34,10 @@ def write_whole(content: bytes | str, path: str | os.PathLike) -> None:
         content: Bytes, or text, which is written as UTF-8.
         path: The file.
     """
-    with replacing(path) as partial:
-        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+    with replacing(path) as partial, open(partial, "wb") as stream:
+        stream.write(content.encode() if isinstance(content, str) else content)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def expand_glob(pattern: str) -> Iterator[str]:

@@ -2,34 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import zipfile
-from collections.abc import Callable
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_dist_info
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
-from mmengine.runner.checkpoint import (
-    _get_mmengine_home,
-    get_deprecated_model_names,
-    get_external_models,
-    get_mmcls_models,
-    get_torchvision_models,
-)
 
 TRUST = "MMSEG_ALLSPARK_TRUST_CHECKPOINTS"
-_ZOOS = {
-    "open-mmlab": get_external_models,
-    "openmmlab": get_external_models,
-    "torchvision": get_torchvision_models,
-    "modelzoo": get_torchvision_models,
-    "mmcls": get_mmcls_models,
-}
+_FORCE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"  # torch's own switch, stronger than arguments of torch.load
 
 
 class UnsafeCheckpointError(RuntimeError):
@@ -57,6 +44,16 @@ def _allow_types() -> None:
 
 def _trusted() -> bool:
     return os.environ.get(TRUST) == "1"
+
+
+@contextmanager
+def _naming_unsafe(name: str) -> Iterator[None]:
+    """Turn torch's error about a file that holds more than weights into one that names the file and the way out."""
+    _allow_types()
+    try:
+        yield
+    except (pickle.UnpicklingError, EOFError) as error:
+        raise _refusal(name, error) from error
 
 
 def _refusal(name: str, error: Exception) -> UnsafeCheckpointError:
@@ -93,63 +90,42 @@ def load_checkpoint(filename: str | os.PathLike, map_location: Any = None) -> An
         is_archive = stream.read(2) == b"PK"
     if is_archive and not zipfile.is_zipfile(path):  # torch's own words name neither file nor reason
         raise ValueError(f"The checkpoint {path} is cut off: copy or download it again.")
-    _allow_types()
-    try:
+    with _naming_unsafe(str(path)):
         return torch.load(path, map_location=map_location, weights_only=not _trusted())
-    except (pickle.UnpicklingError, EOFError) as error:
-        raise _refusal(str(path), error) from error
 
 
 def _load_from_local(filename: str, map_location: Any = None) -> Any:
     return load_checkpoint(filename, map_location)
 
 
-def _load_from_http(filename: str, map_location: Any = None) -> Any:
-    rank, world_size = get_dist_info()
-    _allow_types()
+def _make_safe(load: Callable) -> Callable:
+    """Wrap one of mmengine's loaders so that torch uses ``weights_only=True``, whatever it is asked for."""
 
-    def load() -> Any:
+    @functools.wraps(load)
+    def load_safely(filename: str, *args: Any, **kwargs: Any) -> Any:
+        before = os.environ.get(_FORCE, "0")
+        os.environ[_FORCE] = "0" if _trusted() else "1"
         try:
-            return torch.hub.load_state_dict_from_url(
-                filename, map_location=map_location, progress=os.isatty(0), weights_only=not _trusted()
-            )
-        except pickle.UnpicklingError as error:
-            raise _refusal(filename, error) from error
+            with _naming_unsafe(filename):
+                return load(filename, *args, **kwargs)
+        except KeyError as error:
+            raise ValueError(f"mmengine knows no {filename}: correct it, or give a file or an address.") from error
+        finally:
+            os.environ[_FORCE] = before
 
-    checkpoint = load() if rank == 0 else None  # it downloads, the others find the file
-    if world_size > 1:
-        barrier()
-    return load() if rank > 0 else checkpoint
-
-
-def _load_from_zoo(filename: str, map_location: Any = None) -> Any:
-    """Load e.g. ``open-mmlab://resnet101_v1c`` from the address, or file below mmengine's home, that mmengine knows."""
-    scheme, _, name = filename.partition("://")
-    addresses = _ZOOS[scheme]()
-    name = get_deprecated_model_names().get(name, name) if scheme in ("open-mmlab", "openmmlab") else name
-    if name not in addresses:
-        close = ", ".join(get_close_matches(name, addresses)) or "none like it"
-        raise ValueError(f"mmengine knows no {scheme}://{name}; it has {close}.")
-    address = addresses[name]
-    if not address.startswith(("http://", "https://")):
-        return load_checkpoint(os.path.join(_get_mmengine_home(), address), map_location)
-    checkpoint = _load_from_http(address, map_location)
-    if scheme != "mmcls":
-        return checkpoint
-    weights = checkpoint.get("state_dict", checkpoint)  # of a classifier, for its backbone
-    return dict(state_dict={key.removeprefix("backbone."): weights[key] for key in weights if "backbone." in key})
+    return load_safely
 
 
 def load_safely_from_now_on() -> None:
     """Let ``load_from``, ``resume`` and ``init_cfg`` of mmengine load files and addresses without running code.
 
     mmengine's own loaders fall back to ``weights_only=False`` where the safe way fails, and use it for addresses
-    at once. Replaces them through mmengine's registration, for this process; those of storage services (``s3://``,
-    ``petrel://``, ``pavi://``) stay mmengine's.
+    at once. Replaces them through mmengine's registration, for this process.
     """
     CheckpointLoader.register_scheme("", _load_from_local, force=True)
-    CheckpointLoader.register_scheme(["http://", "https://"], _load_from_http, force=True)
-    CheckpointLoader.register_scheme([f"{scheme}://" for scheme in _ZOOS], _load_from_zoo, force=True)
+    for scheme, load in list(CheckpointLoader._schemes.items()):
+        if scheme and not hasattr(load, "__wrapped__"):
+            CheckpointLoader.register_scheme(scheme, _make_safe(load), force=True)
 
 
 _allow_types()  # for mmengine's own loading and users' torch.load, too

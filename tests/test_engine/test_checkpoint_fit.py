@@ -19,9 +19,10 @@ from builders import (
 from mmengine.hooks import EMAHook, Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
+from torch import nn
 
 from mmseg_allspark.engine import CheckpointFitHook
-from mmseg_allspark.engine.checkpoint_fit_hook import require_checkpoint_fit
+from mmseg_allspark.engine.checkpoint.fit import fit_weights, require_checkpoint_fit
 
 FIVE = (*CLASSES, "e")
 HOOKS_AT_WORK = [
@@ -103,13 +104,14 @@ def test_other_classes_keep_the_trunk_and_say_what_is_dropped(data, tmp_path, tr
     assert weights["alignment.updates"] > 0
     line, classes = warnings_of(log, "iter_2.pth")
     for part in (
-        "decode_head.conv_seg (weight 4x16x1x1 -> 5x16x1x1, bias 4 -> 5)",
-        "neck.memory (queue 4x32x9 -> 5x32x9, pointer 4 -> 5, enqueued 4 -> 5)",
-        "confidence (threshold 4 -> 5)",
-        "alignment (labeled_prior 4 -> 5, predicted_prior 4 -> 5, updates with it)",
+        "decode_head.conv_seg.weight 4x16x1x1 -> 5x16x1x1",
+        "decode_head.conv_seg.bias 4 -> 5",
+        "neck.memory.queue 4x32x9 -> 5x32x9",
+        "confidence.threshold 4 -> 5",
+        "alignment.labeled_prior 4 -> 5",
     ):
         assert part in line
-    assert "was trained on 4 classes, the data have 5" in classes
+    assert "was trained on 4 classes, the data have 5." in classes
     assert "do not match exactly" not in log  # mmengine's list of names
     assert "size mismatch" not in log
 
@@ -131,7 +133,7 @@ def test_another_crop_resizes_the_memory(data, tmp_path, trained, weights):
     neck = neck_config(memory_size=(5, 5), size_mismatch="resize")
     start, log = begin(data, tmp_path, trained, model=all_states(neck=neck))
     (line,) = warnings_of(log, "iter_2.pth")
-    assert "Resized (checkpoint -> model): neck.memory (queue 4x32x9 -> 4x32x25)" in line
+    assert "Resized (checkpoint -> model): neck.memory.queue 4x32x9 -> 4x32x25." in line
     queue, old = start.model["neck.memory.queue"], weights["neck.memory.queue"]
     torch.testing.assert_close(queue[..., 12], old[..., 4])  # the middle of 5x5 is that of 3x3
     torch.testing.assert_close(queue.mean(), old.mean(), atol=0.1, rtol=0)
@@ -143,7 +145,7 @@ def test_a_memory_of_unknown_form_starts_empty(data, tmp_path, trained, weights)
     spoilt = dict(weights) | {"neck.memory.queue": torch.zeros(4, 32, 6)}
     torch.save(dict(state_dict=spoilt), tmp_path / "six.pth")
     start, log = begin(data, tmp_path / "run", tmp_path / "six.pth", model=all_states())
-    assert "neck.memory (queue 4x32x6 -> 4x32x9, pointer with it, enqueued with it)" in log
+    assert "neck.memory.queue 4x32x6 -> 4x32x9, neck.memory.pointer 4 -> 4, neck.memory.enqueued 4 -> 4." in log
     assert start.model["neck.memory.enqueued"].sum() == 0 < weights["neck.memory.enqueued"].sum()
     assert start.model["neck.memory.queue"].std() > 0.5
 
@@ -154,15 +156,8 @@ def test_a_zoo_checkpoint_without_neck(data, tmp_path):
     start, log = begin(data, tmp_path / "run", tmp_path / "zoo.pth", model=model_config())
     (line,) = warnings_of(log, "zoo.pth")
     number = sum(key.startswith("neck.") for key in start.model)
-    assert f"Not in the checkpoint: neck ({number} entries)." in line
+    assert f"Not in the checkpoint: neck ({number} entries from neck." in line
     assert all(torch.equal(start.model[key], value) for key, value in zoo.items())
-
-
-def test_estimates_that_begin_anew_are_no_warning(data, tmp_path):
-    torch.save(dict(state_dict=build_model(seed=7).state_dict()), tmp_path / "plain.pth")
-    _, log = begin(data, tmp_path / "run", tmp_path / "plain.pth", model=all_states())
-    assert not warnings_of(log, "plain.pth")
-    assert "Not in the checkpoint: confidence" in log
 
 
 def test_our_checkpoint_in_a_plain_segmentor(data, tmp_path, trained, weights):
@@ -171,7 +166,7 @@ def test_our_checkpoint_in_a_plain_segmentor(data, tmp_path, trained, weights):
     start, log = begin(data, tmp_path, trained, model=model, train_cfg=loop, hooks=[dict(type="CheckpointFitHook")])
     (line,) = warnings_of(log, "iter_2.pth")
     assert "Only in the checkpoint, not used: neck (" in line
-    assert "confidence, alignment (3 entries)" in line
+    assert "confidence (1 entries" in line and "alignment (3 entries" in line
     assert "as initialised" not in line
     assert all(torch.equal(value, weights[key]) for key, value in start.model.items())
 
@@ -195,10 +190,10 @@ def at_work(data, tmp_path_factory):
 @pytest.mark.parametrize(
     ("content", "text"),
     [
-        ([1, 2], "bad.pth is no checkpoint: it holds a list"),
-        ({}, "bad.pth has no weights under 'state_dict', it holds nothing"),
-        (dict(model={}, epoch=3), "it holds model, epoch.*tools/convert_reference_checkpoint.py"),
-        (dict(state_dict={}), "bad.pth has no weights under 'state_dict'"),
+        ([1, 2], "bad.pth holds no weights.* but a list"),
+        ({}, "bad.pth holds no weights, neither under 'state_dict' nor bare, but nothing"),
+        (dict(model={}, epoch=3), "but model, epoch.*tools/convert_reference_checkpoint.py"),
+        (dict(state_dict={}), "bad.pth holds no weights"),
         ("wider", r"load_from=.*bad.pth fits 0% of the backbone's weights.*Choose a checkpoint of this backbone"),
         ("other names", "fits 0% of the backbone's weights.*Only in the checkpoint, not used: encoder"),
         ("backbone", r"model.backbone.init_cfg=dict\(type='Pretrained'"),
@@ -241,7 +236,7 @@ def evaluate(data, work_dir, checkpoint, model, classes=CLASSES, change=None, **
 @pytest.mark.parametrize(
     ("model", "text"),
     [
-        (all_states(5), r"iter_2.pth does not fit the config's model.*conv_seg \(weight 4x16x1x1 -> 5x16x1x1"),
+        (all_states(5), "iter_2.pth does not fit the config's model.*conv_seg.weight 4x16x1x1 -> 5x16x1x1"),
         (all_states(decode_head=head_config(channels=8)), "decode_head.*Use the config that the checkpoint was"),
     ],
 )
@@ -271,7 +266,7 @@ def test_a_table_that_the_network_computes_need_not_be_in_the_checkpoint(data, t
     """Position indices and the like: newer versions of a backbone have one more."""
     add_table = lambda model: model.register_buffer("table", torch.arange(3))  # noqa: E731
     assert "mIoU" in evaluate(data, tmp_path, trained, all_states(), change=add_table)
-    assert "Not in the checkpoint: table" in " ".join(warnings_of(read_log(tmp_path), "iter_2.pth"))
+    assert "Not in the checkpoint: table (1 entries" in " ".join(warnings_of(read_log(tmp_path), "iter_2.pth"))
 
 
 def test_testing_with_augmentation_and_with_other_class_names(data, tmp_path, trained):
@@ -300,3 +295,30 @@ def test_the_hook_is_registered_once(data, tmp_path):
     runner = train(data, tmp_path, loop=dict(max_iters=1), custom_hooks=[dict(type="CheckpointFitHook")])
     require_checkpoint_fit(runner)
     assert sum(isinstance(hook, CheckpointFitHook) for hook in runner.hooks) == 1
+
+
+def test_a_module_that_resizes_what_it_loads():
+    """As the position embeddings of mmpretrain's transformers do, in a hook of torch's."""
+
+    class Positions(nn.Module):
+        def __init__(self, length):
+            super().__init__()
+            self.embedding = nn.Parameter(torch.zeros(length))
+            self.register_load_state_dict_pre_hook(self._resize)
+
+        @staticmethod
+        def _resize(module, state, prefix, *_):
+            key = f"{prefix}embedding"
+            state[key] = nn.functional.interpolate(state[key][None, None], size=len(module.embedding))[0, 0]
+
+    model = nn.Sequential(nn.Linear(2, 2), Positions(6))
+    untouched = copy.deepcopy(model.state_dict())
+    given = nn.Sequential(nn.Linear(2, 3), Positions(3)).state_dict()
+    given["1.embedding"] = torch.tensor([1.0, 2.0, 3.0])
+    fit = fit_weights(model, given)
+    assert fit.resized == {"1.embedding": "3 -> 6"}
+    assert fit.changed == {"0.weight": "3x2 -> 2x2", "0.bias": "3 -> 2"}
+    assert fit.state["1.embedding"].tolist() == [1, 1, 2, 2, 3, 3]
+    assert torch.equal(fit.state["0.weight"], untouched["0.weight"])
+    assert all(torch.equal(value, untouched[key]) for key, value in model.state_dict().items())
+    assert given["1.embedding"].tolist() == [1, 2, 3]

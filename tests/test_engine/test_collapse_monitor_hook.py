@@ -155,7 +155,7 @@ def test_a_validation_far_below_its_best(data, tmp_path, values, options, lines)
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        (dict(window=0), ValueError, "CollapseMonitorHook.window must be at least 1"),
+        (dict(window=0), ValueError, "CollapseMonitorHook.window=0 .*at least 1"),
         (dict(takeover=80), ValueError, r"CollapseMonitorHook.takeover=80 is outside \[0.0, 1.0\]"),
     ],
 )

@@ -9,9 +9,8 @@ import torch
 from builders import write_data
 from mmengine.dataset import BaseDataset
 
-from mmseg_allspark.engine.batch_stream import StreamIndex
 from mmseg_allspark.engine.randomness import RandomStream
-from mmseg_allspark.engine.stream_loader import SeededDataset
+from mmseg_allspark.engine.stream import SeededDataset, StreamIndex
 
 from .random_runs import assert_same_run, random_options
 from .recording import record

@@ -15,7 +15,8 @@ from mmengine.visualization import LocalVisBackend
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mmseg_allspark.engine import PseudoLabelVisualizationHook, ReportHook, ValidationRecordHook, validation_record_hook
+from mmseg_allspark.engine import PseudoLabelVisualizationHook, ReportHook, ValidationRecordHook
+from mmseg_allspark.engine.hooks import validation_record
 from mmseg_allspark.report.label_pictures import GAP, TITLE_HEIGHT, colour_confidence
 
 from .recording import record
@@ -162,7 +163,7 @@ def test_a_picture_or_report_that_fails_is_one_warning(data, tmp_path, monkeypat
     def fail(*_, **__):
         raise OSError("no space left")
 
-    monkeypatch.setattr("mmseg_allspark.engine.report_hook.write_report", fail)
+    monkeypatch.setattr("mmseg_allspark.engine.hooks.report.write_report", fail)
     monkeypatch.setattr(LocalVisBackend, "add_image", fail)
     visualizer = dict(type="SegLocalVisualizer", vis_backends=[LOCAL])
     hooks = [*HOOKS[2:], dict(type="PredictionVisualizationHook", draw=True, interval=1)]
@@ -219,8 +220,8 @@ def test_without_files_to_read_there_is_one_warning_and_no_report(data, tmp_path
 
 def validate(hook, predictions, truths, *, images, rank=0, ranks=1, folder=None, monkeypatch):
     """Let a hook see predictions in turn, as on one of several ranks, and return its confusion matrix."""
-    monkeypatch.setattr(validation_record_hook, "get_rank", lambda: rank)
-    monkeypatch.setattr(validation_record_hook, "get_world_size", lambda: ranks)
+    monkeypatch.setattr(validation_record, "get_rank", lambda: rank)
+    monkeypatch.setattr(validation_record, "get_world_size", lambda: ranks)
     dataset = type("Images", (list,), dict(metainfo=dict(classes=("a", "b"))))([None] * images)
     loader = type("Loader", (list,), dict(dataset=dataset))(predictions)
     written = []
@@ -257,7 +258,7 @@ def test_a_class_that_is_nowhere_has_no_iou(tmp_path, monkeypatch):
 
 def test_an_image_that_fills_up_the_last_round_counts_once(tmp_path, monkeypatch):
     ranks = dict(images=3, ranks=2, folder=tmp_path, monkeypatch=monkeypatch)
-    monkeypatch.setattr(validation_record_hook, "is_main_process", lambda: True)
+    monkeypatch.setattr(validation_record, "is_main_process", lambda: True)
     found, _ = validate(ValidationRecordHook(num_images=0), [[0] * 4, [1] * 4], [[0] * 4, [0] * 4], rank=1, **ranks)
     assert found["confusion"] == [[4, 0], [0, 0]]  # the second of rank 1 is image 0 again
 
@@ -265,7 +266,7 @@ def test_an_image_that_fills_up_the_last_round_counts_once(tmp_path, monkeypatch
 @pytest.mark.parametrize(
     ("build", "text"),
     [
-        (lambda: PseudoLabelVisualizationHook(interval=0), "PseudoLabelVisualizationHook.interval must be at least 1"),
+        (lambda: PseudoLabelVisualizationHook(interval=0), "PseudoLabelVisualizationHook.interval=0 .*at least 1"),
         (lambda: PseudoLabelVisualizationHook(num_images=-1), "PseudoLabelVisualizationHook.num_images"),
         (lambda: ValidationRecordHook(num_images=-1), "ValidationRecordHook.num_images"),
         (lambda: ValidationRecordHook(side=0), "ValidationRecordHook.side"),

@@ -16,8 +16,8 @@ from pathlib import Path
 from _config_checks import LOADERS, walk
 from mmengine.config import Config
 
-from mmseg_allspark.engine.report_hook import collect_facts
-from mmseg_allspark.engine.resume_point import find_resume_point
+from mmseg_allspark.engine.checkpoint.resume_point import find_resume_point
+from mmseg_allspark.engine.hooks.report import collect_facts
 from mmseg_allspark.report.run_record import read_run
 from mmseg_allspark.utils.files import write_whole
 

@@ -38,7 +38,7 @@ from _compare_table import markdown, plot, title, to_json
 from _schedule import steps_options, to_arguments
 from mmengine.config import DictAction
 
-from mmseg_allspark.engine.report_hook import collect_facts
+from mmseg_allspark.engine.hooks.report import collect_facts
 from mmseg_allspark.report.run_record import read_run
 from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.metric_names import choose_metric, metric_names

@@ -23,7 +23,7 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.benchmark import Measurement, TaskSpec, timer  # a clock that waits for the GPU
 
-from mmseg_allspark.engine.report_hook import collect_facts
+from mmseg_allspark.engine.hooks.report import collect_facts
 from mmseg_allspark.models import feature_size
 from mmseg_allspark.utils.images import input_channels
 

@@ -8,7 +8,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
 from mmseg_allspark.labels import count_per_class
-from mmseg_allspark.utils.checks import check_positive_int, check_range, check_types
+from mmseg_allspark.utils.checks import PositiveInt, Share, check_types
 from mmseg_allspark.utils.metric_names import choose_metric, find_metric, metric_names
 from mmseg_allspark.utils.wrappers import bare_model
 
@@ -51,22 +51,15 @@ class CollapseMonitorHook(Hook):
     @check_types
     def __init__(
         self,
-        window: int | None = None,
-        patience: int = 2,
-        begin: float = 0.2,
-        takeover: float = 0.8,
-        missing: float = 0.05,
-        min_share: float = 0.002,
+        window: PositiveInt | None = None,
+        patience: PositiveInt = 2,
+        begin: Share = 0.2,
+        takeover: Share = 0.8,
+        missing: Share = 0.05,
+        min_share: Share = 0.002,
         metric: str = "mIoU",
-        drop: float = 0.3,
+        drop: Share = 0.3,
     ) -> None:
-        for name, value in (("window", window), ("patience", patience)):
-            if value is not None:
-                check_positive_int(f"CollapseMonitorHook.{name}", value)
-        for name, value in (
-            ("begin", begin), ("takeover", takeover), ("missing", missing), ("min_share", min_share), ("drop", drop),
-        ):  # fmt: skip
-            check_range(f"CollapseMonitorHook.{name}", value, 0.0, 1.0)
         self.window, self.patience, self.begin = window, patience, begin
         self.takeover, self.missing, self.min_share = takeover, missing, min_share
         self.metric, self.drop = metric, drop

@@ -9,9 +9,8 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 from torch.utils.data import Dataset
 
+from mmseg_allspark.engine.hooks.drawing import DrawingHook
 from mmseg_allspark.utils.images import to_picture
-
-from .drawing_hook import DrawingHook
 
 
 @HOOKS.register_module()

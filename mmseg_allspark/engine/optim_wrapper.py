@@ -1,14 +1,14 @@
 """AutocastOptimWrapper: mixed precision from one config on the CPU and on GPUs."""
 
+from typing import Literal
+
 import torch
 from mmengine.device import get_device
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.optim.optimizer.amp_optimizer_wrapper import GradScaler  # the one for this kind of device
 from mmseg.registry import OPTIM_WRAPPERS
 
-from mmseg_allspark.utils.checks import check_choice, check_types
-
-DTYPES = ("bfloat16", "float16")
+from mmseg_allspark.utils.checks import check_types
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -29,8 +29,12 @@ class AutocastOptimWrapper(AmpOptimWrapper):
     """
 
     @check_types
-    def __init__(self, dtype: str = "bfloat16", loss_scale: str | float | dict | None = None, **kwargs: object) -> None:
-        check_choice("optim_wrapper.dtype", dtype, DTYPES)
+    def __init__(
+        self,
+        dtype: Literal["bfloat16", "float16"] = "bfloat16",
+        loss_scale: str | float | dict | None = None,
+        **kwargs: object,
+    ) -> None:
         if dtype == "float16":
             device = get_device()
             if device in ("cpu", "mps"):

@@ -12,11 +12,10 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from mmseg_allspark.engine.hooks.drawing import DrawingHook
 from mmseg_allspark.report.label_pictures import colour_labels, fit
-from mmseg_allspark.utils.checks import check_positive_int, check_types
+from mmseg_allspark.utils.checks import Count, PositiveInt, check_types
 from mmseg_allspark.utils.images import class_palette, to_picture
-
-from .drawing_hook import DrawingHook
 
 RECORD = "validations.json"  # in the run's time-stamped folder: one JSON object a line, as mmengine's scalars.json
 
@@ -39,10 +38,7 @@ class ValidationRecordHook(DrawingHook):
     priority = "NORMAL"
 
     @check_types
-    def __init__(self, num_images: int = 4, ignore_index: int = 255, side: int = 256) -> None:
-        if num_images != 0:
-            check_positive_int("ValidationRecordHook.num_images", num_images)
-        check_positive_int("ValidationRecordHook.side", side)
+    def __init__(self, num_images: Count = 4, ignore_index: int = 255, side: PositiveInt = 256) -> None:
         self.num_images, self.ignore_index, self.side = num_images, ignore_index, side
         self._shown: set[str] = set()  # image and ground truth of these are there
 

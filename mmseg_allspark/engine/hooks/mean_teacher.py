@@ -1,13 +1,14 @@
 """MeanTeacherHook: keeps the teacher, and says which of teacher and student is evaluated and saved for use."""
 
+from typing import Literal
+
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS, MODELS
 
 from mmseg_allspark.models import TeacherAverage, holds_average
-from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_types
+from mmseg_allspark.utils.checks import PositiveInt, check_types
 
-ROLES = ("teacher", "student")
 _KINDS = dict(teacher="ema", student="model")  # what tools/export.py and tools/publish.py call them
 
 
@@ -35,13 +36,11 @@ class MeanTeacherHook(EMAHook):
         self,
         momentum: float = 0.01,
         warmup: bool = False,
-        evaluated: str = "teacher",
+        evaluated: Literal["teacher", "student"] = "teacher",
         buffers: str = "average",
-        num_teachers: int = 1,
+        num_teachers: PositiveInt = 1,
         **kwargs: object,
     ) -> None:
-        check_choice("MeanTeacherHook.evaluated", evaluated, ROLES)
-        check_positive_int("MeanTeacherHook.num_teachers", num_teachers)
         super().__init__(ema_type=TeacherAverage, momentum=momentum, warmup=warmup, buffers=buffers, **kwargs)
         self.evaluated, self.num_teachers = evaluated, num_teachers
 

@@ -6,9 +6,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_allspark.engine.log_steps import is_logging_step, per_class
+from mmseg_allspark.engine.hooks.log_steps import is_logging_step, per_class
 from mmseg_allspark.models import SemanticMemory
-from mmseg_allspark.utils.checks import check_positive_int, check_types
+from mmseg_allspark.utils.checks import Count, check_types
 from mmseg_allspark.utils.wrappers import bare_model
 
 
@@ -33,14 +33,11 @@ class SemanticMemoryHook(Hook):
     priority = "NORMAL"
 
     @check_types
-    def __init__(self, warmup_iters: int = 0, warmup_epochs: int = 0) -> None:
+    def __init__(self, warmup_iters: Count = 0, warmup_epochs: Count = 0) -> None:
         if warmup_iters and warmup_epochs:
             raise ValueError(
                 f"SemanticMemoryHook: give warmup_iters={warmup_iters} or warmup_epochs={warmup_epochs}, not both."
             )
-        for name, value in (("warmup_iters", warmup_iters), ("warmup_epochs", warmup_epochs)):
-            if value != 0:
-                check_positive_int(f"SemanticMemoryHook.{name}", value)
         self.warmup_iters, self.warmup_epochs = warmup_iters, warmup_epochs
         self._last_enqueued: torch.Tensor | None = None
 

@@ -1,6 +1,7 @@
 """PseudoLabelLoop: two data loaders, one training step on both."""
 
 import math
+from typing import Literal
 
 from mmengine.dist import get_rank
 from mmengine.hooks import EMAHook
@@ -10,12 +11,12 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmseg_allspark.datasets.setting_checks import choose_unlabeled
-from mmseg_allspark.engine.checkpoint_fit_hook import require_checkpoint_fit
+from mmseg_allspark.engine.checkpoint.fit import require_checkpoint_fit
+from mmseg_allspark.engine.hooks.start_checks import StartChecksHook
 from mmseg_allspark.engine.randomness import RandomStream
-from mmseg_allspark.engine.start_checks import check_before_training
-from mmseg_allspark.engine.stream_loader import build_stream, seek_stream
+from mmseg_allspark.engine.stream import build_stream, seek_stream
 from mmseg_allspark.methods import Step
-from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_types
+from mmseg_allspark.utils.checks import Count, PositiveInt, check_types
 from mmseg_allspark.utils.config_files import check_loaders
 from mmseg_allspark.utils.wrappers import bare_model
 
@@ -38,7 +39,7 @@ class PseudoLabelLoop(BaseLoop):
     all random numbers: at the beginning of each iteration Python's, numpy's and torch's generators are seeded from the
     run's seed, the rank and the iteration, and for each sample from seed, rank and its position in the stream. On
     the CPU a resumed run is the undisturbed run, bit by bit, with any number of workers. The loop registers a
-    ``CheckpointFitHook``.
+    ``CheckpointFitHook`` and a ``StartChecksHook``.
 
     Each iteration: (1) a :class:`Step` says where the training is and who labels; hooks may complete it as
     ``data_batch['step']`` in ``before_train_iter``; (2) both batches are preprocessed, once; (3) one ``train_step`` on
@@ -64,8 +65,7 @@ class PseudoLabelLoop(BaseLoop):
         allow_overlap: Whether an image may be in both the labeled and the unlabeled set. Default False.
 
     Raises:
-        ValueError: On contradictory arguments, or data that cannot be trained on; see
-            :func:`check_before_training`.
+        ValueError: On contradictory arguments, or data that cannot be trained on; see :class:`StartChecksHook`.
     """
 
     @check_types
@@ -74,14 +74,14 @@ class PseudoLabelLoop(BaseLoop):
         runner: Runner,
         dataloader: dict,
         unlabeled_dataloader: dict | None = None,
-        max_epochs: int | None = None,
-        max_iters: int | None = None,
-        val_begin: int = 1,
-        val_interval: int | None = None,
-        burn_in_iters: int = 0,
-        ramp_up_iters: int = 0,
-        ramp_up_shape: str = "exp",
-        pseudo_labels_from: str = "model",
+        max_epochs: PositiveInt | None = None,
+        max_iters: PositiveInt | None = None,
+        val_begin: PositiveInt = 1,
+        val_interval: PositiveInt | None = None,
+        burn_in_iters: Count = 0,
+        ramp_up_iters: Count = 0,
+        ramp_up_shape: Literal["exp", "linear", "cosine"] = "exp",
+        pseudo_labels_from: Literal["model", "ema", "data"] = "model",
         allow_overlap: bool = False,
     ) -> None:
         if (max_epochs is None) == (max_iters is None):
@@ -91,20 +91,11 @@ class PseudoLabelLoop(BaseLoop):
                 "config)."
             )
         check_loaders(runner.cfg)
-        check_choice("train_cfg.pseudo_labels_from", pseudo_labels_from, ("model", "ema", "data"))
-        check_choice("train_cfg.ramp_up_shape", ramp_up_shape, RAMPS)
-        for name, value in (("burn_in_iters", burn_in_iters), ("ramp_up_iters", ramp_up_iters)):
-            if value != 0:
-                check_positive_int(f"train_cfg.{name}", value)
-        check_positive_int("train_cfg.val_begin", val_begin)
-        if val_interval is not None:
-            check_positive_int("train_cfg.val_interval", val_interval)
         self.labeled_dataloader = build_stream(runner, dataloader, "train_dataloader")
         unlabeled = choose_unlabeled(runner.cfg, unlabeled_dataloader)
         super().__init__(runner, build_stream(runner, unlabeled, "unlabeled_dataloader"))
         self.by_epoch = max_epochs is not None
         length = len(self.dataloader)
-        check_positive_int("train_cfg.max_epochs or max_iters", max_epochs if self.by_epoch else max_iters)
         self._max_iters = max_epochs * length if self.by_epoch else max_iters
         self._max_epochs = max_epochs if self.by_epoch else math.ceil(max_iters / length)
         self._epoch = self._iter = 0
@@ -116,6 +107,7 @@ class PseudoLabelLoop(BaseLoop):
         self.stop_training = False  # set by mmengine's EarlyStoppingHook
         _name_classes(self.dataloader.dataset, self.labeled_dataloader.dataset)
         require_checkpoint_fit(runner)
+        runner.register_hook(StartChecksHook())
         self.runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, "metainfo", None)
 
     @property
@@ -144,7 +136,6 @@ class PseudoLabelLoop(BaseLoop):
         Returns:
             The trained model.
         """
-        check_before_training(self)
         self.runner.call_hook("before_train")
         for loader in (self.labeled_dataloader, self.dataloader):
             # Without a seed in the config mmengine draws one, and when it resumes it takes that of the checkpoint

@@ -11,7 +11,7 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_allspark.engine.log_steps import is_logging_step, per_class
+from mmseg_allspark.engine.hooks.log_steps import is_logging_step, per_class
 from mmseg_allspark.methods import count_pseudo_labels, pseudo_label_statistics
 from mmseg_allspark.utils.wrappers import bare_model
 

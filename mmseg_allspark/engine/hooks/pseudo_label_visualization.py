@@ -7,13 +7,12 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
+from mmseg_allspark.engine.hooks.drawing import DrawingHook
 from mmseg_allspark.methods import SemiBatch
 from mmseg_allspark.report.label_pictures import class_legend, colour_confidence, colour_labels, fit, join_panels
-from mmseg_allspark.utils.checks import check_positive_int, check_types
+from mmseg_allspark.utils.checks import PositiveInt, check_types
 from mmseg_allspark.utils.images import class_palette, to_picture
 from mmseg_allspark.utils.wrappers import bare_model
-
-from .drawing_hook import DrawingHook
 
 PICTURE = "pseudo_labels"  # LocalVisBackend makes a file name of it, so no "/"
 
@@ -36,9 +35,7 @@ class PseudoLabelVisualizationHook(DrawingHook):
     priority = "NORMAL"
 
     @check_types
-    def __init__(self, interval: int = 500, num_images: int = 4, side: int = 192) -> None:
-        for name, value in (("interval", interval), ("num_images", num_images), ("side", side)):
-            check_positive_int(f"PseudoLabelVisualizationHook.{name}", value)
+    def __init__(self, interval: PositiveInt = 500, num_images: PositiveInt = 4, side: PositiveInt = 192) -> None:
         self.interval, self.num_images, self.side = interval, num_images, side
 
     def after_train_iter(

@@ -15,9 +15,8 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 import mmseg_allspark
+from mmseg_allspark.engine.hooks.drawing import DrawingHook
 from mmseg_allspark.report import write_report
-
-from .drawing_hook import DrawingHook
 
 FACTS = "facts.json"  # in the run's time-stamped folder
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce, get_rank
@@ -13,11 +13,10 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mmseg_allspark.engine.resume_point import find_resume_point
-from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_types
+from mmseg_allspark.engine.checkpoint.resume_point import find_resume_point
+from mmseg_allspark.utils.checks import PositiveInt, check_types
 from mmseg_allspark.utils.wrappers import bare_model
 
-POLICIES = ("stop", "skip")
 SKIPPED = "skipped_steps"  # in the message hub, which checkpoints hold
 _REMEDIES = """What to try (resumed unchanged, a run comes to the same step again):
   - a lower optim_wrapper.optimizer.lr, or optim_wrapper.clip_grad=dict(max_norm=1.0)
@@ -51,9 +50,7 @@ class NonFiniteHook(Hook):
     priority = "HIGH"  # before moving averages, log and checkpoints
 
     @check_types
-    def __init__(self, policy: str = "stop", max_skipped: int = 30) -> None:
-        check_choice("NonFiniteHook.policy", policy, POLICIES)
-        check_positive_int("NonFiniteHook.max_skipped", max_skipped)
+    def __init__(self, policy: Literal["stop", "skip"] = "stop", max_skipped: PositiveInt = 30) -> None:
         self.policy, self.max_skipped = policy, max_skipped
         self._is_decided = self._is_updated = self._is_refused = False
         self._idle = 0  # steps since the last good update

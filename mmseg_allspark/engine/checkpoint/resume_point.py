@@ -1,0 +1,110 @@
+"""The checkpoint a run goes on from: the newest that is whole."""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
+
+NAMES = ("epoch_{}.pth", "iter_{}.pth")  # of mmengine's CheckpointHook
+
+
+@dataclass
+class ResumePoint:
+    """What a work directory offers.
+
+    Args:
+        checkpoint: Path of the newest complete checkpoint, None if there is none.
+        named: What ``last_checkpoint`` names, None without such a file.
+        skipped: Path or name of what was passed over, with the reason.
+    """
+
+    checkpoint: str | None = None
+    named: str | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        """Say where a run that stops now can go on, for the message of an error."""
+        return f"Last good checkpoint: {self.checkpoint}." if self.checkpoint else "There is no checkpoint yet."
+
+    def describe_skipped(self) -> str:
+        """List what was passed over, e.g. ``w/iter_4.pth (is cut off)``."""
+        return ", ".join(f"{path} ({why})" for path, why in self.skipped.items())
+
+
+def find_resume_point(work_dir: str | Path, names: tuple[str, ...] = NAMES) -> ResumePoint:
+    """Find the newest complete checkpoint of a run.
+
+    Looked at are the files in the work directory, or where ``last_checkpoint`` leads if there are none, whose names are
+    those of ``names``; best checkpoints have no optimizer state and are none of them. The one with the highest number
+    is the newest. Those of an earlier run with higher numbers come last: they are older than ``last_checkpoint`` and
+    not named by it. An address is taken as it is.
+
+    Args:
+        work_dir: The run's folder.
+        names: File names with ``{}`` for the number.
+
+    Returns:
+        The checkpoint and what was skipped on the way to it.
+    """
+    folder, point = Path(work_dir), ResumePoint()
+    pointer = folder / "last_checkpoint"
+    found, named = set(_list_checkpoints(folder, names)), None
+    if pointer.is_file():
+        point.named = pointer.read_text().strip()
+        if "://" in point.named:
+            point.checkpoint = point.named
+            return point
+        if not point.named:
+            point.skipped[str(pointer)] = "is empty"
+    if point.named:
+        folder = folder if found else Path(point.named).parent  # in a copied folder the old one may still be there
+        named = folder / Path(point.named).name
+        found |= {*_list_checkpoints(folder, names), *([named] if named.exists() else ())}
+        if named not in found:
+            point.skipped[point.named] = f"does not exist in {folder}"
+
+    def rank(path: Path) -> tuple[bool, int]:
+        later = point.named and _number(path) > _number(named)
+        return not (later and path.stat().st_mtime_ns <= pointer.stat().st_mtime_ns), _number(path)
+
+    for path in sorted(found, key=rank, reverse=True):
+        why = why_incomplete(path)
+        if why is None:
+            point.checkpoint = str(path)
+            break
+        point.skipped[str(path)] = why
+    return point
+
+
+def why_incomplete(path: str | Path) -> str | None:
+    """Say what a checkpoint lacks, None if it is complete.
+
+    torch's files are zip archives with the table of contents at the end, which a file that was cut off does not have;
+    one of the old format is read.
+    """
+    path = Path(path)
+    if path.is_dir() or zipfile.is_zipfile(path):  # a folder: of DeepSpeed
+        return None
+    with open(path, "rb") as stream:
+        start = stream.read(2)
+    if start in (b"", b"PK"):
+        return "is cut off" if start else "is empty"
+    try:
+        load_checkpoint(path, map_location="cpu")
+    except Exception as error:  # whatever unpickling garbage raises
+        return f"cannot be read: {error}"
+    return None
+
+
+def _list_checkpoints(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:
+    forms = [re.escape(name).replace(r"\{\}", r"\d+") for name in names]
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if any(re.fullmatch(form, path.name) for form in forms):
+            yield path
+
+
+def _number(path: Path) -> int:
+    return int((re.findall(r"\d+", path.name) or ["0"])[-1])
