@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmseg_allspark.datasets.checks import check_splits, describe_distortion, list_files
-from mmseg_allspark.datasets.label_checks import check_labels
+from mmseg_allspark.datasets.mask_checks import check_masks
 from mmseg_allspark.datasets.setting_checks import LOADER_KEYS, check_classes, check_zero_label
 from mmseg_allspark.engine.atomic_checkpoints import AtomicCheckpointHook
 from mmseg_allspark.engine.semantic_memory_hook import SemanticMemoryHook
@@ -59,7 +59,7 @@ def check_before_training(loop: "PseudoLabelLoop") -> None:
     _log_sizes(sizes, loop.runner)
     if (text := describe_distortion(datasets["unlabeled"])) is not None:
         loop.runner.logger.warning(text)
-    check_labels(datasets, loop.runner.logger)
+    check_masks(datasets, loop.runner.logger)
 
 
 def _check_ranks(loop: "PseudoLabelLoop") -> None:
