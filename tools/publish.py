@@ -19,8 +19,8 @@ import mmseg_allspark  # noqa: F401
 from _common import require_file
 from _errors import Parser, errors_in_one_line
 
-from mmseg_allspark.apis.weights import WEIGHTS
-from mmseg_allspark.deploy import publish_checkpoint
+from mmseg_allspark.inference import publish_checkpoint
+from mmseg_allspark.inference.models import WEIGHTS
 
 
 @errors_in_one_line

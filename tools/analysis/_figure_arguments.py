@@ -10,7 +10,7 @@ import numpy as np
 from _figure_inputs import LOADERS
 from mmengine.config import DictAction
 
-from mmseg_allspark.apis.weights import WEIGHTS
+from mmseg_allspark.inference.models import WEIGHTS
 
 
 def add_arguments(parser: argparse.ArgumentParser, figure: str, images: int | None) -> None:
