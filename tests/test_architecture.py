@@ -15,8 +15,7 @@ ALLOWED = dict(
     datasets={"utils", "datasets"},
     report={"utils", "datasets", "report"},
     convert={"utils", "convert"},
-    apis={"utils", "models", "datasets", "apis"},  # apis and deploy: for whoever uses a trained model
-    deploy={"utils", "models", "methods", "apis", "deploy"},
+    inference={"utils", "models", "methods", "datasets", "inference"},  # for whoever uses a trained model
 )
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE and ".mim" not in path.parts)
 

@@ -13,8 +13,8 @@ from test_engine.random_runs import assert_same_run
 from test_engine.recording import RecordHook
 from two_ranks import run_ranks
 
-from mmseg_allspark.apis.weights import choose_weights
-from mmseg_allspark.deploy import make_plain
+from mmseg_allspark.inference import make_plain
+from mmseg_allspark.inference.models import choose_weights
 from mmseg_allspark.methods import Step
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint

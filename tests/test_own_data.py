@@ -18,7 +18,7 @@ from mmengine.config import Config
 from PIL import Image
 from test_datasets.prepare_tools import load_tool
 
-from mmseg_allspark.apis.models import reduces_zero_label
+from mmseg_allspark.inference.models import reduces_zero_label
 
 COMMANDS = [
     line

@@ -15,7 +15,7 @@ from mmengine.utils.dl_utils import set_multi_processing
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import RUNNERS
 
-from mmseg_allspark.apis.weights import WEIGHTS
+from mmseg_allspark.inference.models import WEIGHTS
 from mmseg_allspark.engine import PredictionVisualizationHook
 from mmseg_allspark.engine.checkpoint.fit import require_checkpoint_fit
 from mmseg_allspark.utils.config_files import check_variables, read_config

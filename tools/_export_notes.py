@@ -5,7 +5,7 @@ from __future__ import annotations
 from mmengine.config import Config
 
 from mmseg_allspark import __version__
-from mmseg_allspark.deploy import LogitsNet, Plain
+from mmseg_allspark.inference import LogitsNet, Plain
 from mmseg_allspark.utils.images import loads_8bit
 
 INPUT_ONLY = (

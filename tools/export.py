@@ -33,11 +33,19 @@ from mmengine.config import Config, DictAction
 from mmengine.model import revert_sync_batchnorm
 from torch import nn
 
-from mmseg_allspark.apis import load_config, load_model
-from mmseg_allspark.apis.weights import MEANING
-from mmseg_allspark.deploy import LogitsNet, Plain, compare_outputs, export_onnx, export_torch, make_plain
-from mmseg_allspark.deploy.graphs import INPUTS, OUTPUTS, Comparison, load_graph, require_graphs
-from mmseg_allspark.deploy.publish import scrub, to_bytes
+from mmseg_allspark.inference import (
+    LogitsNet,
+    Plain,
+    compare_outputs,
+    export_onnx,
+    export_torch,
+    load_config,
+    load_model,
+    make_plain,
+)
+from mmseg_allspark.inference.graphs import INPUTS, OUTPUTS, Comparison, load_graph, require_graphs
+from mmseg_allspark.inference.models import MEANING
+from mmseg_allspark.inference.publish import scrub, to_bytes
 from mmseg_allspark.utils.files import replacing, write_whole
 from mmseg_allspark.utils.images import input_channels
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint

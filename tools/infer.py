@@ -33,9 +33,9 @@ from _errors import Parser, errors_in_one_line, say
 from mmengine.config import DictAction
 from rich.progress import track
 
-from mmseg_allspark.apis import Prediction, SegInferencer, find_images, name_outputs
-from mmseg_allspark.apis.image_files import is_video
-from mmseg_allspark.apis.weights import MEANING
+from mmseg_allspark.inference import Prediction, SegInferencer, find_images, name_outputs
+from mmseg_allspark.inference.image_files import is_video
+from mmseg_allspark.inference.models import MEANING
 from mmseg_allspark.report.label_pictures import colour_labels
 
 DEFAULT_FPS = 25.0  # of a video that does not say

@@ -19,7 +19,7 @@ import mmseg_allspark  # noqa: F401
 from _common import add_weights, require_file
 from _errors import Parser, errors_in_one_line
 
-from mmseg_allspark.deploy import publish_checkpoint
+from mmseg_allspark.inference import publish_checkpoint
 
 
 @errors_in_one_line

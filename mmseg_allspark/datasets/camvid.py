@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from mmseg_allspark.utils.checks import check_types
 
-from .checks import require_images, require_prepared
-from .class_count import ClassCountMixin
-from .refetch import RefetchMixin
+from .base import CheckedSegDataset
 
 
 @DATASETS.register_module()
-class CamVidDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
+class CamVidDataset(CheckedSegDataset):
     """CamVid: 480x360 street scenes, 11 classes, 255 = void (Brostow et al., 2009; SegNet's labels).
 
     Args:
@@ -25,6 +22,7 @@ class CamVidDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
         **kwargs: As in ``BaseSegDataset``; ``ann_file`` lists ids (file names without suffix), one a line.
     """
 
+    _name, _tool = "CamVid", "tools/prepare/camvid.py"
     METAINFO = dict(
         classes=(
             "sky", "building", "pole", "road", "pavement", "tree", "sign", "fence", "car",
@@ -41,16 +39,7 @@ class CamVidDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
 
     def load_data_list(self) -> list[dict]:
-        """As in ``BaseSegDataset``.
-
-        Returns:
-            One dict per image.
-
-        Raises:
-            FileNotFoundError: If the image folder or the list does not exist.
-            ValueError: If there is no image.
-        """
-        require_prepared(self, "CamVid", "tools/prepare/camvid.py")
+        """As in ``BaseSegDataset``, with the suffix of the images that there are."""
         if self.img_suffix is None:
             self.img_suffix = ".jpg" if next(Path(self.data_prefix["img_path"]).rglob("*.jpg"), None) else ".png"
-        return require_images(self, "CamVid", super().load_data_list())
+        return super().load_data_list()

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from mmseg_allspark.utils.checks import check_types
-
-from .checks import require_images, require_prepared
-from .class_count import ClassCountMixin
-from .refetch import RefetchMixin
+from .base import CheckedSegDataset
 
 
 def _make_palette(count: int) -> list[list[int]]:
@@ -21,18 +16,16 @@ def _make_palette(count: int) -> list[list[int]]:
 
 
 @DATASETS.register_module()
-class COCO81Dataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
+class COCO81Dataset(CheckedSegDataset):
     """COCO 2017 instances as 81 classes: 0 = background, 1..80 = the categories in the order of their ids.
 
     ``tools/prepare/coco.py`` makes the masks. The palette is PASCAL VOC's colour map for 81 labels.
 
     Args:
-        img_suffix: Suffix of the images. Default: '.jpg'.
-        seg_map_suffix: Suffix of the masks. Default: '.png'.
-        reduce_zero_label: Default: False, as background is a class.
         **kwargs: As in ``BaseSegDataset``; ``ann_file`` lists ids (image ids of 12 digits), one a line.
     """
 
+    _name, _tool = "COCO", "tools/prepare/coco.py"
     METAINFO = dict(
         classes=(
             "background", "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
@@ -47,28 +40,3 @@ class COCO81Dataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
         ),
         palette=_make_palette(81),
     )  # fmt: skip
-
-    @check_types
-    def __init__(
-        self,
-        img_suffix: str = ".jpg",
-        seg_map_suffix: str = ".png",
-        reduce_zero_label: bool = False,
-        **kwargs: object,
-    ) -> None:
-        super().__init__(
-            img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, reduce_zero_label=reduce_zero_label, **kwargs
-        )
-
-    def load_data_list(self) -> list[dict]:
-        """As in ``BaseSegDataset``.
-
-        Returns:
-            One dict per image.
-
-        Raises:
-            FileNotFoundError: If the image folder or the list does not exist.
-            ValueError: If there is no image.
-        """
-        require_prepared(self, "COCO", "tools/prepare/coco.py")
-        return require_images(self, "COCO", super().load_data_list())

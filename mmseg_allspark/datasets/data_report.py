@@ -13,12 +13,14 @@ from mmseg.registry import DATASETS
 
 from mmseg_allspark.utils.config_types import type_name
 
-from .checks import iter_leaves
-from .findings import SPLIT_KEYS, Finding, find_in_classes, find_in_files, find_refused_settings
-from .inspection import inspect_samples
-from .setting_checks import LOADER_KEYS, choose_unlabeled
+from .checks import check_pipeline, describe_distortion
+from .findings import SPLIT_KEYS, Finding, find_in_classes, find_in_files
+from .inspection import Inspection, inspect_samples
+from .parts import iter_leaves
+from .setting_checks import LOADER_KEYS, check_batch, check_classes, check_zero_label, choose_unlabeled
 
 _SHOWN = 5  # files a finding names in the report
+_REFUSED = "Training refuses this: do what the message says."
 
 
 def is_semi_supervised(cfg: Config) -> bool:
@@ -106,8 +108,7 @@ def report_data(
         The report.
     """
     report = DataReport()
-    datasets = {}
-    loaders = _choose_loaders(cfg, report)
+    loaders, datasets = _choose_loaders(cfg, report), {}
     for name, loader in loaders.items():
         try:
             datasets[name] = DATASETS.build(loader["dataset"])
@@ -116,11 +117,11 @@ def report_data(
             remedy = "Correct the paths (data_root, ann_file, data_prefix) or what the message names."
             report.findings.append(Finding("error", "dataset", name, 1, 1, (), text, SPLIT_KEYS[name], remedy))
     report.findings += [finding for name, dataset in datasets.items() for finding in _drop_blank_lines(name, dataset)]
-    report.findings += find_refused_settings(cfg, datasets, loaders, _num_classes(cfg))
+    report.findings += _find_refused_settings(cfg, datasets, loaders)
     found = inspect_samples(datasets, ("labeled", "validation"), workers, progress)
-    allow_overlap = bool((cfg.get("train_cfg") or {}).get("allow_overlap", False))
     report.samples = {name: len(entries) for name, entries in found.items()}
-    report.findings += find_in_files(datasets, found, allow_overlap)
+    report.findings += find_in_files(found, bool((cfg.get("train_cfg") or {}).get("allow_overlap")))
+    report.findings += _find_in_pipelines(datasets, found)
     metas = [getattr(dataset, "metainfo", None) or {} for dataset in datasets.values()]
     report.classes = next((tuple(meta["classes"]) for meta in metas if meta.get("classes")), ())
     counts = {name: [entry.counts for entry in entries if entry.counts is not None] for name, entries in found.items()}
@@ -137,6 +138,19 @@ def report_data(
     return report
 
 
+def _choose_loaders(cfg: Config, report: DataReport) -> dict[str, Mapping]:
+    """The loaders that a training would build, by name."""
+    loaders = {name: cfg.get(key) for name, key in LOADER_KEYS.items()}
+    loaders["unlabeled"] = None
+    if is_semi_supervised(cfg):
+        try:
+            loaders["unlabeled"] = choose_unlabeled(cfg, cfg.train_cfg.get("unlabeled_dataloader"))
+        except ValueError as error:
+            key, remedy = LOADER_KEYS["unlabeled"], "Give it once."
+            report.findings.append(Finding("error", "setting", "unlabeled", 1, 1, (), str(error), key, remedy))
+    return {name: loader for name, loader in loaders.items() if loader is not None}
+
+
 def _drop_blank_lines(name: str, dataset: Any) -> Iterator[Finding]:
     """Take out what mmseg makes of blank lines of a list: images whose name is the suffix alone."""
     for leaf in iter_leaves(dataset):
@@ -150,22 +164,40 @@ def _drop_blank_lines(name: str, dataset: Any) -> Iterator[Finding]:
             yield Finding("error", "list", name, blank, len(files), (leaf.ann_file,), text, key, "Delete them.")
 
 
-def _choose_loaders(cfg: Config, report: DataReport) -> dict[str, Mapping]:
-    """The loaders that a training would build, by name."""
-    loaders = {name: cfg.get(key) for name, key in LOADER_KEYS.items()}
-    if is_semi_supervised(cfg):
-        try:
-            loaders["unlabeled"] = choose_unlabeled(cfg, cfg.train_cfg.get("unlabeled_dataloader"))
-        except ValueError as error:
-            key, remedy = LOADER_KEYS["unlabeled"], "Give it once."
-            report.findings.append(Finding("error", "setting", "unlabeled", 1, 1, (), str(error), key, remedy))
-            loaders["unlabeled"] = None
-    else:
-        loaders["unlabeled"] = None
-    return {name: loader for name, loader in loaders.items() if loader is not None}
-
-
-def _num_classes(cfg: Config) -> int | None:
-    """Classes of the model; None where the config does not say."""
+def _find_refused_settings(
+    cfg: Config, datasets: Mapping[str, Any], loaders: Mapping[str, Mapping]
+) -> Iterator[Finding]:
+    """What training says about settings."""
     head = (cfg.get("model") or {}).get("decode_head") or {}
-    return (head[-1] if isinstance(head, list) else head).get("num_classes")
+    num_classes = (head[-1] if isinstance(head, list) else head).get("num_classes")
+    checks: list[tuple[str, str, Callable, tuple]] = []
+    for name, dataset in datasets.items():
+        drop_last = name == "unlabeled" and loaders[name].get("drop_last", False)
+        checks += [
+            (name, "dataset.metainfo.classes", check_classes, (LOADER_KEYS[name], dataset, num_classes)),
+            (name, "dataset.pipeline", check_pipeline, (name, dataset)),
+            (name, "batch_size", check_batch, (len(dataset), loaders[name].get("batch_size", 1), drop_last)),
+        ]
+    checks.append(("labeled", "dataset.reduce_zero_label", check_zero_label, (cfg, datasets)))
+    for name, setting, check, arguments in checks:
+        try:
+            check(*arguments)
+        except (TypeError, ValueError) as error:
+            yield Finding("error", "setting", name, 1, 1, (), str(error), f"{LOADER_KEYS[name]}.{setting}", _REFUSED)
+
+
+def _find_in_pipelines(datasets: Mapping[str, Any], found: Mapping[str, list[Inspection]]) -> Iterator[Finding]:
+    """What the pipeline says to the first file without trouble of each data set, and what it does to pseudo labels."""
+    for name, dataset in datasets.items():
+        key, entries = f"{SPLIT_KEYS[name]}.pipeline", iter(found[name])
+        if name == "unlabeled" and (text := describe_distortion(dataset)) is not None:
+            yield Finding(
+                "warning", "pipeline", name, 1, 1, (), text, key, "Leave only geometry in front of MultiView."
+            )
+        for leaf in iter_leaves(dataset):
+            good = [(index, entry) for index, entry in zip(range(len(leaf)), entries, strict=False) if entry.ok]
+            try:
+                _ = leaf[good[0][0]] if good else None
+            except Exception as error:  # every transform raises its own kind
+                text = f"The pipeline fails: {type(error).__name__}: {error}"
+                yield Finding("error", "pipeline", name, 1, len(leaf), (good[0][1].image,), text, key, _REFUSED)

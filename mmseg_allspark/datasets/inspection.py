@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -14,19 +15,18 @@ import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
+from PIL import Image
 
 from mmseg_allspark.utils.images import loads_8bit
 
-from .checks import iter_leaves
-from .transforms.decoding import DataFileError, count_channels, count_pages, is_complete, read_bytes
+from .parts import iter_leaves
+from .transforms.decoding import DataFileError, read_bytes
 from .transforms.loading import IMAGE_KEYS, LoadImage, LoadSegMask
 
-LABELS = 256
 _GREY_LEVELS = 64  # of 256; an image of 16 bit that has fewer in 8 bit has lost what tells things apart
 _COLORS_OF_MASKS = 32  # photographs have more in each channel
 _PER_TASK = 16  # samples a process takes at a time
-_IGNORE = 255
-_readers: Sequence[SampleReader] = ()  # of this worker process
+_SAMPLES_PER_PIXEL, _SUBFILE_TYPE = 277, 254  # tags of TIFF; bits of the second: 0, a smaller copy, and 2, a mask
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Problem:
     """What is wrong with one file.
 
     Attributes:
-        kind: 'missing', 'unreadable', 'truncated', 'size', 'labels', 'pairing' (no mask is named), or, which are
-            warnings, 'depth' (few grey levels are left in 8 bit), 'channels' or 'pages' (not all are read).
+        kind: As of ``DataFileError``, or, which are warnings, 'depth' (few grey levels are left in 8 bit), 'channels'
+            or 'pages' (not all are read).
         what: 'image' or 'mask'.
         path: The file.
         message: What the loader says, with values and remedy.
@@ -54,23 +54,25 @@ class Problem:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found out about one sample.
+    """What was found out about one sample; as much as was looked at.
 
     Attributes:
         image: Path of the image.
-        content: Hash of the file's bytes; None if it could not be read.
-        pixels: Hash of size and decoded pixels; None if it could not be decoded.
-        counts: (256,) pixels per training label; None without a usable mask.
+        mask: Path of the mask.
+        content: Hash of the image file's bytes.
+        pixels: Hash of size and decoded pixels.
+        counts: (256,) pixels per training label.
         few_colors: Whether the image has as few colours as a mask.
         problems: What is wrong.
     """
 
     image: str
-    content: bytes | None
-    pixels: bytes | None
-    counts: np.ndarray | None
-    few_colors: bool
-    problems: tuple[Problem, ...]
+    mask: str | None = None
+    content: bytes | None = None
+    pixels: bytes | None = None
+    counts: np.ndarray | None = None
+    few_colors: bool = False
+    problems: tuple[Problem, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -78,109 +80,65 @@ class Inspection:
         return all(problem.level == "warning" for problem in self.problems)
 
 
-class _Broken(Exception):
-    """Carries a problem up to the sample."""
-
-    def __init__(self, kind: str, what: str, path: str, message: object) -> None:
-        super().__init__(message)
-        self.problem = Problem(kind, what, path, str(message))
-
-
-class _MaskReader(LoadSegMask):
-    """Loads a mask and says at which step it failed."""
-
-    def read(self, info: dict) -> np.ndarray:
-        path = str(info["seg_map_path"])
-        steps: tuple[tuple[str, Callable], ...] = (
-            ("unreadable", lambda _: self._decode_mask(path, info)),
-            ("size", lambda mask: self._check_size(mask, path, info) or mask),
-            ("labels", lambda mask: self._to_train_ids(mask, path, info)),
-            ("labels", lambda labels: self._check_labels(labels, path, info) or labels),
-        )
-        value = None
-        for kind, step in steps:
-            try:
-                value = step(value)
-            except ValueError as error:
-                missing = isinstance(error.__cause__, FileNotFoundError)
-                raise _Broken("missing" if missing else kind, "mask", path, error) from error
-        return value
-
-
 class SampleReader:
     """Reads the samples of one dataset with the settings of its pipeline.
 
     Args:
         dataset: A BaseSegDataset or alike (no wrapper).
-        masks: Whether samples need a mask. False: a mask is read where the pipeline loads one and the file exists.
+        needs_masks: Whether samples need a mask. False: a mask is read where the pipeline loads one and it exists.
     """
 
-    def __init__(self, dataset: Any, masks: bool) -> None:
+    def __init__(self, dataset: Any, needs_masks: bool) -> None:
         image, mask = (_find_step(dataset, kind) for kind in (LoadImageFromFile, LoadAnnotations))
         keys = ("to_float32", "color_type", "imdecode_backend", "backend_args")
         self._images = LoadImage(**{key: getattr(image, key) for key in keys if image is not None})
-        keys = ("num_classes", "ignore_index", "drawn_on", "reduce_zero_label", "imdecode_backend", "backend_args")
-        own = {key: getattr(mask, key) for key in keys if hasattr(mask, key)}
-        self._masks = _MaskReader(**({"ignore_index": getattr(dataset, "ignore_index", _IGNORE)} | own))
-        self._needs_mask, self._loads_mask = masks, masks or mask is not None
-        self._classes = (getattr(dataset, "metainfo", None) or {}).get("classes")
+        keys = ("num_classes", "ignore_index", "drawn_on", "reduce_zero_label", "backend_args")
+        own = dict(ignore_index=getattr(dataset, "ignore_index", 255))
+        self._masks = LoadSegMask(**(own | {key: getattr(mask, key) for key in keys if hasattr(mask, key)}))
+        self._needs_masks, self._loads_masks = needs_masks, mask is not None
+        classes = (getattr(dataset, "metainfo", None) or {}).get("classes")
+        self._num_classes = len(classes) if classes else None
 
     def read(self, info: Mapping) -> Inspection:
-        """Reads one sample.
-
-        Args:
-            info: The sample's record from ``get_data_info``.
-
-        Returns:
-            What was found; files that cannot be used are problems and no exceptions.
-        """
-        info = dict(info)
-        if self._classes:
-            info.setdefault("num_classes", len(self._classes))
+        """Read the sample of a record of ``get_data_info``; files that cannot be used are problems, no exceptions."""
+        info = {"num_classes": self._num_classes, **info}
+        path, mask = str(info["img_path"]), info.get("seg_map_path")
         problems: list[Problem] = []
+        found: dict[str, Any] = {}
+        try:
+            content = read_bytes(path, "image", IMAGE_KEYS, self._images.backend_args)
+            found["content"] = hash_bytes(content)
+            image = self._images.decode_into(info, content).pop("img")
+            found["pixels"] = hash_bytes(repr(image.shape).encode() + image.tobytes())
+            found["few_colors"] = len(np.unique(_some_pixels(image)[:, 0])) <= _COLORS_OF_MASKS
+            problems += self._find_losses(path, content, image)
+        except DataFileError as error:
+            problems.append(Problem(error.kind, "image", path, str(error)))
+        try:
+            found["counts"] = self._count_labels(info)
+        except ValueError as error:  # one that is no DataFileError is about reduce_zero_label
+            problems.append(Problem(getattr(error, "kind", "labels"), "mask", str(mask or path), str(error)))
+        return Inspection(path, mask, problems=tuple(problems), **found)
 
-        def attempt(step: Callable, *found: object) -> Any | None:
-            try:
-                return step(info, *found)
-            except _Broken as broken:
-                problems.append(broken.problem)
+    def _count_labels(self, info: dict) -> np.ndarray | None:
+        path = info.get("seg_map_path")
+        if not self._needs_masks:
+            known = self._loads_masks and path is not None
+            if not known or not fileio.exists(path, backend_args=self._masks.backend_args):
                 return None
-
-        path = str(info["img_path"])
-        content = attempt(self._read_bytes)
-        image = None if content is None else attempt(self._read_image, content)
-        counts = attempt(self._read_mask)
-        if image is None:
-            return Inspection(path, None if content is None else _digest(content), None, counts, False, tuple(problems))
-        pixels = _digest(repr(image.shape).encode() + image.tobytes())
-        problems += self._find_losses(path, content, image)
-        few_colors = len(np.unique(_some_pixels(image)[:, 0])) <= _COLORS_OF_MASKS
-        return Inspection(path, _digest(content), pixels, counts, few_colors, tuple(problems))
-
-    def _read_bytes(self, info: dict) -> bytes:
-        path = str(info["img_path"])
-        try:
-            return read_bytes(path, "image", IMAGE_KEYS, self._images.backend_args)
-        except DataFileError as error:
-            missing, empty = isinstance(error.__cause__, FileNotFoundError), "is empty" in str(error)
-            kind = "missing" if missing else "truncated" if empty else "unreadable"
-            raise _Broken(kind, "image", path, error) from error
-
-    def _read_image(self, info: dict, content: bytes) -> np.ndarray:
-        path, complete = str(info["img_path"]), is_complete(content)
-        try:
-            self._images.decode_into(info, content, path)
-        except DataFileError as error:
-            raise _Broken("unreadable" if complete else "truncated", "image", path, error) from error
-        return info.pop("img")
+        return np.bincount(self._masks.read_labels(info).ravel(), minlength=256)
 
     def _find_losses(self, path: str, content: bytes, image: np.ndarray) -> Iterator[Problem]:
-        """What is in an image's file and not in what the loader gives, some of whose pixels are looked at."""
-        if (pages := count_pages(content)) > 1:
-            by_tifffile = self._images.imdecode_backend == "tifffile"  # it stacks pages of one size
+        """What is in an image's file and not in what the loader gives."""
+        by_tifffile = self._images.imdecode_backend == "tifffile"  # gives all channels and stacks pages of one size
+        if (pages := _count_pages(content, by_tifffile)) > 1:
             what = f"an array of shape {image.shape}" if by_tifffile else "the first"
             yield Problem("pages", "image", path, f"The image {path} has {pages} pages; {what} is read.")
-        yield from self._find_lost_channels(path, content, image)
+        if by_tifffile:
+            return
+        if channels := self._find_lost_channels(content, image):
+            text = "The image {} has {} channels, of which the pipeline reads {}.".format(path, *channels)
+            yield Problem("channels", "image", path, text)
         low, high = np.percentile(_some_pixels(image), (1, 99))
         if not loads_8bit(vars(self._images)) or high - low >= _GREY_LEVELS:
             return
@@ -194,30 +152,39 @@ class SampleReader:
             )
             yield Problem("depth", "image", path, text)
 
-    def _find_lost_channels(self, path: str, content: bytes, image: np.ndarray) -> Iterator[Problem]:
-        """Channels beside grey or colour that are not given; an alpha channel without transparency is no loss."""
-        if self._images.imdecode_backend == "tifffile":
-            return  # gives all
-        stored, given = count_channels(content), image.shape[2] if image.ndim == 3 else 1
+    def _find_lost_channels(self, content: bytes, image: np.ndarray) -> tuple[int, int] | None:
+        """Channels stored and read where some are lost; an alpha channel without transparency is no loss."""
+        with Image.open(io.BytesIO(content)) as opened:  # opens some TIFFs as if they had fewer
+            bands = len(opened.getbands()) if opened.mode != "CMYK" else 3  # of which decoders make RGB
+            is_tiff = opened.format == "TIFF" and opened.mode != "CMYK"
+            stored = int(opened.tag_v2.get(_SAMPLES_PER_PIXEL, 1)) if is_tiff else bands
+        given = image.shape[2] if image.ndim == 3 else 1
         if stored in (1, 3) or (given >= stored and not loads_8bit(vars(self._images))):
-            return
+            return None
         whole = mmcv.imfrombytes(content, flag="unchanged", backend="cv2")
         extra = whole[..., 3:] if whole is not None and whole.ndim == 3 else np.empty(0)
         if extra.size and (extra == np.iinfo(extra.dtype).max).all():
-            return
-        read = min(given, 3 if stored > 3 else 1)
-        text = f"The image {path} has {stored} channels, of which the pipeline reads {read}."
-        yield Problem("channels", "image", path, text)
+            return None
+        return stored, min(given, 3 if stored > 3 else 1)
 
-    def _read_mask(self, info: dict) -> np.ndarray | None:
-        path = info.get("seg_map_path")
-        if not self._needs_mask:
-            known = self._loads_mask and path is not None
-            if not known or not fileio.exists(path, backend_args=self._masks.backend_args):
-                return None
-        elif path is None:
-            raise _Broken("pairing", "mask", str(info["img_path"]), f"No mask is known for {info['img_path']}.")
-        return np.bincount(self._masks.read(info).ravel(), minlength=LABELS)
+
+def _count_pages(content: bytes, by_tifffile: bool) -> int:
+    """Pages of a TIFF without the smaller copies and masks that it may hold, or frames of an animation."""
+    pages = 0
+    try:
+        if by_tifffile:
+            import tifffile
+
+            with tifffile.TiffFile(io.BytesIO(content)) as file:
+                return sum(not page.subfiletype & 5 for page in file.pages)
+        with Image.open(io.BytesIO(content)) as image:
+            # beside the photograph of an MPO there are others, such as one of less exposure
+            for page in range(getattr(image, "n_frames", 1) if image.format != "MPO" else 1):
+                image.seek(page)
+                pages += image.format != "TIFF" or not image.tag_v2.get(_SUBFILE_TYPE, 0) & 5
+    except Exception:  # damage behind the first page, which is well
+        return max(pages, 1)
+    return pages
 
 
 def _some_pixels(image: np.ndarray) -> np.ndarray:
@@ -226,7 +193,8 @@ def _some_pixels(image: np.ndarray) -> np.ndarray:
     return pixels[:: len(pixels) // 10_000 + 1]
 
 
-def _digest(content: bytes) -> bytes:
+def hash_bytes(content: bytes) -> bytes:
+    """Return the hash by which equal content is told."""
     return hashlib.blake2b(content, digest_size=16).digest()
 
 
@@ -238,14 +206,9 @@ def _find_step(dataset: Any, kind: type) -> Any | None:
     return next((step for step in steps if isinstance(step, kind)), None)
 
 
-def _set_readers(readers: Sequence[SampleReader]) -> None:
-    global _readers
-    _readers = readers
-
-
-def _read(task: tuple[int, dict]) -> Inspection:
+def _read(task: tuple[SampleReader, dict]) -> Inspection:
     reader, info = task
-    return _readers[reader].read(info)
+    return reader.read(info)
 
 
 def inspect_samples(
@@ -254,38 +217,34 @@ def inspect_samples(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, list[Inspection]]:
-    """Reads every sample of some datasets.
+    """Reads every sample of some datasets, perhaps wrapped, by name; what was found is in their order.
 
     Args:
-        datasets: Dataset, perhaps wrapped, by name.
+        datasets: By name.
         with_masks: Names of those whose samples need masks.
         workers: Processes; 1 reads in this one. Default: as many as CPUs may be used.
         progress: Called with samples done and samples in all.
-
-    Returns:
-        The findings of each dataset, in its order.
     """
-    readers, tasks, names = [], [], []
+    tasks, names = [], []
     for name, dataset in datasets.items():
         for leaf in iter_leaves(dataset):
             if hasattr(leaf, "full_init"):
                 leaf.full_init()
-            tasks += [(len(readers), leaf.get_data_info(index)) for index in range(len(leaf))]
+            reader = SampleReader(leaf, name in with_masks)
+            tasks += [(reader, leaf.get_data_info(index)) for index in range(len(leaf))]
             names += [name] * len(leaf)
-            readers.append(SampleReader(leaf, name in with_masks))
     found: dict[str, list[Inspection]] = {name: [] for name in datasets}
-    for done, (name, inspection) in enumerate(zip(names, _map(readers, tasks, workers), strict=True), start=1):
+    for done, (name, inspection) in enumerate(zip(names, _map(tasks, workers), strict=True), start=1):
         found[name].append(inspection)
         if progress is not None:
             progress(done, len(tasks))
     return found
 
 
-def _map(readers: Sequence[SampleReader], tasks: Sequence[tuple], workers: int | None) -> Iterator[Inspection]:
+def _map(tasks: Sequence[tuple], workers: int | None) -> Iterator[Inspection]:
     workers = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0] * os.cpu_count())
     if workers == 1 or len(tasks) <= _PER_TASK:
-        _set_readers(readers)
         yield from map(_read, tasks)
         return
-    with ProcessPoolExecutor(workers, initializer=_set_readers, initargs=(readers,)) as pool:
+    with ProcessPoolExecutor(workers) as pool:
         yield from pool.map(_read, tasks, chunksize=_PER_TASK)

@@ -25,26 +25,12 @@ class Fingerprint:
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> Fingerprint:
-        """Computes the fingerprint of a list.
-
-        Args:
-            ids: In any order.
-
-        Returns:
-            Its fingerprint.
-        """
+        """Computes the fingerprint of a list in any order."""
         ids = sorted(ids)
         return cls(len(ids), hashlib.sha256("\n".join(ids).encode()).hexdigest())
 
     def fits(self, other: Fingerprint) -> bool:
-        """Tells whether a list is the one described, as far as is known.
-
-        Args:
-            other: Fingerprint of the list.
-
-        Returns:
-            Whether counts agree, and hashes if both are known.
-        """
+        """Tells whether counts agree, and hashes if both are known."""
         return self.count == other.count and (None in (self.sha256, other.sha256) or self.sha256 == other.sha256)
 
 

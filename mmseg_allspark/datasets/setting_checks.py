@@ -12,20 +12,17 @@ from mmengine.fileio import list_from_file
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 
-from .checks import iter_leaves
+from .parts import iter_leaves, iter_steps
 
 LOADER_KEYS = dict(labeled="train_dataloader", unlabeled="unlabeled_dataloader", validation="val_dataloader")
 
 
 def read_classes(metainfo: Mapping, key: str) -> Sequence[str] | None:
-    """Names of the classes, which mmseg allows to be in a file, one a line.
+    """Return the names of the classes, which mmseg allows to be in a file, one a line; None where there are none.
 
     Args:
         metainfo: Of a data set or its config.
         key: Config key of the classes, for the message.
-
-    Returns:
-        The names; None where there are none.
 
     Raises:
         TypeError: If they are a string that is no file.
@@ -43,11 +40,11 @@ def read_classes(metainfo: Mapping, key: str) -> Sequence[str] | None:
 
 
 def check_classes(key: str, dataset: Any, num_classes: int | None) -> None:
-    """Raise unless a data set has as many classes as the model.
+    """Raise unless a data set that names its classes has as many as the model, where that is known.
 
     Args:
         key: Config key of its loader, for the message.
-        dataset: Any; one that names no classes is not checked.
+        dataset: Any.
         num_classes: Of the model. None: not known.
 
     Raises:
@@ -63,14 +60,13 @@ def check_classes(key: str, dataset: Any, num_classes: int | None) -> None:
 
 
 def check_zero_label(cfg: Mapping, datasets: Mapping[str, Any]) -> None:
-    """Raise unless all data sets with masks ignore the label 0, or none: other classes would be learned than tested.
+    """Raise ``ValueError`` unless all data sets with masks ignore the label 0, or none.
+
+    Else other classes would be learned than tested.
 
     Args:
         cfg: The config; its test set is built for the check where it is not the validation set, and not missing.
         datasets: By name; unlabeled images count if they have masks.
-
-    Raises:
-        ValueError: Naming two loaders that differ.
     """
     datasets = {LOADER_KEYS[name]: dataset for name, dataset in datasets.items()}
     val, test = ((cfg.get(f"{part}_dataloader") or {}).get("dataset") for part in ("val", "test"))
@@ -93,19 +89,16 @@ def check_zero_label(cfg: Mapping, datasets: Mapping[str, Any]) -> None:
 
 def _has_masks(dataset: Any) -> bool:
     """Whether the pipeline loads masks and the first sample has one."""
-    loads = any(isinstance(step, LoadAnnotations) for step in getattr(dataset.pipeline, "transforms", ()))
+    loads = any(isinstance(step, LoadAnnotations) for step in iter_steps(dataset))
     return loads and len(dataset) > 0 and os.path.isfile(dataset.get_data_info(0).get("seg_map_path") or "")
 
 
 def choose_unlabeled(cfg: Mapping, argument: dict | None) -> dict:
-    """The config's unlabeled loader, which may stand in two places; never one of two in silence.
+    """Return the config's unlabeled loader, which may stand in two places; never one of two in silence.
 
     Args:
         cfg: The config, for its ``unlabeled_dataloader``.
         argument: ``train_cfg.unlabeled_dataloader``.
-
-    Returns:
-        The one that is given.
 
     Raises:
         ValueError: If none or both are given.
@@ -125,16 +118,7 @@ def choose_unlabeled(cfg: Mapping, argument: dict | None) -> dict:
 
 
 def check_batch(images: int, batch_size: int, drop_last: bool) -> None:
-    """Raise if images give no batch.
-
-    Args:
-        images: Of one pass, on one rank.
-        batch_size: Images per batch.
-        drop_last: Whether an incomplete batch is dropped.
-
-    Raises:
-        ValueError: Naming both numbers.
-    """
+    """Raise ``ValueError`` if the images of one pass on one rank give no batch."""
     if drop_last and images < batch_size:
         raise ValueError(
             f"{images} images per rank give no batch of batch_size={batch_size}; use a smaller batch_size or "

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from PIL import Image
 
 from mmseg_allspark.utils.checks import check_types
 
-from .checks import require_prepared
-from .class_count import ClassCountMixin
-from .refetch import RefetchMixin
+from .base import CheckedSegDataset
 from .synthetic_scenes import CLASSES, PALETTE, make_scene
 
 MANIFEST = "synthetic.json"
@@ -31,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 
 @DATASETS.register_module()
-class SyntheticDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
+class SyntheticDataset(CheckedSegDataset):
     """Little scenes of toys on a table top, 8 classes with the table, 255 = blurred outline.
 
     Files are made by ``python tools/prepare/synthetic.py`` (:func:`write_synthetic`).
@@ -43,23 +39,12 @@ class SyntheticDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
             ``data_prefix=dict(img_path='images', seg_map_path='masks')``.
     """
 
+    _name, _tool = "synthetic", "tools/prepare/synthetic.py"
     METAINFO = dict(classes=CLASSES, palette=[list(colour) for colour in PALETTE])
 
     @check_types
     def __init__(self, img_suffix: str = ".png", seg_map_suffix: str = ".png", **kwargs: object) -> None:
         super().__init__(img_suffix=img_suffix, seg_map_suffix=seg_map_suffix, **kwargs)
-
-    def load_data_list(self) -> list[dict]:
-        """As in ``BaseSegDataset``.
-
-        Returns:
-            One dict per image.
-
-        Raises:
-            FileNotFoundError: If the image folder or the list does not exist.
-        """
-        require_prepared(self, "synthetic", "tools/prepare/synthetic.py")
-        return super().load_data_list()
 
 
 @dataclass(frozen=True)
@@ -168,10 +153,6 @@ def _write_scenes(out: Path, spec: SyntheticSpec, progress: Progress | None) -> 
     """Write every scene; return the pixels of each class in each training scene, (scenes, classes)."""
     for folder in ("images", "masks"):
         (out / folder).mkdir(parents=True)
-    # TemporaryDirectory makes private folders; a data set should be as readable as any other new folder.
-    mask = os.umask(0)
-    os.umask(mask)
-    out.chmod(0o777 & ~mask)
     train = spec.num_labeled + spec.num_unlabeled
     scenes = [("train", _TRAIN, i) for i in range(train)] + [("val", _VAL, i) for i in range(spec.num_val)]
     pixels = np.zeros((train, len(CLASSES)), int)

@@ -8,14 +8,12 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from mmseg_allspark.utils.checks import check_choice, check_types
 from mmseg_allspark.utils.files import expand_glob
 
-from .class_count import ClassCountMixin
-from .refetch import RefetchMixin
+from .base import CheckedSegDataset
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 _LIST_SUFFIXES = (".txt", ".json")
@@ -23,7 +21,7 @@ _PATH_KEYS = ("img_path", "file_name", "path")
 
 
 @DATASETS.register_module()
-class UnlabeledDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
+class UnlabeledDataset(CheckedSegDataset):
     """Images without masks from a folder, a glob, a list file, or several of these.
 
     A source may be: a folder (searched with all its subfolders), a glob (``'frames/**/*.jpg'``), one image, a
@@ -72,14 +70,7 @@ class UnlabeledDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
         )
 
     def load_data_list(self) -> list[dict]:
-        """Finds the images.
-
-        Returns:
-            One dict per image, sorted by path.
-
-        Raises:
-            FileNotFoundError: If nothing is found or something named is missing.
-        """
+        """Find the images; one dict for each, sorted by path."""
         found: dict[str, str] = {}
         for source in self.sources:
             for path in self._expand(source):
@@ -93,14 +84,7 @@ class UnlabeledDataset(RefetchMixin, ClassCountMixin, BaseSegDataset):
         return [dict(img_path=path, seg_fields=[], **record) for path in sorted(found.values())]
 
     def get_data_info(self, idx: int) -> dict:
-        """As in ``BaseDataset``, with what ``LoadImage`` has to know.
-
-        Args:
-            idx: Index of the image.
-
-        Returns:
-            The image's record.
-        """
+        """As in ``BaseDataset``, with what ``LoadImage`` has to know."""
         return dict(super().get_data_info(idx), unreadable=self.unreadable)
 
     def _from_root(self, path: str) -> str:

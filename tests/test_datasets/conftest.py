@@ -6,11 +6,9 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from mmengine.registry import init_default_scope
 from PIL import Image
 
-import mmseg_allspark.datasets  # noqa: F401  (registers)
-
+from .check_tools import write_tree
 from .prepare_tools import load_tool
 
 
@@ -19,16 +17,6 @@ def tool(request: pytest.FixtureRequest) -> Iterator[ModuleType]:
     """The tool of tools/prepare that the test file names in ``TOOL``."""
     with load_tool(request.module.TOOL) as module:
         yield module
-
-
-@pytest.fixture(autouse=True)
-def _mmseg_scope() -> None:
-    init_default_scope("mmseg")
-
-
-@pytest.fixture(autouse=True)
-def _seed() -> None:
-    np.random.seed(0)
 
 
 def picture(height: int = 12, width: int = 16, seed: int = 0) -> np.ndarray:
@@ -77,3 +65,9 @@ def save_camvid(save_image: Callable, save_mask: Callable) -> Callable[..., Path
         return root
 
     return save
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """The config of three labeled, three unlabeled and three validation images beside it."""
+    return write_tree(tmp_path, labeled=3, unlabeled=3, validation=3)

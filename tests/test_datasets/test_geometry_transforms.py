@@ -37,10 +37,6 @@ def test_long_side_covers_the_closed_range_uniformly():
     assert counts.min() > 0.6 * counts.mean()
 
 
-def test_resize_without_mask():
-    assert "gt_seg_map" not in RandomResizeLongSide()(dict(img=picture(20, 30), seg_fields=[]))
-
-
 @pytest.mark.parametrize("bad", [(2.0, 0.5), (0.0, 1.0), (1.0,)])
 def test_bad_ratio_range(bad):
     with pytest.raises((TypeError, ValueError), match="ratio_range"):
@@ -77,22 +73,6 @@ def test_crop_then_pad_is_pad_then_crop(height, width):
     assert np.array_equal(results["img"], expected_image)
     assert np.array_equal(results["gt_seg_map"], expected_labels)
     assert results["img_shape"] == (size, size)
-
-
-def test_crop_offsets_are_uniform():
-    crop = _crop_then_pad(4)[0]
-    image = np.zeros((4, 8, 3), np.uint8)
-    offsets = [crop.crop_bbox(dict(img=image))[2] for _ in range(1000)]
-    values, counts = np.unique(offsets, return_counts=True)
-    assert values.tolist() == [0, 1, 2, 3, 4] and counts.min() > 140
-
-
-@pytest.mark.parametrize("height", [20, 40])
-def test_crop_and_pad_without_mask(height):
-    results = dict(img=picture(height, 40), seg_fields=[])
-    for step in _crop_then_pad(32):
-        results = step(results)
-    assert results["img"].shape == (32, 32, 3) and "gt_seg_map" not in results
 
 
 @pytest.mark.parametrize("flip", [0.0, 1.0])

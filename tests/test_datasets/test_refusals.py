@@ -1,11 +1,8 @@
 """check_data.py finds whatever training refuses about its data: every fault here stops a training, too."""
 
-import ast
 import io
 import shutil
 import sys
-import traceback
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +10,6 @@ from builders import CLASSES, run_config, write_data
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from PIL import Image
-
-from mmseg_allspark.datasets import checks, label_checks, setting_checks
-from mmseg_allspark.datasets.transforms import loading, mask_decoding
 
 from .prepare_tools import load_tool
 
@@ -77,15 +71,8 @@ def folder_for_image(root, cfg):
     (root / "img/labeled0.png").mkdir()
 
 
-def endless_link(root, cfg):
-    (root / "img/labeled0.png").unlink()
-    (root / "img/labeled0.png").symlink_to("labeled0.png")
-
-
 LABELS = np.zeros((65, 65), np.uint8)
 RGB = np.zeros((65, 65, 3), np.uint8)
-# what ends the building of a data set, which is one finding, and what check_splits or another package sees first
-ELSEWHERE = {"require_prepared", "require_images", "iter_leaves", "_load_seg_map", "decode_mask"}
 FAULTS = {
     # settings
     "classes are a string": dataset("train_dataloader", metainfo=dict(classes="abcd")),
@@ -108,7 +95,6 @@ FAULTS = {
     "the pipeline fails": added("train_dataloader", type="Resize", scale=(0, 0)),
     # lists
     "empty list": listed("unlabeled", ""),
-    "empty validation list": listed("val", ""),
     "blank line": listed("labeled", "labeled0\nlabeled1\n\n"),
     "labeled is validation": listed("val", "val0\nlabeled1"),
     "unlabeled is validation": listed("unlabeled", "val0\nunlabeled1"),
@@ -121,21 +107,17 @@ FAULTS = {
     "empty image": written("img/labeled0.png", b""),
     "image cut off": written("img/labeled0.png", image(RGB)[:-8]),
     "folder for an image": folder_for_image,
-    "endless link": endless_link,
     "image of 32 bit": written("img/labeled0.png", image(np.zeros((65, 65), np.int32), "tiff")),
     "damaged pixels": written("img/labeled0.png", image(RGB).replace(b"IDATx", b"IDAT?")),
-    "damaged pixels of a turned image": written("img/labeled0.png", image(RGB, "tiff", exif=exif(6))[:3000]),
     "damaged mask": written("mask/labeled0.png", image(LABELS).replace(b"IDATx", b"IDAT?")),
     "mask of another size": written("mask/labeled0.png", image(LABELS[:40])),
     "label without class": written("mask/labeled0.png", image(LABELS + 7)),
     "coloured mask": written("mask/labeled0.png", image(RGB)),
-    "lossy mask": written("mask/labeled0.png", image(LABELS, "jpeg")),
     "mask of odd grey levels": written("mask/labeled0.png", b"P5 65 65 3 " + LABELS.tobytes()),
     "mask of several frames": written(
         "mask/labeled0.png",
         image(Image.fromarray(LABELS), "tiff", save_all=True, append_images=[Image.new("L", (9, 9))]),
     ),
-    "labels of 16 bit": written("mask/labeled0.png", image(LABELS.astype(np.uint16) + 300)),
     "mask is turned": written("mask/labeled0.png", image(LABELS, exif=exif(6))),
     "image is turned": written("img/labeled0.png", image(RGB, exif=exif(3))),
 }
@@ -212,23 +194,3 @@ def test_colour_changes_of_unlabeled_images_are_a_warning(tmp_path, capsys):
     with load_tool("check_data") as tool:
         assert check(tool, data / "config.py") == 0
     assert "WARNING [pipeline] unlabeled: The unlabeled pipeline has PhotoMetric" in capsys.readouterr().out
-
-
-def refusals(module):
-    """First line -> last line of each ``raise`` of a module, by function."""
-    for function in ast.walk(ast.parse(Path(module.__file__).read_text())):
-        for node in ast.walk(function) if isinstance(function, ast.FunctionDef) else ():
-            if isinstance(node, ast.Raise) and node.exc is not None:
-                yield function.name, range(node.lineno, node.end_lineno + 1)
-
-
-@pytest.mark.parametrize("module", [checks, setting_checks, label_checks, loading, mask_decoding])
-def test_every_refusal_has_a_fault(outcomes, module):
-    """A new ``raise`` needs a new fault above."""
-    reached = set()
-    for error, _ in outcomes.values():
-        while error is not None:
-            reached |= {f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == module.__file__}
-            error = error.__cause__ or error.__context__
-    missed = {name for name, lines in refusals(module) if not reached & set(lines)}
-    assert missed <= ELSEWHERE

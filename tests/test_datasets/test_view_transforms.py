@@ -43,13 +43,9 @@ def test_without_views_as_pack_seg_inputs():
     theirs = TRANSFORMS.build(dict(type="PackSegInputs"))(dict(sample))
     assert torch.equal(ours["inputs"], theirs["inputs"])
     assert ours["data_samples"].metainfo == theirs["data_samples"].metainfo
+    wanted = {"img_path", "ori_shape", "img_shape", "pad_shape", "scale_factor", "flip"}
+    assert wanted <= set(ours["data_samples"].metainfo)
     assert torch.equal(ours["data_samples"].gt_sem_seg.data, theirs["data_samples"].gt_sem_seg.data)
-
-
-def test_metainfo():
-    meta = PackSemiInputs()(_sample(seg_map_path="0.png"))["data_samples"].metainfo
-    wanted = {"img_path", "seg_map_path", "ori_shape", "img_shape", "pad_shape", "scale_factor", "flip"}
-    assert wanted <= set(meta)
 
 
 def test_collation_of_views_with_and_without_mask(tmp_path, save_mask):
@@ -61,11 +57,6 @@ def test_collation_of_views_with_and_without_mask(tmp_path, save_mask):
     assert all([tuple(t.shape) for t in tensors] == [(3, 12, 16)] * 2 for tensors in batch["inputs"].values())
     assert ["gt_sem_seg" in sample for sample in batch["data_samples"]] == [True, False]
     assert "seg_map_path" not in batch["data_samples"][1].metainfo
-
-
-def test_weak_view_is_required():
-    with pytest.raises(ValueError, match="'weak'"):
-        MultiView(dict(strong=STRONG))
 
 
 @pytest.mark.parametrize(
@@ -80,3 +71,5 @@ def test_weak_view_is_required():
 def test_geometry_in_a_view_is_refused_even_when_it_moved_nothing(step):
     with pytest.raises(ValueError, match="'strong'.*7.jpg.*colours only"):
         MultiView(dict(weak=[], strong=[step]))(_sample(7))
+    with pytest.raises(ValueError, match="'weak'"):
+        MultiView(dict(strong=STRONG))

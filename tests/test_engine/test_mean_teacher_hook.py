@@ -6,7 +6,7 @@ from builders import assert_same_state, model_config, train
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from mmseg_allspark.deploy.plain import choose_weights
+from mmseg_allspark.inference import choose_weights
 
 
 @HOOKS.register_module(force=True)

@@ -17,7 +17,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import nn
 from trained import CNN, CNN_WIDTHS, write_trained
 
-from mmseg_allspark.deploy import make_plain
+from mmseg_allspark.inference import make_plain
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
 ASPP = dict(type="SplitASPPHead", in_channels=CNN_WIDTHS[-1], in_index=3, dilations=(1, 2))

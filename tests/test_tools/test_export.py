@@ -1,4 +1,4 @@
-"""tools/export.py and tools/publish.py as they are called; what they write is looked at in tests/test_deploy."""
+"""tools/export.py and tools/publish.py as they are called; what they write is looked at in tests/test_inference."""
 
 import json
 import os

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import DATASETS, MODELS
 
-from mmseg_allspark.apis import SegInferencer
+from mmseg_allspark.inference import SegInferencer
 
 AS_IS = dict(type="LoadImage", color_type="unchanged", to_float32=True)
 # channels, highest value, how they are loaded

@@ -11,7 +11,7 @@ from builders import CROP
 from mmengine.config import Config
 from PIL import Image
 
-from mmseg_allspark.apis import SegInferencer
+from mmseg_allspark.inference import SegInferencer
 
 
 @pytest.fixture

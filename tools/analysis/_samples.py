@@ -12,8 +12,8 @@ from mmengine.runner import CheckpointLoader, set_random_seed
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from mmseg_allspark import apis
-from mmseg_allspark.apis.weights import MEANING
+from mmseg_allspark import inference
+from mmseg_allspark.inference.models import MEANING
 from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
 
 
@@ -67,6 +67,6 @@ def load_model(cfg: Config, checkpoint: str, device: str = "cpu", which: str | N
         which: 'ema', 'model', or None: those that the run evaluated.
     """
     load_safely_from_now_on()
-    model, which = apis.load_model(cfg, CheckpointLoader.load_checkpoint(checkpoint, "cpu"), checkpoint, which)
+    model, which = inference.load_model(cfg, CheckpointLoader.load_checkpoint(checkpoint, "cpu"), checkpoint, which)
     say(f"{checkpoint}: weights: {MEANING.get(which, which)}")
     return model.to(device)

@@ -43,7 +43,7 @@ from matplotlib.figure import Figure
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 
-from mmseg_allspark.apis.weights import WEIGHTS
+from mmseg_allspark.inference.models import WEIGHTS
 from mmseg_allspark.models import SemanticMemory
 from mmseg_allspark.report.label_pictures import class_legend, colour_labels
 from mmseg_allspark.report.paper_figures import (

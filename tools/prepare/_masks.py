@@ -45,7 +45,7 @@ def decode_labels(path: Path) -> np.ndarray:
         PrepareError: If it is missing, cannot be decoded or is no mask of label numbers.
     """
     try:
-        return decode_mask(read_bytes(str(path), "mask", "names and folders", None), str(path))[0]
+        return decode_mask(read_bytes(str(path), "mask", "names and folders", None), str(path))
     except DataFileError as error:
         raise PrepareError(str(error)) from error
 

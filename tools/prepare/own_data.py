@@ -26,7 +26,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmseg_allspark.datasets.data_report import report_data
-from mmseg_allspark.datasets.label_checks import IGNORE, describe_single_class
+from mmseg_allspark.datasets.mask_checks import IGNORE, describe_single_class
 from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")  # formats that keep numbers

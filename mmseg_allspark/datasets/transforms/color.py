@@ -14,15 +14,7 @@ from mmseg_allspark.utils.checks import check_types
 
 
 def adjust_hue(image: Image.Image, shift: float) -> Image.Image:
-    """Turns the hue of an RGB image, as torchvision does for Pillow images.
-
-    Args:
-        image: RGB.
-        shift: In [-0.5, 0.5]; 0.5 is half a turn of the colour wheel.
-
-    Returns:
-        A new RGB image.
-    """
+    """Turns the hue of an RGB image, as torchvision does for Pillow images; 0.5 is half a turn of the colour wheel."""
     hue, saturation, value = image.convert("HSV").split()
     # hue is one byte for the full turn, so the wrap-around of uint8 is the wheel itself
     turned = (np.asarray(hue, dtype=np.int32) + int(shift * 255)) % 256
@@ -55,17 +47,7 @@ class _RandomColor(BaseTransform):
         raise NotImplementedError
 
     def transform(self, results: dict) -> dict:
-        """Changes the colours of the image.
-
-        Args:
-            results: The sample so far, with ``img`` (H, W, 3) uint8 BGR.
-
-        Returns:
-            The sample with ``img`` of the same shape and type.
-
-        Raises:
-            TypeError: If the image is not uint8 with three channels.
-        """
+        """Changes the colours of ``img`` (H, W, 3) uint8 BGR; another image is a ``TypeError``."""
         array = results["img"]
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
             raise TypeError(
@@ -77,6 +59,9 @@ class _RandomColor(BaseTransform):
             image = self._change(Image.fromarray(np.ascontiguousarray(array[..., ::-1])))
             results["img"] = np.ascontiguousarray(np.asarray(image)[..., ::-1])
         return results
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{key}={value}' for key, value in vars(self).items())})"
 
 
 @TRANSFORMS.register_module()
@@ -130,9 +115,6 @@ class RandomColorJitter(_RandomColor):
             image = _ADJUSTERS[name](image, factor)
         return image
 
-    def __repr__(self) -> str:
-        return f"{self.__class__.__name__}({self.strengths}, prob={self.prob})"
-
 
 @TRANSFORMS.register_module()
 class RandomGray(_RandomColor):
@@ -152,9 +134,6 @@ class RandomGray(_RandomColor):
     def _change(self, image: Image.Image) -> Image.Image:
         grey = image.convert("L")
         return Image.merge("RGB", (grey, grey, grey))
-
-    def __repr__(self) -> str:
-        return f"{self.__class__.__name__}(prob={self.prob})"
 
 
 @TRANSFORMS.register_module()
@@ -182,6 +161,3 @@ class RandomGaussianBlur(_RandomColor):
 
     def _change(self, image: Image.Image) -> Image.Image:
         return image.filter(ImageFilter.GaussianBlur(radius=self._draw_sigma()))
-
-    def __repr__(self) -> str:
-        return f"{self.__class__.__name__}(sigma={self.sigma}, prob={self.prob})"

@@ -54,15 +54,7 @@ class RandomResizeLongSide(Resize):
         return int(np.random.randint(max(low, 1), max(high, 1) + 1))
 
     def transform(self, results: dict) -> dict:
-        """Resizes image and mask.
-
-        Args:
-            results: The sample so far, with ``img`` (H, W, 3) uint8 and perhaps ``gt_seg_map`` (H, W).
-
-        Returns:
-            The sample with ``img``, ``gt_seg_map``, ``img_shape``, ``scale`` (w, h) and ``scale_factor``
-            changed.
-        """
+        """Resizes ``img`` (H, W, 3) uint8 and, if there is one, ``gt_seg_map`` (H, W)."""
         height, width = results["img"].shape[:2]
         new_long = self._draw_long_side(max(height, width))
         if height > width:
@@ -89,14 +81,9 @@ class PadAndMark(Pad):
     """
 
     def transform(self, results: dict) -> dict:
-        """Pads.
+        """Pads, and adds ``valid``, a uint8 map of the new size: 1 on the image.
 
-        Args:
-            results: The sample so far, with ``img`` (H, W, 3) and perhaps ``gt_seg_map`` (H, W).
-
-        Returns:
-            The padded sample, with ``valid``, a uint8 map of the new size: 1 on the image. It is one of its
-            ``seg_fields``, so that transforms that follow treat it as a mask.
+        It is one of the sample's ``seg_fields``, so that transforms that follow treat it as a mask.
         """
         height, width = results["img"].shape[:2]
         results = super().transform(results)

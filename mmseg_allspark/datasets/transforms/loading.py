@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+
 import mmcv
 import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
+from mmengine.dist import is_main_process
+from mmengine.logging import print_log
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
@@ -13,20 +17,18 @@ from mmseg_allspark.utils.checks import check_choice, check_types
 
 from .decoding import DataFileError, Header, read_bytes, read_header, turn, undecodable
 from .mask_decoding import decode_mask, to_uint8
-from .unreadable import UnreadableCount
 
-_LABELS_UINT8 = 256
 IMAGE_KEYS = "`data_root`, `data_prefix.img_path`, `img_suffix` and `ann_file`"
 MASK_KEYS = "`data_root`, `data_prefix.seg_map_path`, `seg_map_suffix` and `ann_file`"
-_WIDE_MODES = ("I", "F")  # 32 bit: no decoder here brings them to 8 bit without cutting values off
+_FIRST_VERDICT = 20  # images read before their share of unreadable ones means anything
 
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile`` with errors that name the file and the remedy.
 
-    An image is turned as its EXIF data (TIFF: its orientation tag) says, whatever decodes it, unless ``color_type``
-    is 'unchanged' or ends in '_ignore_orientation'. ``LoadSegMask`` sees to it that the mask fits.
+    An image is turned as its EXIF data say, whatever decodes it, unless ``color_type`` is 'unchanged' or ends in
+    '_ignore_orientation'; a TIFF is always turned. ``LoadSegMask`` sees to it that the mask fits.
 
     Args:
         *args: As in ``LoadImageFromFile``.
@@ -50,80 +52,74 @@ class LoadImage(LoadImageFromFile):
             raise ValueError("LoadImage does not know file_client_args; give backend_args instead.")
         check_choice("LoadImage.unreadable", unreadable, ("stop", "skip", None))
         self.unreadable = unreadable
-        self._count = UnreadableCount()
+        self._num_read = self._num_unreadable = 0  # of this process
+        self._named: set[str] = set()
 
     def transform(self, results: dict) -> dict | None:
-        """Loads one image.
-
-        Args:
-            results: The sample so far, with ``img_path``.
-
-        Returns:
-            The sample with ``img``, or None where the image cannot be loaded and is to be skipped.
-
-        Raises:
-            DataFileError: If the image is missing, empty or cannot be decoded and is not to be skipped, or if most
-                images had to be skipped.
-        """
+        """Loads the image of ``img_path``; None where it cannot be loaded and is to be skipped."""
         path = str(results["img_path"])
-        skip = (self.unreadable or results.get("unreadable", "stop")) == "skip"
+        self._num_read += 1
         try:
-            content = read_bytes(path, "image", IMAGE_KEYS, self.backend_args)
-            self.decode_into(results, content, path)
+            return self.decode_into(results, read_bytes(path, "image", IMAGE_KEYS, self.backend_args))
         except DataFileError as error:
             if self.ignore_empty:
                 return None
-            if not skip:
+            if (self.unreadable or results.get("unreadable", "stop")) != "skip":
                 raise
-            self._count.add_unreadable(path, error)
+            self._skip(path, error)
             return None
-        if skip:
-            self._count.add_readable()
-        return results
 
-    def decode_into(self, results: dict, content: bytes, path: str) -> None:
-        """Decodes an image into a sample.
-
-        Args:
-            results: The sample; gains the keys named above.
-            content: The file.
-            path: For messages.
-
-        Raises:
-            DataFileError: If the image cannot be decoded.
-        """
+    def decode_into(self, results: dict, content: bytes) -> dict:
+        """Decodes the content of the file ``img_path`` into a sample, which gains the keys named above."""
+        path = str(results["img_path"])
         header = Header("TIFF", "") if self.imdecode_backend == "tifffile" else read_header(content, path, "image")
-        turned = self.color_type in ("color", "grayscale")
         image = self._decode(content, header, path)
-        if header.format == "TIFF" and header.orientation != 1:  # Pillow has turned it
-            image = image if turned else turn(image, header.orientation, back=True)
-        elif turned and header.orientation != 1:
-            image = turn(image, header.orientation)
         if header.orientation != 1:
-            results.update(exif_orientation=header.orientation, img_turned=turned)
+            results.update(exif_orientation=header.orientation, img_turned=header.format == "TIFF")
+            if header.format != "TIFF" and self.color_type in ("color", "grayscale"):
+                image, results["img_turned"] = turn(image, header.orientation), True
         results["img"] = image.astype(np.float32) if self.to_float32 else image
         results["img_shape"] = results["ori_shape"] = image.shape[:2]
+        return results
 
     def _decode(self, content: bytes, header: Header, path: str) -> np.ndarray:
-        backend, flag = self.imdecode_backend, self.color_type
-        turned_tiff = header.format == "TIFF" and header.orientation != 1
-        deep = header.mode.startswith("I;16")
-        if flag != "unchanged" and (header.mode in _WIDE_MODES or (deep and turned_tiff)):
-            reason = f"mode {header.mode}, orientation {header.orientation}: convert it to 8 bit without orientation"
+        """Pixels as stored, of a TIFF as shown."""
+        backend, flag, mode = self.imdecode_backend, self.color_type, header.mode
+        is_turned_tiff, is_deep = header.format == "TIFF" and header.orientation != 1, mode.startswith("I;16")
+        # no decoder brings 32 bit to 8 bit without cutting values off
+        if flag != "unchanged" and (mode in ("I", "F") or (is_deep and is_turned_tiff)):
+            reason = f"mode {mode}, orientation {header.orientation}: convert it to 8 bit without orientation"
             raise undecodable(path, "image", content, reason)
-        if turned_tiff or (header.format == "TIFF" and header.mode == "RGBA"):
-            backend = "pillow"  # OpenCV turns a TIFF though told not to, and multiplies colours with the alpha channel
-        elif deep:
+        if is_turned_tiff or (header.format == "TIFF" and mode == "RGBA"):
+            backend = "pillow"  # OpenCV multiplies colours with the alpha channel
+        elif is_deep:
             backend = "cv2"  # Pillow cuts 16 bit off at 255
         if flag in ("color", "grayscale") and backend != "turbojpeg":
             flag += "_ignore_orientation"
         try:
             image = mmcv.imfrombytes(content, flag=flag, backend=backend)
         except Exception as error:  # every decoder raises its own kind of exception
-            raise undecodable(path, "image", content, str(error)) from error
+            raise undecodable(path, "image", content, error) from error
         if image is None or image.size == 0:
-            raise undecodable(path, "image", content)
+            raise undecodable(path, "image", content, "the decoder gives nothing")
         return image
+
+    def _skip(self, path: str, error: DataFileError) -> None:
+        """Counts an image that cannot be used and names it once; raises where most could not be used."""
+        self._num_unreadable += 1
+        if self._num_read >= _FIRST_VERDICT and 2 * self._num_unreadable > self._num_read:
+            raise DataFileError(
+                f"{self._num_unreadable} of the {self._num_read} unlabeled images read by this process could not be "
+                f"used, the last: {error} Look at all with tools/prepare/check_data.py CONFIG."
+            ) from error
+        if path not in self._named:
+            self._named.add(path)
+            print_log(
+                f"Skipped, another image takes its place ({self._num_unreadable} of {self._num_read} read by this "
+                f"process): {error} To stop instead: unreadable='stop'.",
+                logger="current",
+                level=logging.WARNING if is_main_process() else logging.ERROR,  # other ranks log nothing less
+            )
 
     def __repr__(self) -> str:
         return f"{super().__repr__()[:-1]}, unreadable={self.unreadable!r})"
@@ -143,8 +139,8 @@ class LoadSegMask(LoadAnnotations):
             A mask that exists is checked as always. Default: False.
         drawn_on: Where EXIF data turn an image: 'shown', masks belong to the turned image, or 'stored', to the pixels
             as stored (the mask is then turned as well). None (default): the size decides where it can, else an error.
-        **kwargs: As in ``LoadAnnotations`` (``reduce_zero_label``, ``backend_args``, ``imdecode_backend``, of which
-            'tifffile' alone makes a difference: masks are decoded by Pillow, which leaves palettes alone).
+        **kwargs: As in ``LoadAnnotations`` (``reduce_zero_label``, ``backend_args``; ``imdecode_backend`` makes no
+            difference: masks are decoded by Pillow, which leaves palettes alone).
 
     A bare image (inference: no data set has given it ``seg_fields``) passes through unchanged.
 
@@ -174,31 +170,34 @@ class LoadSegMask(LoadAnnotations):
         if self.optional and (path is None or not fileio.exists(path, backend_args=self.backend_args)):
             results.pop("seg_map_path", None)  # so that nobody later opens a file that is not there
             return
-        if path is None:
+        results["gt_seg_map"] = self.read_labels(results)
+        results["seg_fields"].append("gt_seg_map")
+
+    def read_labels(self, results: dict) -> np.ndarray:
+        """Reads the mask of a sample, labels (H, W) uint8 as trained on; a loaded image has to be of its size."""
+        if results.get("seg_map_path") is None:
             raise DataFileError(
                 f"No mask is known for the image {results.get('img_path')}: give `data_prefix.seg_map_path` "
-                "of the dataset, or, for unlabeled data, LoadSegMask(optional=True)."
+                "of the dataset, or, for unlabeled data, LoadSegMask(optional=True).",
+                "pairing",
             )
-        raw = self._decode_mask(str(path), results)
-        self._check_size(raw, str(path), results)
-        labels = self._to_train_ids(raw, str(path), results)
-        self._check_labels(labels, str(path), results)
-        results["gt_seg_map"] = labels
-        results.setdefault("seg_fields", []).append("gt_seg_map")
-
-    def _decode_mask(self, path: str, results: dict) -> np.ndarray:
-        content = read_bytes(path, "mask", MASK_KEYS, self.backend_args)
-        stored, own = decode_mask(content, path, self.imdecode_backend)  # own: orientation of the mask file
-        image, turned = results.get("exif_orientation", 1), results.get("img_turned", False)
-        if own not in (1, image):
+        path = str(results["seg_map_path"])
+        mask = decode_mask(read_bytes(path, "mask", MASK_KEYS, self.backend_args), path)
+        if results.get("img_turned") and self._belongs_to_stored(mask, path, results):
+            mask = turn(mask, results["exif_orientation"])
+        # ori_shape and not img_shape: mmseg's test pipelines load masks after the image was resized
+        expected = results.get("ori_shape")
+        if expected is not None and tuple(expected[:2]) != mask.shape:
             raise DataFileError(
-                f"The mask {path} asks to be turned (orientation {own}), its image {results.get('img_path')} does not "
-                f"ask for the same ({image}): which pixels belong together is not known. Write both without "
-                "orientation, or with the same."
+                f"The mask {path} is {mask.shape[1]}x{mask.shape[0]} (width x height) but its image "
+                f"{results.get('img_path')} is {expected[1]}x{expected[0]}. Pair them right (`img_suffix`, "
+                "`seg_map_suffix`) or resize one. If the EXIF data of the image turn it, "
+                "LoadSegMask(drawn_on='shown' or 'stored') says what the mask was drawn on.",
+                "size",
             )
-        if not turned:
-            return stored
-        return turn(stored, image) if own == image or self._belongs_to_stored(stored, path, results) else stored
+        labels = self._to_train_ids(to_uint8(mask, path), results)
+        self._check_labels(labels, path, results)
+        return labels
 
     def _belongs_to_stored(self, mask: np.ndarray, path: str, results: dict) -> bool:
         """Whether a mask was drawn on an image as it is stored, and not as its EXIF data turns it."""
@@ -214,49 +213,34 @@ class LoadSegMask(LoadAnnotations):
             "labeling tools, set LoadSegMask(drawn_on='shown'); if it fits the pixels as stored, drawn_on='stored'."
         )
 
-    def _check_size(self, mask: np.ndarray, path: str, results: dict) -> None:
-        # ori_shape and not img_shape: mmseg's test pipelines load masks after the image was resized
-        expected = results.get("ori_shape")
-        if expected is not None and tuple(expected[:2]) != mask.shape:
-            raise DataFileError(
-                f"The mask {path} is {mask.shape[1]}x{mask.shape[0]} (width x height) but its image "
-                f"{results.get('img_path')} is {expected[1]}x{expected[0]}. Pair them right (`img_suffix`, "
-                "`seg_map_suffix`) or resize one. If the EXIF data of the image turn it, "
-                "LoadSegMask(drawn_on='shown' or 'stored') says what the mask was drawn on."
-            )
-
-    def _to_train_ids(self, raw: np.ndarray, path: str, results: dict) -> np.ndarray:
+    def _to_train_ids(self, mask: np.ndarray, results: dict) -> np.ndarray:
         reduce_zero = results.get("reduce_zero_label", False)
         if self.reduce_zero_label is not None and self.reduce_zero_label != reduce_zero:
             raise ValueError(
                 f"LoadSegMask has reduce_zero_label={self.reduce_zero_label} but the dataset says "
                 f"{reduce_zero}: set `reduce_zero_label` at the dataset only."
             )
-        table = np.arange(_LABELS_UINT8, dtype=np.uint8)
+        table = np.arange(256)
         if reduce_zero:  # 0 is background without a class: 1 becomes 0, 0 and 255 are ignored
-            table = np.where((table == 0) | (table == 255), 255, table - 1).astype(np.uint8)
-        if results.get("label_map") is not None:
-            mapping = table.copy()
-            for old, new in results["label_map"].items():
-                mapping[table == old] = new
-            table = mapping
-        return table[to_uint8(raw, path)]
+            table = np.where((table == 0) | (table == 255), 255, table - 1)
+        mapped = dict(results.get("label_map") or {})
+        return np.array([mapped.get(int(label), label) for label in table], dtype=np.uint8)[mask]
 
     def _check_labels(self, labels: np.ndarray, path: str, results: dict) -> None:
-        num_classes = self.num_classes if self.num_classes is not None else results.get("num_classes")
+        own = self.num_classes is not None
+        num_classes = self.num_classes if own else results.get("num_classes")
         if num_classes is None:
             return
-        counts = np.bincount(labels.ravel(), minlength=_LABELS_UINT8)
+        counts = np.bincount(labels.ravel(), minlength=256)
         bad = [int(v) for v in np.flatnonzero(counts) if v >= num_classes and v != self.ignore_index]
         if bad:
-            source = (
-                "`num_classes` of LoadSegMask" if self.num_classes is not None else "`metainfo.classes` of the dataset"
-            )
+            source = "`num_classes` of LoadSegMask" if own else "`metainfo.classes` of the dataset"
             found = ", ".join(f"{v} ({counts[v]} pixels)" for v in bad[:8])
             raise DataFileError(
                 f"The mask {path} holds the labels {found}, outside 0..{num_classes - 1} ({source}) and not "
                 f"ignore_index={self.ignore_index}. Correct {source}, set `ignore_index` of LoadSegMask, or "
-                "convert the masks."
+                "convert the masks.",
+                "labels",
             )
 
     def __repr__(self) -> str:

@@ -43,14 +43,7 @@ class MultiView(BaseTransform):
         }
 
     def transform(self, results: dict) -> dict:
-        """Adds ``views``: view name to image (H, W, 3), all of the same size.
-
-        Args:
-            results: The sample so far, with ``img``.
-
-        Returns:
-            The sample with ``views`` and ``img`` (the weak view).
-        """
+        """Adds ``views``, view name to image (H, W, 3), all of the same size; ``img`` is the weak one."""
         views = {name: self._make_view(name, steps, results) for name, steps in self.views.items()}
         results["views"] = views
         results["img"] = views["weak"]
@@ -88,14 +81,7 @@ class PackSemiInputs(PackSegInputs):
     """
 
     def transform(self, results: dict) -> dict:
-        """Packs one sample.
-
-        Args:
-            results: The sample at the end of the pipeline.
-
-        Returns:
-            dict(inputs=Tensor or dict of view name to Tensor, data_samples=SegDataSample).
-        """
+        """Packs a sample into dict(inputs=Tensor or dict of view name to Tensor, data_samples=SegDataSample)."""
         packed = super().transform(results)
         if "valid" in results:
             valid = torch.from_numpy(np.ascontiguousarray(results["valid"])).bool()

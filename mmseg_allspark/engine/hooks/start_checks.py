@@ -10,7 +10,7 @@ from mmseg.registry import HOOKS
 from torch import nn
 
 from mmseg_allspark.datasets.checks import check_splits, describe_distortion, list_files
-from mmseg_allspark.datasets.label_checks import check_labels
+from mmseg_allspark.datasets.mask_checks import check_masks
 from mmseg_allspark.datasets.setting_checks import LOADER_KEYS, check_classes, check_zero_label
 from mmseg_allspark.engine.checkpoint import AtomicCheckpointHook
 from mmseg_allspark.engine.hooks.semantic_memory import SemanticMemoryHook
@@ -59,7 +59,7 @@ class StartChecksHook(Hook):
         _log_sizes(sizes, runner)
         if (text := describe_distortion(datasets["unlabeled"])) is not None:
             runner.logger.warning(text)
-        check_labels(datasets, runner.logger)
+        check_masks(datasets, runner.logger)
 
 
 def _check_ranks(runner: Runner, loop: BaseLoop) -> None:

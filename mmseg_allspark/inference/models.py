@@ -1,17 +1,102 @@
-"""Which weights of a checkpoint, whether they fit, and a config's model with them: for whoever uses a trained model."""
+"""Config, classes, weights and model of a checkpoint, for whoever uses a trained model."""
+
+import inspect
+import os
+from collections.abc import Iterator
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
+from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 
 from mmseg_allspark.models import holds_average
+from mmseg_allspark.utils.config_files import read_config
+from mmseg_allspark.utils.config_types import name_types
 from mmseg_allspark.utils.embedded_config import read_embedded_config
+from mmseg_allspark.utils.images import class_palette
 from mmseg_allspark.utils.training_only import training_only_names
 
 _INFERENCE = ("backbone.", "neck.", "decode_head.")
 WEIGHTS = ("ema", "model")
 MEANING = {"ema": "averaged (ema)", "model": "as trained (model)"}
+
+
+def load_config(
+    config: str | os.PathLike | Config | None, checkpoint: dict, name: str, cfg_options: dict | None = None
+) -> Config:
+    """Return the config of a model, from a file or from its checkpoint.
+
+    Args:
+        config: A config file, a config, or None: the one inside the checkpoint.
+        checkpoint: The checkpoint's content.
+        name: The checkpoint's file, for messages.
+        cfg_options: Changes, nested keys with dots. Default None.
+
+    Returns:
+        The config; the caller may change it.
+
+    Raises:
+        FileNotFoundError: If there is no such config file.
+        ImportError, TypeError, ValueError: As :func:`read_config`.
+        EmbeddedConfigError: If the checkpoint holds no config, or one that could run code.
+    """
+    if config is None:
+        cfg = read_embedded_config(checkpoint, name)
+    elif isinstance(config, Config):
+        cfg = config.copy()
+    elif not os.path.isfile(config):
+        raise FileNotFoundError(f"The config {config} does not exist.")
+    else:
+        cfg = read_config(config)
+    cfg.merge_from_dict(cfg_options or {})
+    return name_types(cfg)
+
+
+def read_dataset_meta(cfg: Config, checkpoint_meta: dict) -> dict[str, tuple]:
+    """Names and colours of the classes: what training stored in the checkpoint, else what the config's data set says.
+
+    Args:
+        cfg: The config.
+        checkpoint_meta: ``meta`` of the checkpoint.
+
+    Returns:
+        ``classes``: a name per class ('0', '1', ... where nobody gives names); ``palette``: (R, G, B) of each.
+    """
+    told = [checkpoint_meta.get("dataset_meta") or {}]
+    told.append(dict(classes=checkpoint_meta.get("CLASSES"), palette=checkpoint_meta.get("PALETTE")))  # mmseg 0.x
+    for dataset, kind in _evaluated(cfg):
+        told += [dataset.get("metainfo") or {}, getattr(kind, "METAINFO", {})]
+    meta = next((meta for meta in told if meta.get("classes")), {})
+    head = cfg.model.decode_head
+    num_classes = (head[-1] if isinstance(head, (list, tuple)) else head).num_classes
+    classes = tuple(meta.get("classes") or map(str, range(num_classes)))
+    return dict(classes=classes, palette=tuple(map(tuple, class_palette(meta.get("palette"), len(classes)))))
+
+
+def reduces_zero_label(cfg: Config) -> bool:
+    """Whether class k has the number k + 1 in the mask files: ``reduce_zero_label`` of the data set evaluated.
+
+    Args:
+        cfg: The config. Where its data set does not say, the default of the data set's class counts.
+    """
+    for dataset, kind in _evaluated(cfg):
+        for base in inspect.getmro(kind) if inspect.isclass(kind) else ():
+            argument = inspect.signature(base.__init__).parameters.get("reduce_zero_label")
+            if argument is not None:
+                return bool(dataset.get("reduce_zero_label", argument.default))
+    return False
+
+
+def _evaluated(cfg: Config) -> Iterator[tuple[dict, Any]]:
+    """Configs and classes of the data sets that say what labels mean, the one evaluated first."""
+    for loader in ("test_dataloader", "val_dataloader", "train_dataloader"):
+        dataset = (cfg.get(loader) or {}).get("dataset") or {}
+        while "dataset" in dataset or "datasets" in dataset:  # repeated or concatenated
+            dataset = dataset["dataset"] if "dataset" in dataset else dataset["datasets"][0]
+        if dataset:
+            kind = dataset.get("type")
+            yield dataset, DATASETS.get(kind) if isinstance(kind, str) else kind
 
 
 def choose_weights(checkpoint: dict, which: str | None, name: str) -> tuple[dict[str, Tensor], str]:
@@ -105,36 +190,17 @@ def check_fit(model: nn.Module, state_dict: dict[str, Tensor], name: str, checkp
     faults += [f"{key} is {tuple(state_dict[key].shape)} and not {tuple(wanted[key])}" for key in changed[:2]]
     counts = f"{len(missing)} are missing, {len(unknown)} in the checkpoint are unknown"
     counts += f", {len(changed)} have another shape" if changed else ""
-    remedy = _say_training_only(unknown, own) if not (missing or changed) else ""
-    if not remedy:
-        inside = ", or '-' (Python: None), the config inside the checkpoint" if _has_config(checkpoint) else ""
-        remedy = f"Give the config it was trained with{inside}."
+    remedy = "Give the config it was trained with, or '-' (Python: None), the config inside the checkpoint, if any."
+    added_by_method = own is not None and own.state_dict().keys() >= {*unknown}
+    if added_by_method and not (missing or changed) and not any(key.startswith(_INFERENCE) for key in unknown):
+        remedy = (
+            f"If only training needs {unknown[0]}, its module says training_only = True, see docs/add_a_method.md; a "
+            "model that infers with it needs its own config, and there is no plain EncoderDecoder for it."
+        )
     raise ValueError(
         f"The checkpoint {name} does not fit the config: the model has {len(wanted)} weights; {counts} "
         f"({', '.join(faults)} ...). {remedy}"
     )
-
-
-def _say_training_only(unknown: list[str], own: nn.Module | None) -> str:
-    """The remedy where all that is too much are parts that a method has added; else nothing.
-
-    Args:
-        unknown: Weights of the checkpoint that the model does not have.
-        own: The model of the checkpoint's own config, if there is one.
-    """
-    if own is None or not own.state_dict().keys() >= {*unknown} or any(key.startswith(_INFERENCE) for key in unknown):
-        return ""
-    return (
-        f"If only training needs {unknown[0]}, its module says training_only = True, see docs/add_a_method.md; a model "
-        "that infers with it needs its own config, and there is no plain EncoderDecoder for it."
-    )
-
-
-def _has_config(checkpoint: dict) -> bool:
-    try:
-        return bool(read_embedded_config(checkpoint, ""))
-    except (RuntimeError, ValueError):
-        return False
 
 
 def _model_of_checkpoint(checkpoint: dict, name: str) -> nn.Module | None:

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
-from mmseg_allspark.apis.models import read_dataset_meta
-from mmseg_allspark.apis.weights import check_fit, choose_weights
-from mmseg_allspark.deploy.needed_modules import imports_of, needed_imports, needed_packages, own_types
 from mmseg_allspark.methods import SemiSegmentor
-from mmseg_allspark.utils.config_types import name_types
+from mmseg_allspark.utils.config_types import find_class, name_types
 
+from .models import check_fit, choose_weights, read_dataset_meta
+
+_PLUGIN = "mmseg_allspark"
+_MM_PACKAGES = ("mmcv", "mmengine", "mmseg", "torch")
 # what testing and inference read of a config
 _KEPT = (
     "default_scope", "env_cfg", "log_level", "visualizer", "test_pipeline", "tta_pipeline", "tta_model",
@@ -35,24 +37,14 @@ _TRANSFORMS = {
 
 @dataclass
 class Plain:
-    """A plain model.
-
-    Args:
-        cfg: Its config.
-        state_dict: Its weights, with exactly the names of the model.
-        model: Built and loaded, in eval mode, on the CPU.
-        needs: Packages beside mmseg's that have to be there, with the classes it has of them; empty: mmseg alone can
-            run it.
-        dropped: Names of the weights that were left out.
-        dataset_meta: ``classes`` and ``palette``.
-    """
+    """A plain model."""
 
     cfg: Config
-    state_dict: dict[str, Tensor]
-    model: EncoderDecoder
-    needs: dict[str, tuple[str, ...]]
-    dropped: tuple[str, ...]
-    dataset_meta: dict[str, tuple]
+    state_dict: dict[str, Tensor]  # with exactly the names of the model
+    model: EncoderDecoder  # built and loaded, in eval mode, on the CPU
+    needs: dict[str, tuple[str, ...]]  # packages beside mmseg's with the classes it has of them; empty: mmseg suffices
+    dropped: tuple[str, ...]  # names of the weights that were left out
+    dataset_meta: dict[str, tuple]  # ``classes`` and ``palette``
 
 
 def make_plain(cfg: Config, checkpoint: dict, name: str, which: str | None = None) -> tuple[Plain, str]:
@@ -86,23 +78,65 @@ def make_plain(cfg: Config, checkpoint: dict, name: str, which: str | None = Non
     state_dict = {key: weights[key].detach().cpu().clone() for key in model.state_dict()}
     model.load_state_dict(state_dict)
     dropped = tuple(key for key in weights if key not in state_dict)
-    imports = needed_imports(imports_of(cfg), plain_cfg._cfg_dict.to_dict())
+    imported = (cfg.get("custom_imports") or {}).get("imports") or []
+    needs = needed_packages(plain_cfg)
+    imports = needed_imports([imported] if isinstance(imported, str) else imported, needs)
     if imports:
         plain_cfg.custom_imports = dict(imports=imports, allow_failed_imports=False)
-    needs = needed_packages(plain_cfg)
+    packages = {name.partition(".")[0] for name in imports}.union(needs) - {""}
+    needs = {package: needs.get(package, ()) for package in sorted(packages)}
     return Plain(plain_cfg, state_dict, model.eval(), needs, dropped, meta), which
 
 
-def plain_config(cfg: Config, meta: dict[str, tuple]) -> Config:
-    """Return a config that tests and infers only, and reads data with mmseg's own classes.
+def needed_packages(cfg: Config) -> dict[str, tuple[str, ...]]:
+    """Return the packages beside mmseg's that a config needs, with the classes that it has of each.
+
+    The package of classes that nobody has by now, such as those that ``custom_imports`` would register, is ``''``.
 
     Args:
-        cfg: A config of training.
-        meta: ``classes`` and ``palette``.
+        cfg: The config, after its model was built: only then registries have what they import on demand.
+    """
+    packages: dict[str, set[str]] = {}
+    for kind in _types(cfg._cfg_dict.to_dict()):
+        packages.setdefault(_package(kind), set()).add(kind)
+    return {package: tuple(sorted(packages[package])) for package in sorted(packages) if package not in _MM_PACKAGES}
+
+
+def needed_imports(imports: Sequence[str], needs: dict[str, tuple[str, ...]]) -> list[str]:
+    """Return those of a config's ``custom_imports`` that its plain model needs.
+
+    Args:
+        imports: Their names; this package is added where it is needed.
+        needs: See :func:`needed_packages`.
 
     Returns:
-        A new config, without ``custom_imports``.
+        Those whose name has that of a needed package in it, such as ``mmseg_allspark.models.backbones.from_mmpretrain``
+        for mmpretrain. All of them where that leaves a package out: any may register its classes.
     """
+    names = list(dict.fromkeys([*imports, *(_PLUGIN for package in needs if package == _PLUGIN)]))
+    # mmengine finds 'mmpretrain.ViTSAM' by the scope in its name
+    wanted = [package for package, kinds in needs.items() if not all(kind.startswith(f"{package}.") for kind in kinds)]
+    if all(package and any(package in name for name in names) for package in wanted):
+        return [name for name in names if any(package in name for package in needs)]
+    return names
+
+
+def _package(kind: str) -> str:
+    return getattr(find_class(kind), "__module__", "").partition(".")[0]
+
+
+def _types(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        if isinstance(part.get("type"), str):
+            yield part["type"]
+        part = list(part.values())
+    if isinstance(part, (list, tuple)):
+        for item in part:
+            yield from _types(item)
+
+
+def plain_config(cfg: Config, meta: dict[str, tuple]) -> Config:
+    """Return a new config that tests and infers only, and reads data with mmseg's own classes; nothing is imported."""
     kept = {key: _with_mmseg_data(copy.deepcopy(cfg[key]), meta) for key in _KEPT if key in cfg}
     kept["model"] = plain_model(cfg.model)
     hook = (cfg.get("default_hooks") or {}).get("visualization")
@@ -146,11 +180,7 @@ def _with_mmseg_data(part: Any, meta: dict[str, tuple]) -> Any:
     if part.get("type") in _TRANSFORMS:
         kind, own = _TRANSFORMS[part["type"]]
         return {key: value for key, value in part.items() if key not in own} | dict(type=kind)
-    if (
-        isinstance(part.get("type"), str)
-        and part["type"] in DATASETS.module_dict
-        and own_types(dict(type=part["type"]))
-    ):
+    if isinstance(part.get("type"), str) and part["type"] in DATASETS.module_dict and _package(part["type"]) == _PLUGIN:
         return _as_base_dataset(part, meta)
     return part
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from mmseg.datasets.transforms import LoadAnnotations
 
-from .checks import iter_leaves
+from .parts import iter_leaves
 from .setting_checks import LOADER_KEYS
 
 LOOKED_AT = 64  # masks of each set: a second or two
@@ -17,7 +17,7 @@ SINGLE_CLASS_REMEDY = (
 )
 
 
-def check_labels(datasets: Mapping[str, Any], logger: logging.Logger) -> None:
+def check_masks(datasets: Mapping[str, Any], logger: logging.Logger) -> None:
     """Look at some masks of labeled and validation data.
 
     Args:
@@ -32,13 +32,14 @@ def check_labels(datasets: Mapping[str, Any], logger: logging.Logger) -> None:
         classes = (getattr(dataset, "metainfo", None) or {}).get("classes")
         if not classes:
             continue
-        count, pixels = _count_labels(dataset, LOOKED_AT)
-        text = describe_single_class(f"{count} masks of {key} looked at", classes, pixels)
-        if text is not None and name == "labeled":  # a rare object may be in none of those looked at
-            count, pixels = _count_labels(dataset, len(dataset))
-            if (text := describe_single_class(f"{count} masks of {key} looked at", classes, pixels)) is not None:
-                raise ValueError(f"{text} {SINGLE_CLASS_REMEDY}")
+        for most in (LOOKED_AT, len(dataset)):  # a rare object may be in none of the first ones
+            count, pixels = _count_labels(dataset, most)
+            text = describe_single_class(f"{count} masks of {key} looked at", classes, pixels)
+            if text is None or name == "validation":
+                break
         if text is not None:
+            if name == "labeled":
+                raise ValueError(f"{text} {SINGLE_CLASS_REMEDY}")
             logger.warning(f"{text} {SINGLE_CLASS_REMEDY}")
             continue
         absent = [class_name for label, class_name in enumerate(classes) if not pixels[label]]
@@ -50,15 +51,12 @@ def check_labels(datasets: Mapping[str, Any], logger: logging.Logger) -> None:
 
 
 def describe_single_class(masks: str, classes: Sequence[str], pixels: np.ndarray) -> str | None:
-    """Say so if masks hold less than two classes, with which nothing can be learned.
+    """Say so, without the remedy, if masks hold less than two classes, with which nothing can be learned.
 
     Args:
         masks: Which they are, for the message.
         classes: Names of the labels; '' for one that is ignored.
-        pixels: (256,) pixels of each label in them.
-
-    Returns:
-        What is wrong, without the remedy; None where there are two classes or no pixel at all.
+        pixels: (256,) pixels of each label in them; None is returned where there are none at all.
     """
     present = [class_name for class_name, number in zip(classes, pixels, strict=False) if number and class_name]
     if len(present) > 1 or not pixels.any():

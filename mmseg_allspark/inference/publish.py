@@ -4,17 +4,18 @@ import hashlib
 import io
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 import torch
 from mmengine.config import Config
 
-from mmseg_allspark.apis.weights import choose_weights
 from mmseg_allspark.utils.embedded_config import parse_plain_config
 from mmseg_allspark.utils.files import write_whole
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
+
+from .models import choose_weights
 
 KEPT_META = ("epoch", "iter", "seed", "mmengine_version", "dataset_meta", "CLASSES", "PALETTE")
 # keys of the config, at any depth, that say where and by whom it was run
@@ -27,19 +28,12 @@ _HOME = re.compile(r"~[^/\\]*|/root|(/home|/Users|[A-Za-z]:[\\/]Users)[\\/][^/\\
 
 @dataclass
 class Published:
-    """What :func:`publish_checkpoint` did.
+    """What :func:`publish_checkpoint` did."""
 
-    Args:
-        path: The file it wrote.
-        weights: ``'ema'`` or ``'model'``.
-        dropped: Parts of the checkpoint that were left out, with those of ``meta`` as ``meta.<key>``.
-        changed: Keys of the config that were removed or changed, with what became of them.
-    """
-
-    path: Path
-    weights: str
-    dropped: list[str]
-    changed: dict[str, str] = field(default_factory=dict)
+    path: Path  # the file it wrote
+    weights: str  # 'ema' or 'model'
+    dropped: list[str]  # parts of the checkpoint that were left out, those of ``meta`` as ``meta.<key>``
+    changed: dict[str, str]  # keys of the config that were removed or changed, with what became of them
 
 
 def publish_checkpoint(source: str | os.PathLike, target: str | os.PathLike, which: str | None = None) -> Published:
@@ -76,7 +70,9 @@ def publish_checkpoint(source: str | os.PathLike, target: str | os.PathLike, whi
         except (SyntaxError, ValueError) as error:
             dropped.append(f"meta.cfg ({error})")
     state_dict = {key: value.detach().clone() for key, value in weights.items()}
-    path = write_hashed(dict(meta=kept, state_dict=state_dict), target)
+    content = to_bytes(dict(meta=kept, state_dict=state_dict))
+    path = target.with_name(f"{target.stem}-{hashlib.sha256(content).hexdigest()[:8]}.pth")
+    write_whole(content, path)
     return Published(path, which, dropped, changed)
 
 
@@ -123,24 +119,8 @@ def _without_place(text: str) -> str:
     return "." if _HOME.fullmatch(text.rstrip("/\\")) else PureWindowsPath(PurePosixPath(text).name).name
 
 
-def write_hashed(checkpoint: dict, target: Path) -> Path:
-    """Write a checkpoint whole or not at all, with its hash in its name.
-
-    Args:
-        checkpoint: Its content.
-        target: ``name.pth``.
-
-    Returns:
-        ``name-<first 8 digits of its SHA-256>.pth``, the same for the same content.
-    """
-    content = to_bytes(checkpoint)
-    path = target.with_name(f"{target.stem}-{hashlib.sha256(content).hexdigest()[:8]}.pth")
-    write_whole(content, path)
-    return path
-
-
 def to_bytes(checkpoint: dict) -> bytes:
-    """Return what ``torch.save`` writes, without a file's name in it."""
+    """Return what ``torch.save`` writes, without a file's name in it: the same for the same content."""
     buffer = io.BytesIO()
     torch.save(checkpoint, buffer)
     return buffer.getvalue()

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from mmseg_allspark.datasets.label_checks import check_labels
+from mmseg_allspark.datasets.mask_checks import check_masks
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_an_object_in_one_mask_of_many_is_enough(tmp_path, caplog):
     relabel(data, "labeled", np.zeros(256))
     Image.fromarray(np.eye(65, dtype=np.uint8)).save(data / "mask/labeled1.png")
     dataset = DATASETS.build(dataset_config(data, "labeled"))
-    check_labels(dict(labeled=dataset), logging.getLogger())
+    check_masks(dict(labeled=dataset), logging.getLogger())
     assert "No pixel of c, d in the 130 masks of train_dataloader looked at (of 130)" in caplog.text
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 
@@ -17,13 +18,13 @@ from mmseg.utils import get_palette
 from mmseg.visualization import SegLocalVisualizer
 from torch import nn
 
-from mmseg_allspark.apis.image_files import find_images
-from mmseg_allspark.apis.models import load_config, read_dataset_meta, reduces_zero_label
-from mmseg_allspark.apis.weights import load_model
 from mmseg_allspark.datasets.transforms import DataFileError, LoadImage
 from mmseg_allspark.utils.checks import check_choice, check_positive_int
 from mmseg_allspark.utils.images import as_8bit, input_channels, loads_8bit, to_picture
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint, load_safely_from_now_on
+
+from .image_files import find_images
+from .models import load_config, load_model, read_dataset_meta, reduces_zero_label
 
 Image = str | os.PathLike | np.ndarray
 _LOADERS = ("LoadImage", "LoadImageFromFile", "LoadImageFromNDArray", "InferencerLoader")
@@ -140,14 +141,9 @@ class SegInferencer(MMSegInferencer):
         return listed
 
     def forward(self, inputs: dict, **kwargs: object) -> list[SegDataSample]:
-        """Predict a batch; images of one size go through the network together.
+        """Predict a collated batch; images of one size go through the network together.
 
-        Args:
-            inputs: The collated batch.
-            **kwargs: As in ``MMSegInferencer``.
-
-        Returns:
-            One sample for each image, in their order.
+        Returns one sample for each image, in their order.
         """
         groups: dict[tuple, list[int]] = {}
         for index, image in enumerate(inputs["inputs"]):
@@ -161,16 +157,10 @@ class SegInferencer(MMSegInferencer):
         return [samples[index] for index in range(len(samples))]
 
     def visualize(self, inputs: list, preds: list[SegDataSample], **kwargs: object) -> list[np.ndarray] | None:
-        """Draw predictions.
+        """Draw predictions as mmseg does.
 
-        Args:
-            inputs: Paths or arrays. Where the config does not load files as 8-bit colour, mmseg cannot read them:
-                they are drawn as arrays, and numbered in ``out_dir``.
-            preds: A sample for each.
-            **kwargs: As in ``MMSegInferencer``.
-
-        Returns:
-            (H, W, 3) uint8 pictures, or None if nobody asks for them.
+        mmseg cannot read files that the config does not load as 8-bit colour: they are drawn as arrays, and numbered in
+        ``out_dir``.
         """
         if not self._is_colour and any(kwargs.get(key) for key in ("return_vis", "show", "img_out_dir")):
             inputs = [to_picture(self._load(source)["img"]) for source in inputs]
@@ -202,34 +192,27 @@ class SegInferencer(MMSegInferencer):
         return self._stream(sources, batch_size, unreadable)
 
     def _stream(self, sources: Iterable[Image], batch_size: int, unreadable: str) -> Iterator[Prediction]:
-        waiting: list[Prediction] = []
-        samples: list[dict] = []
-        for number, source in enumerate(sources):
-            prediction = Prediction(number if isinstance(source, np.ndarray) else str(source))
-            try:
-                samples.append(self._load(source))
-                prediction.loaded = samples[-1]["img"]
-            except DataFileError as error:
-                if unreadable == "stop":
-                    raise
-                prediction.error = error
-            waiting.append(prediction)
-            if len(samples) == batch_size:
-                yield from self._predict(waiting, samples)
-                waiting, samples = [], []
-        yield from self._predict(waiting, samples)
-
-    def _predict(self, predictions: list[Prediction], samples: list[dict]) -> list[Prediction]:
-        """Fill in labels and times where there is an image; ``samples`` are the loaded ones in their order."""
-        loaded = [each for each in predictions if each.loaded is not None]
-        if loaded:
-            start = perf_counter()
-            outputs = self.forward(self.collate_fn([self._transforms(sample) for sample in samples]))
-            for each, output in zip(loaded, outputs, strict=True):
-                each.labels = output.pred_sem_seg.data[0].cpu().numpy()
-            for each in loaded:
-                each.seconds = (perf_counter() - start) / len(loaded)
-        return predictions
+        numbered = enumerate(sources)
+        while batch := list(islice(numbered, batch_size)):
+            predictions, samples = [], []
+            for number, source in batch:
+                prediction = Prediction(number if isinstance(source, np.ndarray) else str(source))
+                predictions.append(prediction)
+                try:
+                    samples.append(self._load(source))
+                    prediction.loaded = samples[-1]["img"]
+                except DataFileError as error:
+                    if unreadable == "stop":
+                        raise
+                    prediction.error = error
+            if samples:
+                start = perf_counter()
+                outputs = self.forward(self.collate_fn([self._transforms(sample) for sample in samples]))
+                labels = [output.pred_sem_seg.data[0].cpu().numpy() for output in outputs]
+                loaded = [prediction for prediction in predictions if prediction.loaded is not None]
+                for prediction, prediction.labels in zip(loaded, labels, strict=True):
+                    prediction.seconds = (perf_counter() - start) / len(loaded)
+            yield from predictions
 
 
 def _loader(step: ConfigDict, channels: int) -> Callable[[Image], dict]:

@@ -10,9 +10,9 @@ from mmseg.registry import MODELS
 from PIL import Image
 from torch import nn
 
-from mmseg_allspark.apis import SegInferencer, load_model
-from mmseg_allspark.apis.models import reduces_zero_label
 from mmseg_allspark.datasets.transforms import DataFileError
+from mmseg_allspark.inference import SegInferencer, load_model
+from mmseg_allspark.inference.models import reduces_zero_label
 from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
@@ -34,18 +34,14 @@ def expected(trained, path):
 
 
 def test_the_three_lines(trained, images):
+    from mmseg_allspark.apis import SegInferencer  # as in 0.1.0
+
     labels = SegInferencer(str(trained / "config.py"), str(trained / "iter_2.pth"), device="cpu")(images[0])[
         "predictions"
     ]
     assert labels.shape == (CROP, CROP)
     assert set(np.unique(labels)) <= set(range(len(CLASSES)))
     np.testing.assert_array_equal(labels, expected(trained, images[0]))
-
-
-def test_the_averaged_weights_are_used(trained, inferencer):
-    averaged = load_checkpoint(trained / "iter_2.pth")["state_dict"]
-    loaded = inferencer.model.state_dict()
-    assert all(torch.equal(value, loaded[name]) for name, value in averaged.items())
 
 
 def test_the_config_inside_the_checkpoint(trained, inferencer, images):
@@ -140,13 +136,6 @@ def test_whether_masks_count_from_one(dataset, expected):
     assert reduces_zero_label(Config(dict(test_dataloader=dict(dataset=dataset)))) == expected
 
 
-def test_files_that_are_not_there_are_named(trained):
-    with pytest.raises(FileNotFoundError, match=r"no\.pth"):
-        SegInferencer(trained / "config.py", "no.pth")
-    with pytest.raises(FileNotFoundError, match=r"no\.py does not exist"):
-        SegInferencer("no.py", trained / "iter_2.pth")
-
-
 class Malicious:
     def __init__(self, target):
         self.target = target
@@ -155,21 +144,28 @@ class Malicious:
         return type(self.target).touch, (self.target,)
 
 
-def test_a_malicious_checkpoint_is_not_run(trained, tmp_path):
+def test_what_cannot_be_loaded_is_named_and_a_malicious_checkpoint_is_not_run(trained, tmp_path):
     with (tmp_path / "evil.pth").open("wb") as file:
         pickle.dump(dict(state_dict=Malicious(tmp_path / "touched")), file)
     with pytest.raises(RuntimeError, match=r"evil\.pth was not loaded"):
         SegInferencer(trained / "config.py", tmp_path / "evil.pth")
     assert not (tmp_path / "touched").exists()
+    with pytest.raises(FileNotFoundError, match=r"no\.pth"):
+        SegInferencer(trained / "config.py", "no.pth")
+    with pytest.raises(FileNotFoundError, match=r"no\.py does not exist"):
+        SegInferencer("no.py", trained / "iter_2.pth")
 
 
-def test_the_trained_weights_can_be_chosen_and_the_file_is_read_once(trained, monkeypatch):
+def test_the_average_is_used_the_trained_weights_can_be_chosen_and_the_file_is_read_once(
+    trained, inferencer, monkeypatch
+):
     loads = []
     monkeypatch.setattr(torch, "load", lambda *args, load=torch.load, **kw: loads.append(args[0]) or load(*args, **kw))
     model = SegInferencer(trained / "config.py", trained / "iter_2.pth", device="cpu", which="model")
     assert len(loads) == 1 and model.which == "model"
-    stored = load_checkpoint(trained / "iter_2.pth")["ema_state_dict"]
-    assert all(torch.equal(value, stored[f"module.{name}"]) for name, value in model.model.state_dict().items())
+    stored = load_checkpoint(trained / "iter_2.pth")
+    for which, prefix, found in (("state_dict", "", inferencer), ("ema_state_dict", "module.", model)):
+        assert all(torch.equal(value, stored[which][prefix + k]) for k, value in found.model.state_dict().items())
 
 
 def test_what_only_training_uses_is_what_its_modules_say(trained):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_allspark.apis import find_images, name_outputs
+from mmseg_allspark.inference import find_images, name_outputs
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -31,7 +32,7 @@ class LogitsNet(nn.Module):
     ``inference_keys``, so images of a batch do not influence each other.
 
     Args:
-        model: A plain model, see :func:`mmseg_allspark.deploy.make_plain`; from then on it is this module's.
+        model: A plain model, see :func:`mmseg_allspark.inference.make_plain`; from then on it is this module's.
         preprocessor: Config of its ``SegDataPreProcessor``.
         input_kind: ``'image'``: (B, C, H, W) uint8, of three channels in the order of ``cv2.imread``, BGR; the
             config's conversion and normalisation are part of the graph. ``'normalized'``: (B, C, H, W) float32 as the
@@ -113,7 +114,8 @@ def export_onnx(net: LogitsNet, path: Path, metadata: dict[str, Any]) -> None:
         output_names=[net.output_kind],
         verbose=False,
     )
-    program.model.metadata_props.update(as_text(metadata))
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
+    program.model.metadata_props.update(texts)
     program.save(str(path), external_data=False)
 
 
@@ -137,22 +139,16 @@ def export_torch(net: LogitsNet, path: Path, metadata: dict[str, Any], *, batch_
 
 
 def load_graph(path: Path, threads: int = 0) -> Callable[[Tensor], Tensor]:
-    """Load what was written, as a function of a tensor on the CPU.
+    """Return what was written as a function of a tensor on the CPU: ``.pt2``, or ``.onnx``, run by onnxruntime.
 
     Args:
-        path: ``.onnx`` (run by onnxruntime) or ``.pt2``.
+        path: The file.
         threads: Of onnxruntime. Default 0: its own choice.
-
-    Returns:
-        The function.
-
-    Raises:
-        ImportError: If onnxruntime is not installed.
     """
     if path.suffix == ".pt2":
         module = torch.export.load(str(path)).module()
         return lambda images: module(images)
-    _require("onnxruntime")
+    require_graphs(True)
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -164,20 +160,12 @@ def load_graph(path: Path, threads: int = 0) -> Callable[[Tensor], Tensor]:
 
 @dataclass
 class Comparison:
-    """One input through torch and through a graph.
+    """One input through torch and through a graph."""
 
-    Args:
-        shape: Of the input.
-        difference: Largest absolute one of two outputs; None where they are labels.
-        equal: Share of pixels with the same label.
-        torch_seconds: Best of the repetitions.
-        graph_seconds: Best of the repetitions.
-    """
-
-    shape: tuple[int, ...]
-    difference: float | None
-    equal: float
-    torch_seconds: float
+    shape: tuple[int, ...]  # of the input
+    difference: float | None  # largest absolute one of two outputs; None where they are labels
+    equal: float  # share of pixels with the same label
+    torch_seconds: float  # best of the repetitions
     graph_seconds: float
 
 
@@ -223,30 +211,12 @@ def _timed(function: Callable[[Tensor], Tensor], images: Tensor, repeat: int) ->
     return output, min(seconds)
 
 
-def as_text(metadata: dict[str, Any]) -> dict[str, str]:
-    """Return metadata as ONNX stores it: text by name."""
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
-
-
 def require_graphs(onnx: bool) -> None:
-    """Raise if this installation cannot write and check a graph.
-
-    Args:
-        onnx: Whether it is one of ONNX.
-
-    Raises:
-        ImportError: If a package is not installed.
-        RuntimeError: If torch is older than 2.7.
-    """
+    """Raise if torch is older than 2.7 or a package is missing without which no graph (of ONNX) can be written."""
     if digit_version(torch.__version__) < digit_version("2.7.0"):
         raise RuntimeError(f"Graphs need torch 2.7 or newer, this is {torch.__version__}: pip install -U 'torch>=2.7'.")
-    if onnx:
-        _require("onnx", "onnxscript", "onnxruntime")
-
-
-def _require(*modules: str) -> None:
-    for module in modules:
+    for module in ("onnx", "onnxscript", "onnxruntime") if onnx else ():
         try:
-            __import__(module)
+            import_module(module)
         except ImportError as error:
             raise ImportError(f"{module} is not installed: pip install 'mmseg-allspark[export]'.") from error
