@@ -106,16 +106,7 @@ class SemiSegmentor(EncoderDecoder):
         mode: str = "tensor",
         step: Step | None = None,
     ) -> Tensor | list[SegDataSample] | dict[str, Tensor]:
-        """Mmseg's entry: ``mode='loss'`` takes a :class:`SemiBatch`'s items, the others are unchanged.
-
-        Args:
-            inputs: (B, 3, H, W), or for ``'loss'`` the dict of a :class:`SemiBatch`.
-            data_samples: A list, or for ``'loss'`` the dict of a :class:`SemiBatch`.
-            mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
-            step: Of ``'loss'``. Default None, ``Step()``.
-
-        Returns:
-            Losses, predictions or logits, as in mmseg.
+        """Mmseg's entry. ``mode='loss'`` takes the items of a :class:`SemiBatch`; the other modes are unchanged.
 
         Raises:
             TypeError: If ``mode='loss'`` gets a plain batch.
