@@ -84,17 +84,13 @@ class GuidedMixSegmentor(SemiSegmentor):
 
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel | None:
         """Labels for the neck where it takes some; those of the losses come out of the joint pass."""
-        return super().label(inputs, data_samples, step) if self.steers_neck else None
-
-    def check_inputs(self, inputs: dict[str, Tensor]) -> None:
-        """Raise as the base does, and unless there are as many labeled as unlabeled images."""
-        super().check_inputs(inputs)
         labeled, unlabeled = len(inputs["labeled"]), len(inputs[self.unlabeled_view])
         if labeled != unlabeled:
             raise ValueError(
                 f"{labeled} labeled and {unlabeled} unlabeled images: GuidedMix-Net mixes one of each. Give "
                 "train_dataloader and unlabeled_dataloader one batch_size, and unlabeled_dataloader drop_last=True."
             )
+        return super().label(inputs, data_samples, step) if self.steers_neck else None
 
     def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits and trunk of both halves, each half by itself as in the release."""

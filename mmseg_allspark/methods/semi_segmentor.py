@@ -137,7 +137,7 @@ class SemiSegmentor(EncoderDecoder):
             ValueError: If labeled and unlabeled crops differ in size.
             TypeError: If the decode head gives more than one tensor.
         """
-        self.check_inputs(inputs)
+        check_views(inputs, self.needs.views, type(self).__name__)
         if step.unsup_scale == 0 and not self.needs.burn_in:
             feats = self.extract_feat(inputs["labeled"])
             return self.sup_losses(
@@ -276,10 +276,6 @@ class SemiSegmentor(EncoderDecoder):
         """Weighted cross-entropy of (B_u, K, h, w) logits against (B_u, H, W) pseudo labels, mean over the pixels."""
         logits = self.upsample(logits, pseudo.label.shape[1:])
         return pseudo.mean_loss(F.cross_entropy(logits, pseudo.label, reduction="none"))
-
-    def check_inputs(self, inputs: dict[str, Tensor]) -> None:
-        """Raise unless the views trained on are there and have the size of the labeled crops."""
-        check_views(inputs, self.needs.views, type(self).__name__)
 
     def decode(self, feats: list[Tensor]) -> Tensor:
         """Logits (B, K, h, w) of the decode head."""
