@@ -15,9 +15,9 @@ from mmengine.utils.dl_utils import set_multi_processing
 from mmseg.engine.hooks import SegVisualizationHook
 from mmseg.registry import RUNNERS
 
-from mmseg_allspark.inference.models import WEIGHTS
 from mmseg_allspark.engine import PredictionVisualizationHook
 from mmseg_allspark.engine.checkpoint.fit import require_checkpoint_fit
+from mmseg_allspark.inference.models import WEIGHTS
 from mmseg_allspark.utils.config_files import check_variables, read_config
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed
 from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on

@@ -106,11 +106,7 @@ class SemiSegmentor(EncoderDecoder):
         mode: str = "tensor",
         step: Step | None = None,
     ) -> Tensor | list[SegDataSample] | dict[str, Tensor]:
-        """Mmseg's entry. ``mode='loss'`` takes the items of a :class:`SemiBatch`; the other modes are unchanged.
-
-        Raises:
-            TypeError: If ``mode='loss'`` gets a plain batch.
-        """
+        """Mmseg's entry. ``mode='loss'`` takes the items of a :class:`SemiBatch`; a plain batch is a ``TypeError``."""
         if mode != "loss":
             return super().forward(inputs, data_samples, mode)
         if not isinstance(inputs, dict):
@@ -118,7 +114,7 @@ class SemiSegmentor(EncoderDecoder):
                 f"{type(self).__name__} trains on labeled and unlabeled images: use train_cfg=dict("
                 "type='PseudoLabelLoop', ...), or model.type='EncoderDecoder' for supervised training."
             )
-        return self.loss(inputs, data_samples, step=Step() if step is None else step)
+        return self.loss(inputs, data_samples, step=step or Step())
 
     def loss(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, *, step: Step) -> dict[str, Tensor]:
         """Losses of one step.
