@@ -82,7 +82,7 @@ RUN = {
         "tests/test_tools/test_doctor.py::test_this_environment_is_well"
     ),
     ("docs/several_gpus.md", "tools/dist_train.sh"): (
-        "tests/test_tools/test_dist_launch.py::test_two_ranks_end_with_equal_weights"
+        "tests/test_tools/test_dist_launch.py::test_two_ranks_end_with_equal_weights_after_images_of_their_own"
     ),
     ("docs/several_nodes.md", "# on node 0"): (
         "tests/test_tools/test_several_nodes.py::test_two_nodes_train_one_model"

@@ -97,10 +97,16 @@ def test_a_checkpoint_that_could_run_code_is_refused(tool, data, tmp_path, monke
         tool.main([str(write_config(data, tmp_path)), "--out", str(tmp_path / "out"), "--checkpoint", str(path)])
 
 
-def test_missing_files_are_usage_errors(tool, data, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["no/such/config.py"], "config not found: no/such/config.py"),
+        (["CONFIG", "--checkpoint", "lost.pth"], "checkpoint not found: lost.pth"),
+        (["CONFIG", "--rows", "0"], "--rows 0: at least 1"),
+    ],
+)
+def test_usage_errors(tool, data, tmp_path, capsys, words, message):
+    config = str(write_config(data, tmp_path))
     with pytest.raises(SystemExit) as stop:
-        tool.main(["no/such/config.py"])
-    assert stop.value.code == 2 and "config not found: no/such/config.py" in capsys.readouterr().err
-    with pytest.raises(SystemExit):
-        tool.main([str(write_config(data, tmp_path)), "--checkpoint", "lost.pth"])
-    assert "checkpoint not found: lost.pth" in capsys.readouterr().err
+        tool.main([config if word == "CONFIG" else word for word in words])
+    assert stop.value.code == 2 and message in capsys.readouterr().err

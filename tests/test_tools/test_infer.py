@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 
 import cv2
 import mmcv
@@ -15,7 +16,9 @@ from mmseg_allspark.inference import SegInferencer
 
 
 @pytest.fixture
-def infer(load_tool, trained):
+def infer(load_tool, trained, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["infer.py"])  # argparse names it in errors
+
     def run(*arguments):
         line = [str(trained / "config.py"), str(trained / "iter_2.pth"), *map(str, arguments), "--device", "cpu"]
         return load_tool("infer").main(line)

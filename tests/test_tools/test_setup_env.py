@@ -158,14 +158,10 @@ def test_unfit_python_is_named(project):
     assert not project.venv.exists()
 
 
-def test_existing_environment_is_used_as_it_is(project):
+def test_existing_environment_is_used_as_it_is_or_refused(project, tmp_path):
     process, calls = project.run("setup_env.sh", MMSEG_ALLSPARK_PYTHON=str(project.python))
     assert process.stdout.strip() == str(project.python)
-    assert installs(calls) == []
-    assert not project.venv.exists()
-
-
-def test_existing_environment_that_lacks_something_is_refused(project, tmp_path):
+    assert installs(calls) == [] and not project.venv.exists()
     venv.create(tmp_path / "bare", with_pip=False)
     python = tmp_path / "bare" / "bin" / "python"
     process, _ = project.run("setup_env.sh", MMSEG_ALLSPARK_PYTHON=str(python))

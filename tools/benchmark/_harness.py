@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,13 +19,19 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
+from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.benchmark import Measurement, TaskSpec, timer  # a clock that waits for the GPU
 
+from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.engine.hooks.report import collect_facts
-from mmseg_allspark.models import feature_size
+from mmseg_allspark.models import TeacherAverage, feature_size
+from mmseg_allspark.utils.config_files import configured_hooks
 from mmseg_allspark.utils.images import input_channels
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -74,6 +81,51 @@ def draw_batch(model: nn.Module, crop: int, labeled: int, unlabeled: int) -> dic
     other = part(unlabeled)
     views = sorted({"weak", *model.needs.views})
     return dict(labeled=batch, unlabeled=other | dict(inputs=dict.fromkeys(views, other["inputs"])))
+
+
+class Step:
+    """A training step of a config on random images, with the seconds of its stages.
+
+    The optimizer is SGD. Labels come from a teacher, which is updated, where the method has one. ``unlabeled`` counts
+    where the config is semi-supervised; ``args`` has ``crop`` and ``dtype``.
+    """
+
+    STAGES = ("preprocess", "label and forward", "backward", "update")
+
+    def __init__(self, cfg: Config, labeled: int, unlabeled: int, args: argparse.Namespace) -> None:
+        init_default_scope(cfg.default_scope)
+        cfg.model.pop("pretrained", None)
+        cfg.model.backbone.pop("init_cfg", None)
+        torch.manual_seed(0)
+        self.model = revert_sync_batchnorm(MODELS.build(cfg.model)).to(DEVICE).train()
+        semi, self.dtype = is_semi_supervised(cfg), args.dtype
+        has_teacher = any(hook["type"] == "MeanTeacherHook" for hook in configured_hooks(cfg))
+        self.teacher = TeacherAverage(self.model) if has_teacher else None
+        self.labels_from_teacher = semi and cfg.train_cfg.get("pseudo_labels_from") == "ema"
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
+        self.data = draw_batch(self.model, args.crop, labeled, unlabeled if semi else 0)
+        self.seconds: dict[str, list[list[float]]] = defaultdict(list)
+
+    def run(self, name: str = "", update: bool = True) -> dict[str, float]:
+        """Label, forward, backward, update; returns the losses and notes the seconds under a name."""
+        marks = [timer()]
+        batch = self.model.data_preprocessor(self.data, training=True)
+        marks.append(timer())
+        with autocast(self.dtype):
+            if self.labels_from_teacher:
+                batch["step"].labelers = (self.teacher.module,)
+            total, losses = self.model.parse_losses(self.model(**batch, mode="loss"))
+        marks.append(timer())
+        total.backward()
+        marks.append(timer())
+        if update:
+            self.optimizer.step()
+            if self.teacher is not None:
+                self.teacher.update_parameters(self.model)
+        self.optimizer.zero_grad(set_to_none=True)
+        marks.append(timer())
+        self.seconds[name].append([end - begin for begin, end in zip(marks, marks[1:], strict=False)])
+        return {key: value.item() for key, value in losses.items()}
 
 
 def make_parser(doc: str, *, rounds: int, warmup: int = 2) -> argparse.ArgumentParser:

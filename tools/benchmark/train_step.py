@@ -4,29 +4,24 @@
     python tools/benchmark/train_step.py --config configs/allspark/segformer_b0_camvid_1-16.py --rounds 5
     python tools/benchmark/train_step.py --only-ours --with-cp --dtype bfloat16        # does it fit, how fast
 
-Random images in memory. Crop and images per step are the config's, the optimizer is always SGD and labels come from
-the model itself. All variants share one set of weights; before the timing they are checked to give the same losses. On
-a GPU the peak of its memory is printed as well.
+Random images in memory. Crop and images per step are the config's, the optimizer is always SGD. All variants share one
+set of weights; before the timing they are checked to give the same losses. On a GPU the peak of its memory is printed
+as well.
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
-from collections import defaultdict
 
-from _harness import DEVICE, ROOT, autocast, draw_batch, make_parser, save, say, speedup, start, time_cases, timer
+from _harness import ROOT, Step, make_parser, save, say, speedup, start, time_cases
 
 # isort: split
 import torch
 from _as_released import as_released
 from mmengine.config import DictAction
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
 
 from mmseg_allspark.utils.config_files import read_config
 
-STAGES = ("preprocess", "label and forward", "backward", "update")
 # name -> parts computed as the release does; each row takes one more of them away
 VARIANTS = {
     "as the release": ("neck", "head", "backbone"),
@@ -37,48 +32,10 @@ VARIANTS = {
 *_, OURS = VARIANTS
 
 
-class Step:
-    """One training step on random images, with the seconds of its stages."""
-
-    def __init__(self, args: argparse.Namespace) -> None:
-        cfg = read_config(args.config, args.cfg_options)
-        init_default_scope(cfg.default_scope)
-        if cfg.model.get("neck", {}).get("type") != "AllSparkNeck":
-            raise SystemExit(
-                f"{args.config} has no model.neck of type AllSparkNeck: give a config of configs/allspark."
-            )
-        cfg.model.backbone.init_cfg = None
-        if not torch.cuda.is_available():
-            cfg.model.decode_head.norm_cfg = dict(type="BN")
-        torch.backends.cudnn.benchmark = cfg.env_cfg.get("cudnn_benchmark", False)
-        if args.with_cp:
-            cfg.model.backbone.with_cp = True
-        torch.manual_seed(0)
-        self.model, self.dtype = MODELS.build(cfg.model).to(DEVICE).train(), args.dtype
-        args.crop = args.crop or cfg.crop_size[0]
-        args.labeled = args.labeled or cfg.train_dataloader.batch_size
-        args.unlabeled = args.unlabeled or cfg.unlabeled_dataloader.batch_size
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
-        self.seconds: dict[str, list[list[float]]] = defaultdict(list)
-        self.data = draw_batch(self.model, args.crop, args.labeled, args.unlabeled)
-
-    def run(self, name: str, parts: tuple[str, ...], update: bool = True) -> dict[str, float]:
-        """Run one step with these parts as the release has them; return its losses."""
-        with as_released(self.model, parts):
-            marks = [timer()]
-            batch = self.model.data_preprocessor(self.data, training=True)
-            marks.append(timer())
-            with autocast(self.dtype):
-                total, losses = self.model.parse_losses(self.model(**batch, mode="loss"))
-            marks.append(timer())
-            total.backward()
-            marks.append(timer())
-        if update:
-            self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
-        marks.append(timer())
-        self.seconds[name].append([end - begin for begin, end in zip(marks, marks[1:], strict=False)])
-        return {key: value.item() for key, value in losses.items()}
+def run(step: Step, name: str, parts: tuple[str, ...], update: bool = True) -> dict[str, float]:
+    """Run one step with these parts as the release has them; return its losses."""
+    with as_released(step.model, parts):
+        return step.run(name, update)
 
 
 def check_same_losses(step: Step, variants: dict[str, tuple[str, ...]]) -> None:
@@ -86,8 +43,8 @@ def check_same_losses(step: Step, variants: dict[str, tuple[str, ...]]) -> None:
 
     Dropout masks come from different generators; everything else random is the same.
     """
-    is_attention = lambda module: hasattr(module, "attn_drop") and hasattr(module, "implementation")  # noqa: E731
-    kept = {module: module.attn_drop for module in step.model.modules() if is_attention(module)}
+    attentions = [module for module in step.model.modules() if hasattr(module, "implementation")]
+    kept = {module: module.attn_drop for module in attentions if hasattr(module, "attn_drop")}
     state = {name: value.clone() for name, value in step.model.state_dict().items()}
     losses = {}
     for module in kept:
@@ -95,7 +52,7 @@ def check_same_losses(step: Step, variants: dict[str, tuple[str, ...]]) -> None:
     for name, parts in variants.items():
         step.model.load_state_dict(state)
         torch.manual_seed(2)
-        losses[name] = step.run(name, parts, update=False)
+        losses[name] = run(step, name, parts, update=False)
         say(f"losses, {name}: " + ", ".join(f"{key} {value:.6f}" for key, value in losses[name].items()))
     for module, drop in kept.items():
         module.attn_drop = drop
@@ -120,17 +77,26 @@ def main() -> None:
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings of the config")
     parser.add_argument("--with-cp", action="store_true", help="gradient checkpointing of the backbone")
     args = start(parser)
-    step = Step(args)
+    cfg = read_config(args.config, args.cfg_options)
+    if cfg.model.get("neck", {}).get("type") != "AllSparkNeck":
+        raise SystemExit(f"{args.config} has no model.neck of type AllSparkNeck: give a config of configs/allspark.")
+    torch.backends.cudnn.benchmark = cfg.env_cfg.get("cudnn_benchmark", False)
+    if args.with_cp:
+        cfg.model.backbone.with_cp = True
+    args.crop = args.crop or cfg.crop_size[0]
+    args.labeled = args.labeled or cfg.train_dataloader.batch_size
+    args.unlabeled = args.unlabeled or cfg.unlabeled_dataloader.batch_size
+    step = Step(cfg, args.labeled, args.unlabeled, args)
     variants = {OURS: VARIANTS[OURS]} if args.only_ours else VARIANTS
     check_same_losses(step, variants)
-    cases = {name: lambda name=name, parts=parts: step.run(name, parts) for name, parts in variants.items()}
+    cases = {name: lambda name=name, parts=parts: run(step, name, parts) for name, parts in variants.items()}
     timings = time_cases(cases, args)
     rows, baseline = [], next(iter(timings.values()))
-    say(f"{'seconds, median':42}" + "".join(f"{stage:>18}" for stage in STAGES) + f"{'step':>9} {'±':>6}   ratio")
+    say(f"{'seconds, median':42}" + "".join(f"{stage:>18}" for stage in step.STAGES) + f"{'step':>9} {'±':>6}   ratio")
     for name, timing in timings.items():
         stages = [statistics.median(values) for values in zip(*step.seconds[name][args.warmup :], strict=True)]
         ratio = speedup(timing, baseline)
-        figures = dict(stages=dict(zip(STAGES, stages, strict=True)), ratio=ratio.median, ratio_spread=ratio.iqr)
+        figures = dict(stages=dict(zip(step.STAGES, stages, strict=True)), ratio=ratio.median, ratio_spread=ratio.iqr)
         rows.append(dict(name=name, seconds=timing.times, **figures))
         split = "".join(f"{seconds:18.3f}" for seconds in stages)
         say(f"{name:42}{split}{timing.median:9.2f} {timing.iqr:6.2f}   {ratio.median:.2f} ± {ratio.iqr:.2f}")

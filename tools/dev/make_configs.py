@@ -136,30 +136,19 @@ def with_table(readme: Path, table: str) -> str:
     text = readme.read_text()
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         raise ValueError(f"{readme} needs the lines {BEGIN!r} and {END!r} once each.")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.split(END)[1]}"
+    return f"{text.split(BEGIN)[0]}{BEGIN}\n\n{table}\n\n{END}{text.split(END)[1]}"
 
 
-def make_files(root: Path) -> dict[Path, str]:
-    """All files with their text."""
-    tree = yaml.safe_load((root / SOURCE).read_text())
-    cells = list(read_cells(root / SOURCE))
-    files = {}
+def make_files(root: Path) -> dict[Path, str | None]:
+    """All files with their text; None: a config that an earlier families.yaml asked for and this one does not."""
+    tree, cells = yaml.safe_load((root / SOURCE).read_text()), list(read_cells(root / SOURCE))
+    files = {path: None for path in (root / "configs").glob("*/*.py") if MARK in path.read_text()}
     for method, collection in tree["collections"].items():
-        folder = root / "configs" / method
-        of_method = [cell for cell in cells if cell.method == method]
-        for cell in of_method:
-            if cell.name != cell.lead:
-                files[folder / f"{cell.name}.py"] = config_text(cell)
+        folder, of_method = root / "configs" / method, [cell for cell in cells if cell.method == method]
+        files |= {folder / f"{cell.name}.py": config_text(cell) for cell in of_method if cell.name != cell.lead}
         files[folder / "README.md"] = with_table(folder / "README.md", table_text(of_method))
         files[folder / "metafile.yaml"] = metafile_text(of_method, collection)
     return files
-
-
-def find_orphans(root: Path, files: dict[Path, str]) -> list[Path]:
-    """Configs that an earlier families.yaml asked for and this one does not."""
-    configs = (path for path in (root / "configs").glob("*/*.py") if MARK in path.read_text())
-    return sorted(path for path in configs if path not in files)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -169,18 +158,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout (default: this one)")
     args = parser.parse_args(argv)
     files = make_files(args.root)
-    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
-    for path in stale:
-        sys.stdout.write(f"{'not up to date' if args.check else 'written'}: {path.relative_to(args.root)}\n")
-        if not args.check:
-            path.write_text(files[path])
-    orphans = find_orphans(args.root, files)
-    for path in orphans:
-        sys.stdout.write(f"{'in no family' if args.check else 'removed'}: {path.relative_to(args.root)}\n")
-        if not args.check:
+    stale = {
+        path: text for path, text in files.items() if text is None or not path.exists() or path.read_text() != text
+    }
+    for path, text in sorted(stale.items()):
+        print(f"{'in no family' if text is None else 'not up to date'}: {path.relative_to(args.root)}")
+        if args.check:
+            continue
+        if text is None:
             path.unlink()
-    sys.stdout.write(f"{len(files)} files, {len(stale)} {'to write' if args.check else 'written'}\n")
-    return int(args.check and bool(stale or orphans))
+        else:
+            path.write_text(text)
+    print(f"{len(files)} files, {len(stale)} {'to mend' if args.check else 'mended'}")
+    return int(args.check and bool(stale))
 
 
 if __name__ == "__main__":
