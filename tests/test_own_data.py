@@ -64,10 +64,9 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
 
 
 @pytest.mark.parametrize("method", ["allspark", "supervised", "pseudo_label", "unimatch", "mean_teacher", "guidedmix"])
-@pytest.mark.parametrize("length", [2, 8])
-def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method, length):
-    cfg = own_config(tmp_path, method, "max_iters", length)
-    assert cfg.train_cfg.max_iters == length and cfg.train_cfg.val_interval == 1
+def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method):
+    cfg = own_config(tmp_path, method, "max_iters", 2)
+    assert cfg.train_cfg.max_iters == 2 and cfg.train_cfg.val_interval == 1
     assert all(hook.get("interval", 1) >= 1 for hook in cfg.default_hooks.values())
 
 
@@ -77,9 +76,8 @@ def test_the_memory_is_read_in_a_short_training_too(tmp_path, length, warmup):
     assert hooks.semantic_memory.warmup_iters == warmup and hooks.ema.evaluated == "teacher"
 
 
-@pytest.mark.parametrize(("crop", "size"), [((224, 224), (7, 7)), ((256, 257), (8, 9)), ((512, 513), (16, 17))])
-def test_the_memory_has_the_size_of_the_crops_features(tmp_path, crop, size):
-    assert own_config(tmp_path, "allspark", "crop_size", crop).model.neck.memory_size == size
+def test_the_memory_has_the_size_of_the_crops_features(tmp_path):
+    assert own_config(tmp_path, "allspark", "crop_size", (256, 257)).model.neck.memory_size == (8, 9)
 
 
 def prepare(root, *options):
@@ -90,6 +88,7 @@ def prepare(root, *options):
     return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
 
 
+@pytest.mark.slow
 def test_the_page_leads_from_files_to_pictures(tmp_path):
     """The page starts in a checkout; here its folders are links, and what it writes stays in the test's folder."""
     for name in ("mmseg_allspark", "tools"):
@@ -172,14 +171,11 @@ FAULTS = {
     "hold class 0 only; 255, which is ignored, covers": binary_masks,
     "labeled and unlabeled: 1 images in both": lambda root: shutil.copy(root / "images/3.jpg", root / "unlabeled"),
     "one seg_map_suffix; rename": lambda root: (root / "masks/3.png").rename(root / "masks/3.PNG"),
-    "one img_suffix; rename": lambda root: (root / "images/3.jpg").rename(root / "images/3.jpeg"),
     "one mask": lambda root: [(root / f"masks/{index}.png").unlink() for index in range(4)],
     "no image of the same name": lambda root: (root / "images/3.jpg").unlink(),
     "is 40x60 but its image is 80x60": lambda root: Image.new("L", (40, 60)).save(root / "masks/2.png"),
-    "mode RGB: one channel of label numbers": lambda root: Image.new("RGB", (80, 60)).save(root / "masks/2.png"),
     "the labels [0, 7]": spoil_mask,
     "cannot be read": lambda root: (root / "images/3.jpg").write_bytes(b"no image"),
-    "one img_suffix; convert": lambda root: Image.new("RGB", (8, 8)).save(root / "images/a.png"),
 }
 
 
@@ -219,16 +215,6 @@ def test_a_class_that_no_mask_shows_needs_num_classes(tmp_path, options, first):
         str(4 - first),
     ]
     assert f"the {5 - first} classes above" in done.stdout
-
-
-def test_masks_of_0_and_255_get_one_remedy_and_no_config_key(tmp_path):
-    root = write_images(tmp_path / "own")
-    binary_masks(root)
-    Image.open(root / "masks/0.png").save(root / "unlabeled/camera 1/8_mask.png")
-    done = prepare(root)
-    assert done.returncode == 1 and "255 is your object, make it 1" in done.stderr
-    for other in ("config key", "Number the classes", "dataloader", "--json"):
-        assert other not in done.stdout + done.stderr
 
 
 def test_what_is_odd_is_said_and_masks_may_have_another_suffix(tmp_path):

@@ -1,10 +1,9 @@
-"""GuidedMix-Net in training: options that go together or not, gradients, resume, and the model that is left."""
+"""GuidedMix-Net: options that go together or not, and the model that is left after training."""
 
 import pytest
 import torch
 from builders import (
     CLASSES,
-    assert_same_state,
     build_model,
     head_config,
     loader_config,
@@ -27,19 +26,10 @@ def guidedmix(**changes):
     return build_model(**dict(type="GuidedMixSegmentor", neck=None) | changes)
 
 
-def test_every_weight_gets_a_gradient():
-    """So that no find_unused_parameters is needed."""
-    model = guidedmix().train()
-    model.parse_losses(model(**semi_batch(model), mode="loss"))[0].backward()
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
-
-
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
         (dict(lambda_factor=0.0), ValueError, "model.lambda_factor=0.0 is outside"),
-        (dict(lambda_factor=-0.1), ValueError, "model.lambda_factor"),
         (dict(lambda_factor=0.6), ValueError, "model.lambda_factor"),
         (dict(conf_thresh=1.5), ValueError, "model.conf_thresh"),
         (dict(conf_thresh=0.5, confidence=dict(type="ClassQuantileThreshold")), ValueError, "give one of them"),
@@ -65,9 +55,8 @@ def test_as_many_labeled_as_unlabeled_images():
         model(**semi_batch(model, labeled=2, unlabeled=3), mode="loss")
 
 
-@pytest.mark.parametrize(("labeled", "unlabeled", "drop_last"), [(1, 2, True), (2, 1, True), (3, 3, False)])
+@pytest.mark.parametrize(("labeled", "unlabeled", "drop_last"), [(1, 2, True), (3, 3, False)])
 def test_uneven_batches_are_noticed_at_the_start(data, tmp_path, labeled, unlabeled, drop_last):
-
     loaders = dict(
         train_dataloader=loader_config(data, "labeled", batch_size=labeled),
         loop=dict(
@@ -86,39 +75,6 @@ def test_loss_is_finite_in_bfloat16():
         total, _ = model.parse_losses(model(**semi_batch(model), mode="loss"))
     total.backward()
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
-
-
-def test_it_overfits_two_pairs():
-    model = guidedmix(seed=1).train()
-    batch = semi_batch(model)
-    for sample in batch["data_samples"]["labeled"]:  # classes that the image shows
-        sample.gt_sem_seg.data[:] = torch.arange(65)[None, :, None] // 17
-    for name in ("labeled", "weak"):
-        batch["inputs"][name] = (torch.arange(65) // 17)[None, None, :, None] + 0.1 * batch["inputs"][name]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.01)
-    first, last = {}, {}
-    for step in range(35):
-        losses = model(**batch, mode="loss")
-        total, log = model.parse_losses(losses)
-        optimizer.zero_grad()
-        total.backward()
-        optimizer.step()
-        (first if step == 0 else last).update(log)
-    for name in ("sup.decode.loss_ce", "unsup.decode.loss_decoupled"):
-        assert last[name] < 0.6 * first[name], name
-
-
-def test_resumed_run_is_the_undisturbed_one(data, tmp_path):
-    options = dict(
-        loop=dict(max_iters=4),
-        model=model_config(type="GuidedMixSegmentor", neck=None, decode_head=head_config(dropout_ratio=0.1)),
-        default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=False, interval=2)),
-    )
-    train(data, tmp_path / "whole", **options)
-    train(data, tmp_path / "rest", resume=True, load_from=str(tmp_path / "whole/iter_2.pth"), **options)
-    states = [load_checkpoint(tmp_path / folder / "iter_4.pth")["state_dict"] for folder in ("whole", "rest")]
-    assert_same_state(*states)
-    assert any(name.startswith("decode_head_mix.") for name in states[0])
 
 
 HEADS = dict(

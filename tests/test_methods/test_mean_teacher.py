@@ -63,25 +63,15 @@ def test_half_of_every_image_is_pasted():
         assert (mixed != tags).float().mean(dim=(1, 2, 3)).tolist() == pytest.approx([0.5, 0.5], abs=0.02)
 
 
-def test_a_teacher_has_to_label(data, tmp_path):
+def test_a_teacher_has_to_label_and_cutmix_needs_two_images(tmp_path):
+    data = write_data(tmp_path / "data", unlabeled=3)
     hooks = [dict(type="MeanTeacherHook")]
     options = dict(model=model_config(**OPTIONS, mask_padding=False), custom_hooks=hooks)
     with pytest.raises(ValueError, match="needs train_cfg.pseudo_labels_from='ema', not 'model'"):
         train(data, tmp_path / "a", loop=dict(max_iters=1), **options)
-    runner = train(data, tmp_path / "b", loop=dict(max_iters=2, pseudo_labels_from="ema"), **options)
-    assert runner.iter == 2
-
-
-def test_cutmix_needs_two_images(data, tmp_path):
-    loop = dict(max_iters=1, pseudo_labels_from="ema")
-    loop["unlabeled_dataloader"] = loader_config(data, "unlabeled", batch_size=1)
-    with pytest.raises(ValueError, match=r"unlabeled_dataloader.batch_size=1.*cutmix"):
-        train(data, tmp_path, loop=loop, model=model_config(**OPTIONS), custom_hooks=[dict(type="MeanTeacherHook")])
-
-
-def test_a_last_batch_of_one_image_is_said(tmp_path):
-    data = write_data(tmp_path / "data", unlabeled=3)
-    hooks = [dict(type="MeanTeacherHook")]
     loop = dict(max_iters=2, pseudo_labels_from="ema")
-    train(data, tmp_path, loop=loop, model=model_config(**OPTIONS, mask_padding=False), custom_hooks=hooks)
-    assert "has one image, which model.cutmix cannot mix" in next(tmp_path.glob("*/*.log")).read_text()
+    one = dict(loop, unlabeled_dataloader=loader_config(data, "unlabeled", batch_size=1))
+    with pytest.raises(ValueError, match=r"unlabeled_dataloader.batch_size=1.*cutmix"):
+        train(data, tmp_path / "b", loop=one, **options)
+    assert train(data, tmp_path / "c", loop=loop, **options).iter == 2
+    assert "has one image, which model.cutmix cannot mix" in next(tmp_path.glob("c/*/*.log")).read_text()

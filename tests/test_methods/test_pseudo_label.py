@@ -18,19 +18,14 @@ def confidences(batch=2, classes=3, side=6):
     return torch.rand(batch, side, side), torch.randint(0, classes, (batch, side, side))
 
 
-def test_one_threshold_for_all_classes():
+@pytest.mark.parametrize("threshold", [0.5, [0.2, 0.5, 0.9]])
+def test_one_threshold_for_all_classes_or_one_per_class(threshold):
     confidence, label = confidences()
-    confidence[0, 0, 0] = 0.5  # at the threshold: kept
-    weight = ConfidenceThreshold(0.5)(confidence, label)
-    assert torch.equal(weight, (confidence >= 0.5).float())
-    assert weight[0, 0, 0] == 1.0
-
-
-def test_one_threshold_per_class():
-    confidence, label = confidences()
-    weight = ConfidenceThreshold([0.2, 0.5, 0.9])(confidence, label)
+    confidence[0, 0, 0], label[0, 0, 0] = 0.5, 1  # at the threshold: kept
+    weight = ConfidenceThreshold(threshold)(confidence, label)
     for pixel in np.ndindex(*label.shape):
-        assert weight[pixel] == (confidence[pixel] >= (0.2, 0.5, 0.9)[label[pixel]])
+        least = threshold if isinstance(threshold, float) else threshold[label[pixel]]
+        assert weight[pixel] == (confidence[pixel] >= least)
 
 
 def test_per_image_is_the_share_of_sure_pixels():

@@ -30,12 +30,14 @@ def formula(query, sources, key_weight, value_weight, mask=None):
     return (weights if mask is None else weights * mask) @ value
 
 
-@pytest.fixture(params=["all kept", "some kept", "none kept"])
+@pytest.fixture(
+    params=[(1, 10**6), (1, 90), (1, 0), (50, 10**6)],
+    ids=["all kept", "some kept", "none kept", "several maps a block"],
+)
 def path(request, monkeypatch):
-    """One map per block, and how many of the weights are kept for the backward pass."""
-    monkeypatch.setitem(module._BLOCK_ENTRIES, "cpu", 1)
-    monkeypatch.setattr(module, "KEPT_ENTRIES", {"all kept": 10**6, "some kept": 90, "none kept": 0}[request.param])
-    return request.param
+    """Entries of a block, 1 being one map, and how many of the weights are kept for the backward pass."""
+    monkeypatch.setitem(module._BLOCK_ENTRIES, "cpu", request.param[0])
+    monkeypatch.setattr(module, "KEPT_ENTRIES", request.param[1])
 
 
 def both(run, reference, inputs, grad_out):
@@ -61,15 +63,6 @@ def check_equals_the_formula(m, maps, keys, channels, width, scale, seed):
 
 def test_equals_the_formula(path):
     check_equals_the_formula()
-
-
-@pytest.mark.parametrize("entries", [1, 50, 10**6])
-def test_equals_the_formula_with_blocks_of_any_size(entries, monkeypatch):
-    """Several maps a block; 7 maps do not divide evenly."""
-    monkeypatch.setitem(module._BLOCK_ENTRIES, "cpu", entries)
-    inputs = inputs_of(0, m=4, maps=7, keys=5, channels=3, width=6)
-    for got, expected in both(attend_to_projections, formula, inputs, draw(9, 4, 6)):
-        torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-4)
 
 
 def show_weights(query, key, dropout):
@@ -99,15 +92,16 @@ def test_gradient_with_dropout_is_that_of_the_same_masks(path, dropout):
         torch.testing.assert_close(got.double(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_kept_and_recomputed_weights_use_the_same_masks_in_every_block(monkeypatch):
+def test_kept_and_recomputed_weights_use_the_same_masks_in_every_block_and_another_seed_others(monkeypatch):
     monkeypatch.setitem(module._BLOCK_ENTRIES, "cpu", 1)
     results = []
-    for entries in (10**6, 60, 0):
+    for entries, seed in ((10**6, 1), (60, 1), (0, 1), (0, 2)):
         monkeypatch.setattr(module, "KEPT_ENTRIES", entries)
         leaves = [tensor.requires_grad_() for tensor in inputs_of(0, m=4, maps=6, keys=5, channels=3, width=4)]
-        torch.manual_seed(1)
+        torch.manual_seed(seed)
         out = attend_to_projections(*leaves, dropout=0.4)
         results.append([out, *torch.autograd.grad(out.square().sum(), leaves)])
+    assert not torch.allclose(results[0][0], results.pop()[0], atol=1e-3)
     for values in zip(*results, strict=True):
         for other in values[1:]:
             torch.testing.assert_close(values[0], other, rtol=1e-4, atol=1e-5)
@@ -121,23 +115,6 @@ def test_dropout_drops_each_weight_with_its_probability_and_independently():
     assert dropped.float().mean().item() == pytest.approx(dropout, abs=5 * spread)
     for neighbour in (dropped[1:] & dropped[:-1], dropped[:, 1:] & dropped[:, :-1]):
         assert neighbour.float().mean().item() == pytest.approx(dropout**2, abs=1e-3)
-
-
-def test_masks_follow_the_global_seed():
-    inputs, runs = inputs_of(0, m=6, maps=2, keys=3, channels=4, width=4), []
-    for seed in (1, 1, 2):
-        torch.manual_seed(seed)
-        runs.append(attend_to_projections(*inputs, dropout=0.5))
-    assert torch.equal(runs[0], runs[1])
-    assert not torch.equal(runs[0], runs[2])
-
-
-def test_a_second_backward_gives_the_same(path):
-    leaves = [tensor.requires_grad_() for tensor in inputs_of(0, m=6, maps=3, keys=3, channels=4, width=4)]
-    out = attend_to_projections(*leaves, dropout=0.3)
-    first, second = (torch.autograd.grad(out.sum(), leaves, retain_graph=True) for _ in range(2))
-    for one, other in zip(first, second, strict=True):
-        torch.testing.assert_close(one, other, rtol=0.0, atol=0.0)
 
 
 def test_half_precision_is_close_and_stays_half(path):

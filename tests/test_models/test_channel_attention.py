@@ -61,15 +61,14 @@ def test_projected_and_plain_have_the_same_gradients(batch, m, maps, width, toke
         torch.testing.assert_close(exact, plain, rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("attend", [projected_channel_attention, projected])
-def test_gradient_flows_through_the_scale(attend):
+def test_gradient_flows_through_the_scale():
     """A numerical derivative knows nothing of detach."""
     inputs = [
         draw(seed, *shape, dtype=torch.float32) for seed, shape in enumerate([(1, 3, 2), (4, 2, 2), (3, 4), (3, 4)])
     ]
 
     def loss(tensor):
-        return attend(tensor, *inputs[1:])[0, 0, 0]
+        return projected_channel_attention(tensor, *inputs[1:])[0, 0, 0]
 
     leaf = inputs[0].clone().requires_grad_()
     (gradient,) = torch.autograd.grad(loss(leaf), leaf)
@@ -109,14 +108,6 @@ def test_float16_does_not_overflow_where_attention_is_flat():
     torch.testing.assert_close(out, torch.full_like(out, 5.0))
 
 
-def test_projected_moments_are_those_of_the_keys():
-    weight, sources = draw(0, 9, 5), draw(1, 5, 7, 4)
-    key = torch.einsum("fe,esn->fsn", weight, sources).flatten(0, 1)
-    mean, cov = projected_moments(weight.float(), sources.float())
-    torch.testing.assert_close(mean.double(), key.mean(dim=0, keepdim=True), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(cov.double(), key.T.cov(correction=0), rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize("heads", [1, 2, 3])
 def test_self_attention_merges_heads_interleaved(attention_path, heads):
     module = ChannelSelfAttention(4, num_heads=heads).eval()
@@ -152,10 +143,7 @@ def test_dropout_acts_in_training_only_and_keeps_the_mean(attention_path):
     ("option", "error", "text"),
     [
         (dict(num_heads=0), ValueError, "num_heads"),
-        (dict(num_heads=1.5), TypeError, "num_heads"),
-        (dict(attn_drop=1.2), ValueError, "attn_drop"),
         (dict(attn_drop=1.0), ValueError, "attn_drop=1.0 drops every"),
-        (dict(proj_drop="much"), TypeError, "proj_drop"),
         (dict(implementation="quick"), ValueError, "implementation='quick'.*'exact', 'plain'"),
     ],
 )

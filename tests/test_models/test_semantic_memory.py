@@ -46,22 +46,9 @@ def test_resize_by_points_is_bilinear_interpolation(old, new):
     torch.testing.assert_close(resize_by_points(maps, new), expected, rtol=1e-4, atol=1e-4)
 
 
-def test_softmax_map_differs_from_logits():
-    """Otherwise the option would do nothing."""
-    tokens, logits = torch.randn(4, 12, 30), 3 * torch.randn(4, 5, 3, 4)
-    results = [group_channels(tokens, logits, size=(3, 4), grouping_map=kind) for kind in ("logits", "softmax")]
-    assert not torch.equal(*results)
-
-
 def test_ties_go_to_the_lower_class():
     logits = torch.randn(1, 1, 2, 2).expand(1, 3, 2, 2)
     assert group_channels(torch.randn(1, 4, 6), logits, size=(2, 2)).unique().tolist() == [0]
-
-
-@pytest.mark.parametrize("option", ["similarity", "grouping_map"])
-def test_unknown_grouping_option_is_named(option):
-    with pytest.raises(ValueError, match=f"{option}='dot'"):
-        group_channels(torch.randn(1, 4, 6), torch.randn(1, 3, 2, 2), size=(2, 2), **{option: "dot"})
 
 
 @settings(max_examples=40, deadline=None)
@@ -85,15 +72,6 @@ def test_ring_equals_the_loop(num_classes, num_slots, steps, seed):
         assert memory.enqueued.tolist() == ring.enqueued
         expected_fill = [min(1.0, written / num_slots) for written in ring.enqueued]
         assert memory.fill_level().tolist() == pytest.approx(expected_fill)
-
-
-def test_one_class_takes_more_than_all_its_slots_in_one_write():
-    memory = SemanticMemory(2, 3, (1, 1))
-    before = memory.queue[0].clone()
-    memory.write(torch.arange(8.0).view(1, 1, 8), torch.ones(1, 8, dtype=torch.int64))
-    assert memory.queue[1].flatten().tolist() == [6.0, 7.0, 5.0]  # the last three, where the pointer put them
-    assert memory.pointer.tolist() == [0, 2]
-    assert torch.equal(memory.queue[0], before)
 
 
 @settings(max_examples=30, deadline=None)
@@ -153,8 +131,6 @@ def test_tokens_of_another_size_are_refused():
     ("arguments", "error", "text"),
     [
         (dict(num_classes=0), ValueError, "num_classes"),
-        (dict(num_slots=-1), ValueError, "num_slots"),
-        (dict(size="big"), TypeError, "memory_size"),
         (dict(size=(3, 0)), ValueError, "memory_size"),
         (dict(sync="all"), ValueError, "sync='all'.*'rank0', 'gather', 'local'"),
     ],

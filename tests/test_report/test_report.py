@@ -56,8 +56,7 @@ def report(work_dir):
     return page
 
 
-@pytest.fixture
-def whole(tmp_path):
+def write_whole(tmp_path):
     """A run with everything."""
     shares = {f"pseudo/share_{name}": value for name, value in zip(CLASSES, (0.125, 0.5, 0.375), strict=True)}
     folder = write_part(
@@ -83,8 +82,12 @@ def whole(tmp_path):
     return tmp_path
 
 
-def test_figures_are_those_of_the_log(whole):
-    page = report(whole)
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return report(write_whole(tmp_path_factory.mktemp("whole")))
+
+
+def test_figures_are_those_of_the_log(page):
     assert "30 iterations" in page.text
     assert "41.00 mIoU, last (%)" in page.text
     assert "42.50 mIoU, best (%), iteration 20" in page.text
@@ -113,8 +116,7 @@ def test_unlabeled_data_are_listed_where_they_are_used(tmp_path, loop):
     assert ("Images: more, 2 a step" in report(tmp_path).text) == (loop == "PseudoLabelLoop")
 
 
-def test_pictures_are_in_the_page_and_in_words(whole):
-    page = report(whole)
+def test_pictures_are_in_the_page_and_in_words(page):
     alts = [attrs["alt"] for attrs in page.all("img")]
     assert alts[:4] == [
         'image of "><img src=x>.png', 'ground truth of "><img src=x>.png', "prediction at iteration 20",
@@ -124,8 +126,7 @@ def test_pictures_are_in_the_page_and_in_words(whole):
     assert all(attrs["src"].startswith("data:image/") for attrs in page.all("img"))
 
 
-def test_what_comes_from_files_is_text_and_never_markup(whole):
-    page = report(whole)
+def test_what_comes_from_files_is_text_and_never_markup(page):
     assert "sky <i>takes over</i>, second line" in page.text
     assert not page.all("i") and not page.all("em")
 
@@ -189,12 +190,9 @@ def test_validations_counted_in_epochs_stand_at_their_iteration(tmp_path):
     [
         (dict(), "Nothing has been logged yet. "),
         (dict(scalars=[train_entry(10, loss=1.0)]), "There has been no validation yet. "),
-        (dict(scalars=[{"mIoU": 3.0, "step": 2}]), "Not recorded: default_hooks needs validation_record"),
         (dict(scalars=[train_entry(10, loss=1.0)], tail='{"loss": 0.5, "it'), "1 line(s) of scalars.json"),
         (dict(scalars=[train_entry(10, loss=float("nan")), train_entry(20, loss=2.0)]), "loss 2"),
         (dict(config="model = dict(type='Semi"), "The config cannot be read"),
-        (dict(config="_base_ = 'gone.py'"), "The config cannot be read"),
-        (dict(validations=[dict(step=3)]), "1 line(s) of scalars.json or validations.json"),
     ],
 )
 def test_what_is_missing_or_damaged_is_said_and_the_rest_is_shown(tmp_path, options, expected):
@@ -202,10 +200,10 @@ def test_what_is_missing_or_damaged_is_said_and_the_rest_is_shown(tmp_path, opti
     assert expected in report(tmp_path).text
 
 
-def test_a_picture_that_is_just_being_written_is_named(whole):
-    (path,) = whole.glob("*/vis_data/vis_image/val0_prediction_30.png")
+def test_a_picture_that_is_just_being_written_is_named(tmp_path):
+    (path,) = write_whole(tmp_path).glob("*/vis_data/vis_image/val0_prediction_30.png")
     path.write_bytes(path.read_bytes()[:40])
-    assert "val0_prediction_30.png cannot be read" in report(whole).text
+    assert "val0_prediction_30.png cannot be read" in report(tmp_path).text
 
 
 def test_long_runs_with_many_classes_stay_small(tmp_path):
@@ -223,19 +221,15 @@ def test_long_runs_with_many_classes_stay_small(tmp_path):
     assert "from 1 at iteration 1 to 0.00025 at iteration 4000" in str(page.all("svg"))
 
 
-def test_a_folder_without_a_run_is_named_and_nothing_is_left_behind(tmp_path):
-    with pytest.raises(FileNotFoundError, match=rf"{tmp_path} holds no run"):
-        write_report(tmp_path)
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_tool_takes_another_file_and_refuses_an_empty_folder(whole, tmp_path, capsys, load_report_tool):
+def test_the_tool_takes_another_file_and_refuses_an_empty_folder(tmp_path, capsys, load_report_tool):
     out = tmp_path / "new" / "page.html"
-    load_report_tool.main([str(whole), "--out", str(out)])
+    write_part(tmp_path / "run")
+    load_report_tool.main([str(tmp_path / "run"), "--out", str(out)])
     assert capsys.readouterr().out.strip() == str(out) and out.stat().st_size > 5000
+    out.unlink()
     with pytest.raises(SystemExit, match="2"):
         load_report_tool.main([str(out.parent)])
-    assert "holds no run" in capsys.readouterr().err
+    assert "holds no run" in capsys.readouterr().err and not list(out.parent.iterdir())
 
 
 @pytest.fixture

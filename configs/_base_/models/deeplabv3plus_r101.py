@@ -2,19 +2,9 @@
 # Its stem is 64-64-128 wide (mmseg's V1c: 32-32-64) and needs ImageNet weights of that form: the file that UniMatch's
 # README links as "ResNet-101", or timm's resnet101s.gluon_in1k, converted by
 #   python tools/convert_reference_checkpoint.py resnet101.pth weights/resnet101_deep-stem.pth --backbone-only
-norm_cfg = dict(type="SyncBN", requires_grad=True)
+_base_ = "encoder_decoder.py"
 model = dict(
-    type="EncoderDecoder",
     pretrained="weights/resnet101_deep-stem.pth",
-    data_preprocessor=dict(
-        type="SegDataPreProcessor",
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size_divisor=1,  # crops already have one size: the pipelines pad them
-    ),
     backbone=dict(
         type="ResNetV1c",
         depth=101,
@@ -24,7 +14,7 @@ model = dict(
         out_indices=(0, 3),
         dilations=(1, 1, 1, 2),
         strides=(1, 2, 2, 1),
-        norm_cfg=norm_cfg,
+        norm_cfg=_base_.norm_cfg,
         norm_eval=False,
         style="pytorch",
         contract_dilation=True,
@@ -37,10 +27,8 @@ model = dict(
         c1_in_channels=256,
         c1_channels=48,
         num_classes=19,
-        norm_cfg=norm_cfg,
+        norm_cfg=_base_.norm_cfg,
         # avg_non_ignore: the mean is over labeled pixels, as in the release
         loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode="whole"),
 )

@@ -1,16 +1,6 @@
 # A quarter-width ResNet-18 (stride 16) with the MLP head: 0.7 M parameters, trains from scratch in minutes on a CPU.
-norm_cfg = dict(type="SyncBN", requires_grad=True)
+_base_ = "encoder_decoder.py"
 model = dict(
-    type="EncoderDecoder",
-    data_preprocessor=dict(
-        type="SegDataPreProcessor",
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-        pad_val=0,
-        seg_pad_val=255,
-        size_divisor=1,  # crops already have one size: the pipelines pad them
-    ),
     backbone=dict(
         type="ResNetV1c",
         depth=18,
@@ -20,7 +10,7 @@ model = dict(
         out_indices=(0, 1, 2, 3),
         dilations=(1, 1, 1, 1),
         strides=(1, 2, 2, 1),
-        norm_cfg=norm_cfg,
+        norm_cfg=_base_.norm_cfg,
         norm_eval=False,
         style="pytorch",
     ),
@@ -31,10 +21,8 @@ model = dict(
         channels=64,
         dropout_ratio=0.1,
         num_classes=8,
-        norm_cfg=norm_cfg,
+        norm_cfg=_base_.norm_cfg,
         align_corners=False,
         loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode="whole"),
 )

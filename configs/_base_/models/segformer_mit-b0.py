@@ -1,18 +1,7 @@
 # SegFormer MiT-B0 as in AllSpark's release: original LayerNorm constants, plain MLP head 256 wide.
+_base_ = "encoder_decoder.py"
 checkpoint = "https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/segformer/mit_b0_20220624-7e0fe6dd.pth"
-norm_cfg = dict(type="SyncBN", requires_grad=True)
-data_preprocessor = dict(
-    type="SegDataPreProcessor",
-    mean=[123.675, 116.28, 103.53],
-    std=[58.395, 57.12, 57.375],
-    bgr_to_rgb=True,
-    pad_val=0,
-    seg_pad_val=255,
-    size_divisor=1,  # crops already have one size: the pipelines pad them
-)
 model = dict(
-    type="EncoderDecoder",
-    data_preprocessor=data_preprocessor,
     backbone=dict(
         type="ReferenceMixVisionTransformer",
         embed_dims=32,
@@ -28,11 +17,9 @@ model = dict(
         channels=256,
         dropout_ratio=0.1,
         num_classes=19,
-        norm_cfg=norm_cfg,
+        norm_cfg=_base_.norm_cfg,
         align_corners=False,
         # avg_non_ignore: the mean is over labeled pixels, as in the release
         loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True),
     ),
-    train_cfg=dict(),
-    test_cfg=dict(mode="whole"),
 )
