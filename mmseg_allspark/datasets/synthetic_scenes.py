@@ -7,40 +7,27 @@ colour nor place says which class an object is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from . import synthetic_shapes as shapes
 from .synthetic_shapes import Array, Shape, colour_from_hsv, make_noise, mix, step
 
-CLASSES: tuple[str, ...] = ("table", "ball", "box", "ring", "star", "flower", "leaf", "mushroom")
-PALETTE: tuple[tuple[int, int, int], ...] = (
-    (64, 66, 82),
-    (235, 94, 85),
-    (245, 176, 65),
-    (88, 177, 159),
-    (84, 141, 212),
-    (214, 122, 190),
-    (129, 190, 76),
-    (150, 108, 214),
-)
 IGNORE = 255
 # An object usually wears the hue (1 is a full turn) of its class, else any hue, and light and colour cast move it. Box
 # and star, or ball and ring, lie close together: there shape and pattern decide, and those take many images to learn.
-TYPICAL_HUES: tuple[float, ...] = (0.0, 0.6, 0.08, 0.47, 0.15, 0.84, 0.32, 0.0)
+_OBJECTS = (  # class, colour in pictures of masks, typical hue, what draws it
+    ("table", (64, 66, 82), 0.0, shapes.make_distractor),
+    ("ball", (235, 94, 85), 0.6, shapes.make_ball),
+    ("box", (245, 176, 65), 0.08, shapes.make_box),
+    ("ring", (88, 177, 159), 0.47, shapes.make_ring),
+    ("star", (84, 141, 212), 0.15, shapes.make_star),
+    ("flower", (214, 122, 190), 0.84, shapes.make_flower),
+    ("leaf", (129, 190, 76), 0.32, shapes.make_leaf),
+    ("mushroom", (150, 108, 214), 0.0, shapes.make_mushroom),
+)
+CLASSES, PALETTE, TYPICAL_HUES, MAKERS = zip(*_OBJECTS, strict=True)
 TYPICAL_HUE_SHARE = 0.93
 TONE_IN_TONE_SHARE = 0.6
-MAKERS: tuple[Callable[[np.random.Generator, Array], Shape], ...] = (
-    shapes.make_distractor,
-    shapes.make_ball,
-    shapes.make_box,
-    shapes.make_ring,
-    shapes.make_star,
-    shapes.make_flower,
-    shapes.make_leaf,
-    shapes.make_mushroom,
-)
 
 
 def make_scene(rng: np.random.Generator, size: int = 128) -> tuple[Array, Array]:
