@@ -14,7 +14,7 @@ from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_va
 from mmseg_allspark.methods.pseudo_label import DistributionAlignment, PseudoLabel, build_confidence
 from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor
 from mmseg_allspark.methods.step import Needs, Step
-from mmseg_allspark.utils.checks import check_loss_weight, check_types
+from mmseg_allspark.utils.checks import LossWeight, check_types
 from mmseg_allspark.utils.wrappers import eval_mode
 
 
@@ -51,8 +51,8 @@ class SemiSegmentor(EncoderDecoder):
     def __init__(
         self,
         *,
-        sup_weight: float = 0.5,
-        unsup_weight: float = 0.5,
+        sup_weight: LossWeight = 0.5,
+        unsup_weight: LossWeight = 0.5,
         unlabeled_view: str = "weak",
         confidence: dict | None = None,
         alignment: dict | None = None,
@@ -67,8 +67,6 @@ class SemiSegmentor(EncoderDecoder):
                 dict(type="BaseDataPreprocessor") if data_preprocessor is None else data_preprocessor
             )
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
-        check_loss_weight("model.sup_weight", sup_weight)
-        check_loss_weight("model.unsup_weight", unsup_weight)
         self.sup_weight, self.unsup_weight = sup_weight, unsup_weight
         self.unlabeled_view, self.pseudo_label_keys = unlabeled_view, pseudo_label_keys
         self.mask_padding = mask_padding

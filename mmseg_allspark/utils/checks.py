@@ -168,16 +168,6 @@ def check_range(name: str, value: float, low: float, high: float) -> None:
         raise ValueError(f"{name}={value!r} is outside [{low}, {high}]; choose a value inside.")
 
 
-def check_loss_weight(name: str, value: float) -> None:
-    """Raise unless ``value`` is in [0, 1e6]: a float32 loss times it stays finite.
-
-    Args:
-        name: Config key or argument name shown in the message.
-        value: The value to check.
-    """
-    check_range(name, value, 0.0, 1e6)
-
-
 def check_positive_int(name: str, value: int) -> None:
     """Raise unless ``value`` is an integer of at least 1.
 

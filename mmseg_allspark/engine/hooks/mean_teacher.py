@@ -1,13 +1,13 @@
 """MeanTeacherHook: keeps the teacher, and says which of teacher and student is evaluated and saved for use."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_allspark.models import TeacherAverage, holds_average
-from mmseg_allspark.utils.checks import check_types
+from mmseg_allspark.utils.checks import Between, check_types
 
 _KINDS = dict(teacher="ema", student="model")  # what tools/export.py and tools/publish.py call them
 
@@ -31,10 +31,10 @@ class MeanTeacherHook(EMAHook):
     @check_types
     def __init__(
         self,
-        momentum: float = 0.01,
+        momentum: Annotated[float, Between(1e-6, 1.0 - 1e-6)] = 0.01,
         warmup: bool = False,
         evaluated: Literal["teacher", "student"] = "teacher",
-        buffers: str = "average",
+        buffers: Literal["average", "copy", "own"] = "average",
         **kwargs: object,
     ) -> None:
         super().__init__(ema_type=TeacherAverage, momentum=momentum, warmup=warmup, buffers=buffers, **kwargs)
