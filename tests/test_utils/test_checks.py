@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from mmseg_allspark.utils.checks import PositiveInt, Share, check_positive_int, check_range, check_types
+from mmseg_allspark.utils.checks import PositiveInt, Share, as_size, check_positive_int, check_range, check_types
 
 
 class Part:
@@ -76,7 +76,9 @@ def test_a_missing_argument_is_told_by_python():
 
 
 def test_numbers_without_end():
-    with pytest.raises(ValueError, match="x=inf"):
+    with pytest.raises(TypeError, match="x must be finite number, got inf"):
         check_range("x", float("inf"), 0.0, float("inf"))
-    with pytest.raises(ValueError, match="x=.* is too large"):
+    with pytest.raises(TypeError, match="x must be int, got 1000"):
         check_positive_int("x", 10**30)
+    with pytest.raises(TypeError, match=r"x must be int \| tuple\[int, int\]|Union\[int, tuple\[int, int\]\], got 'a'"):
+        as_size("x", "a")
