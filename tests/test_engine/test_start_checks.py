@@ -1,4 +1,7 @@
-"""Bad input is an error before the first iteration, and the message names file or key."""
+"""Bad input is an error before the first iteration, and the message names file or key.
+
+Every refusal of data: tests/test_datasets/test_refusals.py.
+"""
 
 import shutil
 
@@ -10,7 +13,6 @@ from builders import (
     neck_config,
     run_config,
     train,
-    write_data,
 )
 from mmengine.runner import Runner
 
@@ -72,12 +74,6 @@ def test_overlap_of_labeled_and_unlabeled_can_be_allowed(own, tmp_path):
 def test_missing_files(own, tmp_path, name, folder, text):
     (own / folder / f"{name}.png").unlink()
     assert fails(FileNotFoundError, text, own, tmp_path) == 0
-
-
-def test_a_blank_line_at_the_end_of_a_list(own, tmp_path):
-    with (own / "labeled.txt").open("a") as file:
-        file.write("\n\n")
-    assert fails(FileNotFoundError, r"img/\.png'\] \(is a line of the list blank\?\).*`ann_file`", own, tmp_path) == 0
 
 
 def test_unlabeled_images_need_no_masks(own, tmp_path):
@@ -171,17 +167,6 @@ def test_parts_that_do_not_fit_together(data, tmp_path, options, text):
 def test_supervised_loop_with_a_semi_supervised_model(data, tmp_path):
     with pytest.raises(TypeError, match=r"train_cfg=dict\(type='PseudoLabelLoop'"):
         train(data, tmp_path, loop=dict(max_iters=1), train_cfg=dict(type="IterBasedTrainLoop", max_iters=1))
-
-
-@pytest.mark.parametrize("spoil", ["image", "label"])
-def test_unreadable_image_and_label_out_of_range_are_named_at_the_sample(tmp_path, spoil):
-    data = write_data(tmp_path / "data", labeled=1)
-    (data / ("img" if spoil == "image" else "mask") / "labeled0.png").write_bytes(
-        b"no image" if spoil == "image" else _mask_with(7)
-    )
-    text = r"image .*labeled0\.png.*cannot be decoded" if spoil == "image" else r"mask .*labeled0\.png.*labels 7"
-    with pytest.raises(ValueError, match=text):
-        start(data, tmp_path / "run")
 
 
 def _mask_with(label):
