@@ -97,7 +97,7 @@ def test_only_what_differs_is_in_the_checkpoint_and_it_loads_safely(runs, sync):
 def test_another_number_of_ranks_is_refused(runs, tmp_path):
     checkpoint = runs / "local" / f"iter_{STOP}.pth"
     cfg = two_rank_config(runs / "data", tmp_path, "local", resume=True, load_from=str(checkpoint), launcher="none")
-    with pytest.raises(ValueError, match=r"cannot be resumed: processes.* 'processes': 2.* now .*'processes': 1"):
+    with pytest.raises(ValueError, match=r"cannot be resumed: .*'processes': 2.*'processes': 1"):
         Runner.from_cfg(cfg).train()
 
 

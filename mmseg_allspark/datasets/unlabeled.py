@@ -7,10 +7,11 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 from mmseg.registry import DATASETS
 
-from mmseg_allspark.utils.checks import check_choice, check_types
+from mmseg_allspark.utils.checks import check_types
 from mmseg_allspark.utils.files import expand_glob
 
 from .base import CheckedSegDataset
@@ -52,10 +53,9 @@ class UnlabeledDataset(CheckedSegDataset):
         data_root: str | os.PathLike | None = None,
         suffixes: Sequence[str] = IMAGE_SUFFIXES,
         metainfo: dict | None = None,
-        unreadable: str = "skip",
+        unreadable: Literal["skip", "stop"] = "skip",
         **kwargs: object,
     ) -> None:
-        check_choice("UnlabeledDataset.unreadable", unreadable, ("skip", "stop"))
         self.unreadable = unreadable
         is_one = isinstance(source, str | os.PathLike)
         self.sources = [os.fspath(entry) for entry in ([source] if is_one else source)]

@@ -96,8 +96,8 @@ class PseudoLabelLoop(BaseLoop):
         super().__init__(runner, build_stream(runner, unlabeled, "unlabeled_dataloader"))
         self.by_epoch = max_epochs is not None
         length = len(self.dataloader)
-        self._max_iters = max_epochs * length if self.by_epoch else max_iters
-        self._max_epochs = max_epochs if self.by_epoch else math.ceil(max_iters / length)
+        self.max_iters = max_epochs * length if self.by_epoch else max_iters
+        self.max_epochs = max_epochs if self.by_epoch else math.ceil(max_iters / length)
         self._epoch = self._iter = 0
         self._first_seed = runner.seed
         self.val_begin = val_begin
@@ -109,16 +109,6 @@ class PseudoLabelLoop(BaseLoop):
         require_checkpoint_fit(runner)
         runner.register_hook(StartChecksHook())
         self.runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, "metainfo", None)
-
-    @property
-    def max_epochs(self) -> int:
-        """Passes over the unlabeled images, the last perhaps incomplete."""
-        return self._max_epochs
-
-    @property
-    def max_iters(self) -> int:
-        """Iterations to train."""
-        return self._max_iters
 
     @property
     def epoch(self) -> int:
@@ -143,7 +133,7 @@ class PseudoLabelLoop(BaseLoop):
             seek_stream(loader, self._iter, self.runner.seed, self._first_seed)
         self._catch_up()
         batches = zip(self.labeled_dataloader, self.dataloader, strict=False)  # neither ends
-        while self._iter < self._max_iters and not self.stop_training:
+        while self._iter < self.max_iters and not self.stop_training:
             self._run_epoch(batches)
         self.runner.call_hook("after_train")
         return self.runner.model
@@ -154,7 +144,7 @@ class PseudoLabelLoop(BaseLoop):
         A checkpoint is written after a step, before the validation and the end of the epoch that may follow it.
         """
         length, saved = len(self.dataloader), self._epoch
-        ends = self._iter % length == 0 or self._iter == self._max_iters
+        ends = self._iter % length == 0 or self._iter == self.max_iters
         passes = math.ceil(self._iter / length) if ends else self._iter // length
         is_open = ends and saved == passes - 1
         self._epoch = passes - is_open
@@ -168,23 +158,23 @@ class PseudoLabelLoop(BaseLoop):
             )
         validated = self.runner.message_hub.get_info(_VALIDATED) == self._iter
         if not self.by_epoch and not validated:
-            self._validate(self._iter, self._max_iters)
+            self._validate(self._iter, self.max_iters)
         if is_open:
             self._end_epoch()
         elif self.by_epoch and ends and not validated:
-            self._validate(self._epoch, self._max_epochs)
+            self._validate(self._epoch, self.max_epochs)
 
     def _run_epoch(self, batches: zip) -> None:
         self.runner.call_hook("before_train_epoch")
         self.runner.model.train()
         length = len(self.dataloader)
-        last = min(self._max_iters, (self._epoch + 1) * length)
+        last = min(self.max_iters, (self._epoch + 1) * length)
         while self._iter < last and not self.stop_training:
             labeled, unlabeled = next(batches)
             batch_idx = self._iter % length if self.by_epoch else self._iter  # as mmengine's own loops count
             self._run_iter(batch_idx, dict(labeled=labeled, unlabeled=unlabeled))
             if not self.by_epoch:
-                self._validate(self._iter, self._max_iters)
+                self._validate(self._iter, self.max_iters)
         if self._iter < (self._epoch + 1) * length and self.by_epoch:
             return  # stopped early
         self._end_epoch()
@@ -193,7 +183,7 @@ class PseudoLabelLoop(BaseLoop):
         self.runner.call_hook("after_train_epoch")
         self._epoch += 1
         if self.by_epoch:
-            self._validate(self._epoch, self._max_epochs)
+            self._validate(self._epoch, self.max_epochs)
 
     def _run_iter(self, batch_idx: int, data_batch: dict) -> None:
         RandomStream("step", self.runner.seed, get_rank()).seed_step(self._iter)
@@ -201,7 +191,7 @@ class PseudoLabelLoop(BaseLoop):
         inner = bare_model(model)
         data_batch["step"] = Step(
             self._iter,
-            self._max_iters,
+            self.max_iters,
             self.unsup_scale(self._iter),
             labels_from=self.pseudo_labels_from,
             labelers=self.find_labelers(inner),

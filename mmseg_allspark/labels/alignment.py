@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mmseg_allspark.labels.pseudo_label import masked_mean
 from mmseg_allspark.labels.statistics import count_per_class
-from mmseg_allspark.utils.checks import check_positive_int, check_range, check_types
+from mmseg_allspark.utils.checks import PositiveInt, Share, check_types
 
 
 @MODELS.register_module()
@@ -28,11 +28,8 @@ class DistributionAlignment(BaseModule):
     training_only = True
 
     @check_types
-    def __init__(self, num_classes: int, momentum: float = 0.01, strength: float = 1.0) -> None:
+    def __init__(self, num_classes: PositiveInt, momentum: Share = 0.01, strength: Share = 1.0) -> None:
         super().__init__()
-        check_positive_int("alignment.num_classes", num_classes)
-        check_range("alignment.momentum", momentum, 0.0, 1.0)
-        check_range("alignment.strength", strength, 0.0, 1.0)
         self.momentum, self.strength = momentum, strength
         uniform = torch.full((num_classes,), 1.0 / num_classes)
         self.register_buffer("labeled_prior", uniform.clone())

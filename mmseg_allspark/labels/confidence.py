@@ -1,6 +1,7 @@
 """Which pseudo labels count: thresholds of confidence."""
 
 import inspect
+from typing import Annotated, Literal
 
 import torch
 from mmengine.dist import all_reduce
@@ -10,9 +11,7 @@ from torch import Tensor, nn
 
 from mmseg_allspark.labels.pseudo_label import masked_mean
 from mmseg_allspark.labels.statistics import count_per_class
-from mmseg_allspark.utils.checks import check_choice, check_has_type, check_positive_int, check_range, check_types
-
-PER = ("pixel", "image", "batch")
+from mmseg_allspark.utils.checks import Between, PositiveInt, Share, check_has_type, check_types
 
 
 @MODELS.register_module()
@@ -32,12 +31,14 @@ class ConfidenceThreshold(BaseModule):
     """
 
     @check_types
-    def __init__(self, threshold: float | list[float], per: str = "pixel", num_classes: int | None = None) -> None:
+    def __init__(
+        self,
+        threshold: Share | list[Share],
+        per: Literal["pixel", "image", "batch"] = "pixel",
+        num_classes: int | None = None,
+    ) -> None:
         super().__init__()
-        check_choice("confidence.per", per, PER)
         values = [threshold] if isinstance(threshold, (int, float)) else list(threshold)
-        for value in values:
-            check_range("confidence.threshold", value, 0.0, 1.0)
         if num_classes is not None and len(values) not in (1, num_classes):
             raise ValueError(
                 f"confidence.threshold has {len(values)} values but the model has {num_classes} classes: give "
@@ -83,12 +84,14 @@ class ClassQuantileThreshold(BaseModule):
     training_only = True
 
     @check_types
-    def __init__(self, num_classes: int, keep: float = 0.5, momentum: float = 0.05, ceiling: float = 0.95) -> None:
+    def __init__(
+        self,
+        num_classes: PositiveInt,
+        keep: Annotated[float, Between(1e-6, 1.0)] = 0.5,
+        momentum: Share = 0.05,
+        ceiling: Share = 0.95,
+    ) -> None:
         super().__init__()
-        check_positive_int("confidence.num_classes", num_classes)
-        check_range("confidence.keep", keep, 1e-6, 1.0)
-        check_range("confidence.momentum", momentum, 0.0, 1.0)
-        check_range("confidence.ceiling", ceiling, 0.0, 1.0)
         self.keep, self.momentum, self.ceiling = keep, momentum, ceiling
         self.register_buffer("threshold", torch.full((num_classes,), 0.5))
 

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from mmseg_allspark.utils.checks import check_choice, check_positive_int, check_range, check_types
+from mmseg_allspark.utils.checks import PositiveInt, Share, check_range, check_types
 
 
 class CutMix:
@@ -26,15 +27,12 @@ class CutMix:
     @check_types
     def __init__(
         self,
-        prob: float = 0.5,
+        prob: Share = 0.5,
         area: tuple[float, float] = (0.02, 0.4),
         aspect: tuple[float, float] | None = (0.3, 3.3),
-        boxes: int = 1,
-        per: str = "image",
+        boxes: PositiveInt = 1,
+        per: Literal["image", "batch"] = "image",
     ) -> None:
-        check_range("cutmix.prob", prob, 0.0, 1.0)
-        check_positive_int("cutmix.boxes", boxes)
-        check_choice("cutmix.per", per, ("image", "batch"))
         for name, (low, high), limit in (("area", area, 1.0), ("aspect", aspect or (1.0, 1.0), math.inf)):
             check_range(f"cutmix.{name}[0]", low, 1e-6, limit)
             check_range(f"cutmix.{name}[1]", high, low, limit)

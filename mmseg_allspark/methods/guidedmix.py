@@ -1,6 +1,7 @@
 """GuidedMix-Net (Tu et al., AAAI 2022, arXiv 2112.14015): labeled images guide the unlabeled ones mixed with them."""
 
 from dataclasses import replace
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.models import SplitHead
-from mmseg_allspark.utils.checks import check_has_type, check_range, check_types
+from mmseg_allspark.utils.checks import Between, Share, check_has_type, check_types
 
 
 @MODELS.register_module()
@@ -48,15 +49,14 @@ class GuidedMixSegmentor(SemiSegmentor):
     def __init__(
         self,
         *,
-        lambda_factor: float = 0.5,
+        lambda_factor: Annotated[float, Between(1e-6, 0.5)] = 0.5,
         unsup_loss: dict = dict(type="SigmoidFocalLoss"),  # noqa: B006 (never changed)
-        conf_thresh: float = 0.0,
+        conf_thresh: Share = 0.0,
         confidence: dict | None = None,
         sup_weight: float = 1.0,
         unsup_weight: float = 1.0,
         **kwargs,  # noqa: ANN003
     ) -> None:
-        check_range("model.lambda_factor", lambda_factor, 1e-6, 0.5)
         super().__init__(
             sup_weight=sup_weight,
             unsup_weight=unsup_weight,
@@ -126,7 +126,6 @@ class GuidedMixSegmentor(SemiSegmentor):
 
 def _one_confidence(threshold: float, confidence: dict | None) -> dict | None:
     """What ``conf_thresh`` and ``confidence`` say together."""
-    check_range("model.conf_thresh", threshold, 0.0, 1.0)
     if threshold == 0.0:
         return confidence
     if confidence is not None:

@@ -1,6 +1,7 @@
 """Mean Teacher with CutMix (CutMix-Seg: French et al., BMVC 2020, arXiv 1906.01916)."""
 
 from dataclasses import replace
+from typing import Literal
 
 from mmseg.registry import MODELS
 from torch import Tensor
@@ -8,9 +9,7 @@ from torch import Tensor
 from mmseg_allspark.methods.joint_pass import JointPass
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs
-from mmseg_allspark.utils.checks import check_choice, check_types
-
-CONSISTENCIES = ("mse", "ce")
+from mmseg_allspark.utils.checks import check_types
 
 
 @MODELS.register_module()
@@ -37,7 +36,7 @@ class MeanTeacherSegmentor(SemiSegmentor):
     def __init__(
         self,
         *,
-        consistency: str = "mse",
+        consistency: Literal["mse", "ce"] = "mse",
         sup_weight: float = 1.0,
         unsup_weight: float = 1.0,
         confidence: dict | None = dict(type="ConfidenceThreshold", threshold=0.97, per="batch"),  # noqa: B006
@@ -45,7 +44,6 @@ class MeanTeacherSegmentor(SemiSegmentor):
         mask_padding: bool = True,
         **kwargs,  # noqa: ANN003
     ) -> None:
-        check_choice("model.consistency", consistency, CONSISTENCIES)
         super().__init__(
             sup_weight=sup_weight,
             unsup_weight=unsup_weight,

@@ -15,7 +15,7 @@ from mmseg_allspark.labels import CutMix, DistributionAlignment, PseudoLabel, bu
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_valid
 from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor, check_views
 from mmseg_allspark.methods.step import Needs, Step
-from mmseg_allspark.utils.checks import check_loss_weight, check_types
+from mmseg_allspark.utils.checks import LossWeight, check_types
 from mmseg_allspark.utils.wrappers import eval_mode
 
 
@@ -53,8 +53,8 @@ class SemiSegmentor(EncoderDecoder):
     def __init__(
         self,
         *,
-        sup_weight: float = 0.5,
-        unsup_weight: float = 0.5,
+        sup_weight: LossWeight = 0.5,
+        unsup_weight: LossWeight = 0.5,
         unlabeled_view: str = "weak",
         confidence: dict | None = None,
         alignment: dict | None = None,
@@ -69,8 +69,6 @@ class SemiSegmentor(EncoderDecoder):
                 dict(type="BaseDataPreprocessor") if data_preprocessor is None else data_preprocessor
             )
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
-        check_loss_weight("model.sup_weight", sup_weight)
-        check_loss_weight("model.unsup_weight", unsup_weight)
         self.sup_weight, self.unsup_weight = sup_weight, unsup_weight
         self.unlabeled_view, self.pseudo_label_keys = unlabeled_view, pseudo_label_keys
         self.mask_padding = mask_padding

@@ -1,6 +1,7 @@
 """The second network of methods that train two (CPS, CCVC, MKD)."""
 
 import copy
+from typing import Literal
 
 import torch
 from mmengine.config import ConfigDict
@@ -8,9 +9,7 @@ from mmseg.models.segmentors import EncoderDecoder
 from torch import Tensor
 
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
-from mmseg_allspark.utils.checks import check_choice, check_types
-
-EVALUATED = ("first", "second", "mean")
+from mmseg_allspark.utils.checks import check_types
 
 
 class TwoNetworkSegmentor(SemiSegmentor):
@@ -29,8 +28,13 @@ class TwoNetworkSegmentor(SemiSegmentor):
     """
 
     @check_types
-    def __init__(self, *, second: dict | None = None, evaluated: str = "first", **kwargs) -> None:  # noqa: ANN003
-        check_choice("model.evaluated", evaluated, EVALUATED)
+    def __init__(
+        self,
+        *,
+        second: dict | None = None,
+        evaluated: Literal["first", "second", "mean"] = "first",
+        **kwargs,  # noqa: ANN003
+    ) -> None:
         parts = {name: copy.deepcopy(kwargs.get(name)) for name in ("backbone", "neck", "decode_head")}
         super().__init__(**kwargs)
         if self.steers_neck:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,9 +13,7 @@ from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
-from mmseg_allspark.utils.checks import check_choice, check_loss_weight, check_range, check_types
-
-OWN_LABELS = ("train", "eval")
+from mmseg_allspark.utils.checks import LossWeight, Share, check_types
 
 
 @MODELS.register_module()
@@ -53,20 +52,16 @@ class UniMatchSegmentor(SemiSegmentor):
         self,
         *,
         strong_views: Sequence[str] = ("strong1", "strong2"),
-        strong_weight: float = 0.5,
-        feature_weight: float = 0.5,
-        feature_drop: float = 0.5,
-        own_labels: str = "train",
+        strong_weight: LossWeight = 0.5,
+        feature_weight: LossWeight = 0.5,
+        feature_drop: Share = 0.5,
+        own_labels: Literal["train", "eval"] = "train",
         confidence: dict | None = dict(type="ConfidenceThreshold", threshold=0.95),  # noqa: B006 (never changed)
         cutmix: dict | None = dict(),  # noqa: B006, C408
         mask_padding: bool = True,
         **kwargs,  # noqa: ANN003
     ) -> None:
         super().__init__(confidence=confidence, cutmix=cutmix, mask_padding=mask_padding, **kwargs)
-        check_loss_weight("model.strong_weight", strong_weight)
-        check_loss_weight("model.feature_weight", feature_weight)
-        check_range("model.feature_drop", feature_drop, 0.0, 1.0)
-        check_choice("model.own_labels", own_labels, OWN_LABELS)
         if not strong_views:
             raise ValueError("model.strong_views is empty: name at least one strong view of the unlabeled pipeline.")
         if self.unlabeled_view != "weak":

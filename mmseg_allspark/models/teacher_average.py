@@ -1,13 +1,13 @@
 """The weights of a teacher: the exponential moving average of a student, with its buffers."""
 
+from typing import Annotated, Literal
+
 import torch
 from mmengine.model import ExponentialMovingAverage
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_allspark.utils.checks import check_choice, check_range, check_types
-
-BUFFERS = ("average", "copy", "own")
+from mmseg_allspark.utils.checks import Between, check_types
 
 
 @MODELS.register_module()
@@ -34,13 +34,11 @@ class TeacherAverage(ExponentialMovingAverage):
     def __init__(
         self,
         model: nn.Module,
-        momentum: float = 0.01,
+        momentum: Annotated[float, Between(1e-6, 1.0 - 1e-6)] = 0.01,  # mmengine has neither end
         warmup: bool = False,
-        buffers: str = "average",
+        buffers: Literal["average", "copy", "own"] = "average",
         **kwargs: object,
     ) -> None:
-        check_range("MeanTeacherHook.momentum", momentum, 1e-6, 1.0 - 1e-6)  # mmengine has neither end
-        check_choice("MeanTeacherHook.buffers", buffers, BUFFERS)
         kwargs["update_buffers"] = True
         super().__init__(model, momentum=momentum, **kwargs)
         for name, module in list(model.named_modules()):

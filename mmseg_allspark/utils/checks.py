@@ -3,8 +3,9 @@
 import functools
 import inspect
 import math
+import re
 import types
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -65,18 +66,34 @@ def check_types(init: Callable) -> Callable:
             given = {}  # Python says it better below, with the name of the class
         annotations = get_type_hints(init, include_extras=True)
         for name in ours:
-            problem = _problem(given[name], annotations[name]) if name in given else None
-            if problem:
-                raise ValueError(f"{owner}.{name}={given[name]!r} {problem}")
-            if problem is not None:
-                expected = inspect.formatannotation(get_type_hints(init)[name]).replace("float", "finite number")
-                raise TypeError(
-                    f"{owner}.{name} must be {expected.replace('collections.abc.', '')}, got "
-                    f"{given[name]!r} ({type(given[name]).__name__})."
-                )
+            if name in given:
+                check_value(f"{owner}.{name}", given[name], annotations[name])
         init(self, *args, **kwargs)
 
     return checked
+
+
+def check_value(name: str, value: object, annotation: Any) -> None:
+    """Raise unless a value is what an annotation says; see :func:`check_types`.
+
+    Args:
+        name: Config key or argument name shown in the message.
+        value: The value to check.
+        annotation: Its type, with ``Literal`` and ``Annotated`` where it is restricted.
+
+    Raises:
+        TypeError: With the value and the type that it has to have.
+        ValueError: With the value and what is allowed.
+    """
+    problem = _problem(value, annotation)
+    if problem:
+        raise ValueError(f"{name}={value!r} {problem}")
+    if problem is not None:
+        expected = re.sub(
+            r"(?:typing\.)?Annotated\[(.*?), Between\(.*?\)\]", r"\1", inspect.formatannotation(annotation)
+        )
+        expected = expected.replace("float", "finite number").replace("collections.abc.", "")
+        raise TypeError(f"{name} must be {expected}, got {value!r} ({type(value).__name__}).")
 
 
 def _problem(value: object, annotation: Any) -> str | None:
@@ -140,57 +157,19 @@ def check_has_type(name: str, cfg: Mapping) -> None:
         raise KeyError(f"{name}={dict(cfg)} has no type: {name}=dict(type='...', ...) says what to build.")
 
 
-def check_choice(name: str, value: object, choices: Collection[object]) -> None:
-    """Raise ``ValueError`` unless ``value`` is one of ``choices``.
-
-    Args:
-        name: Config key or argument name shown in the message.
-        value: The value to check.
-        choices: The values allowed.
-    """
-    if value not in choices:
-        allowed = ", ".join(repr(choice) for choice in choices)
-        raise ValueError(f"{name}={value!r} is not known; use one of {allowed}.")
+def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
+    """Raise ``ValueError`` unless ``value`` is one of ``choices``; see :func:`check_value`."""
+    check_value(name, value, Literal[tuple(choices)])
 
 
 def check_range(name: str, value: float, low: float, high: float) -> None:
-    """Raise unless ``value`` is a finite number with ``low <= value <= high``.
-
-    Args:
-        name: Config key or argument name shown in the message.
-        value: The value to check.
-        low: Smallest value allowed.
-        high: Largest value allowed.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number, got {value!r} ({type(value).__name__}).")
-    if not (low <= value <= high and math.isfinite(value)):
-        raise ValueError(f"{name}={value!r} is outside [{low}, {high}]; choose a value inside.")
-
-
-def check_loss_weight(name: str, value: float) -> None:
-    """Raise unless ``value`` is in [0, 1e6]: a float32 loss times it stays finite.
-
-    Args:
-        name: Config key or argument name shown in the message.
-        value: The value to check.
-    """
-    check_range(name, value, 0.0, 1e6)
+    """Raise unless ``value`` is a finite number with ``low <= value <= high``; see :func:`check_value`."""
+    check_value(name, value, Annotated[float, Between(low, high)])
 
 
 def check_positive_int(name: str, value: int) -> None:
-    """Raise unless ``value`` is an integer of at least 1.
-
-    Args:
-        name: Config key or argument name shown in the message.
-        value: The value to check.
-    """
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be an integer, got {value!r} ({type(value).__name__}).")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, got {value}.")
-    if value >= _LARGEST_INT:
-        raise ValueError(f"{name}={value} is too large.")
+    """Raise unless ``value`` is an integer of at least 1; see :func:`check_value`."""
+    check_value(name, value, PositiveInt)
 
 
 def as_size(name: str, value: int | tuple[int, int]) -> tuple[int, int]:
@@ -203,9 +182,5 @@ def as_size(name: str, value: int | tuple[int, int]) -> tuple[int, int]:
     Returns:
         The pair (height, width).
     """
-    pair = (value, value) if isinstance(value, int) else value
-    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-        raise TypeError(f"{name} must be an integer or a pair (height, width), got {value!r}.")
-    for side in pair:
-        check_positive_int(name, side)
-    return (pair[0], pair[1])
+    check_value(name, value, PositiveInt | tuple[PositiveInt, PositiveInt])
+    return (value, value) if isinstance(value, int) else (value[0], value[1])

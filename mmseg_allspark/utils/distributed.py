@@ -23,6 +23,14 @@ from torch import distributed as dist
 from mmseg_allspark.utils.config_types import type_name
 
 _DEFAULT_PORT = "29500"
+_SAME = {name: name for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")}
+_MPI = {name: f"OMPI_COMM_WORLD_{name}" for name in ("RANK", "LOCAL_RANK")} | {"WORLD_SIZE": "OMPI_COMM_WORLD_SIZE"}
+_SLURM = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
+_LAUNCHERS = dict(  # names of environment variables, and how to get them
+    pytorch=(_SAME, 'start the command with tools/dist_train.sh or "python -m torch.distributed.run"'),
+    mpi=(_MPI | {"MASTER_ADDR": "MASTER_ADDR"}, "start the command with mpirun and export MASTER_ADDR"),
+    slurm=(_SLURM, "start the command with tools/slurm_train.sh or srun"),
+)
 _REPLACEABLE_WRAPPERS = ("MMDistributedDataParallel", "DistributedDataParallel", "CPUDistributedDataParallel")
 
 
@@ -112,22 +120,9 @@ def _read_rank_environment(launcher: str) -> dict[str, str]:
 
     The names are the ones mmengine's ``init_dist`` uses for the same launchers.
     """
-    if launcher == "pytorch":
-        names = {name: name for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")}
-        hint = 'start the command with tools/dist_train.sh or "python -m torch.distributed.run"'
-    elif launcher == "mpi":
-        names = {
-            "RANK": "OMPI_COMM_WORLD_RANK",
-            "WORLD_SIZE": "OMPI_COMM_WORLD_SIZE",
-            "LOCAL_RANK": "OMPI_COMM_WORLD_LOCAL_RANK",
-            "MASTER_ADDR": "MASTER_ADDR",
-        }
-        hint = "start the command with mpirun and export MASTER_ADDR"
-    elif launcher == "slurm":
-        names = {"RANK": "SLURM_PROCID", "WORLD_SIZE": "SLURM_NTASKS", "LOCAL_RANK": "SLURM_LOCALID"}
-        hint = "start the command with tools/slurm_train.sh or srun"
-    else:
+    if launcher not in _LAUNCHERS:
         raise ValueError(f"launcher={launcher!r} is unknown; choose 'none', 'pytorch', 'slurm' or 'mpi'.")
+    names, hint = _LAUNCHERS[launcher]
     missing = [source for source in names.values() if source not in os.environ]
     if missing:
         raise RuntimeError(f"--launcher {launcher}: {', '.join(missing)} not set in the environment; {hint}.")

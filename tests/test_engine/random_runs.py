@@ -22,6 +22,8 @@ RANDOM_MODEL = dict(
     backbone=backbone_config(drop_rate=0.1, attn_drop_rate=0.1, drop_path_rate=0.3),
     neck=neck_config(attn_drop=0.1, proj_drop=0.1),
     decode_head=head_config(dropout_ratio=0.1),
+    confidence=dict(type="ClassQuantileThreshold"),
+    alignment=dict(),
     cutmix=dict(prob=0.7),
     unlabeled_view="strong",
 )

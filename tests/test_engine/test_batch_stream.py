@@ -24,18 +24,13 @@ def test_a_pass_holds_every_image_once(kind, drop_last, sizes):
     batches = stream(7, 3, kind, drop_last=drop_last)
     assert len(batches) == len(sizes)
     passes = take(batches, 3 * len(sizes))
+    assert len({tuple(index for batch in passes[one : one + len(sizes)] for index in batch)
+                for one in range(0, len(passes), len(sizes))}) > 1  # fmt: skip
     for epoch in range(3):
         one = passes[epoch * len(sizes) : (epoch + 1) * len(sizes)]
         assert [len(batch) for batch in one] == sizes
         indices = [index for batch in one for index in batch]
         assert len(set(indices)) == len(indices) == sum(sizes)
-
-
-@pytest.mark.parametrize("kind", [DefaultSampler, InfiniteSampler])
-def test_passes_are_shuffled_differently(kind):
-    batches = take(stream(8, 8, kind), 4)
-    assert len({tuple(batch) for batch in batches}) == 4
-    assert all(sorted(batch) == list(range(8)) for batch in batches)
 
 
 @pytest.mark.parametrize("kind", [DefaultSampler, InfiniteSampler])
@@ -47,10 +42,6 @@ def test_cycle_fills_batches_from_the_next_pass(kind):
     indices = [index for batch in taken for index in batch]
     for epoch in range(6):
         assert sorted(indices[5 * epoch : 5 * (epoch + 1)]) == list(range(5))
-
-
-def test_cycle_with_fewer_images_than_a_batch_repeats_them():
-    assert take(stream(2, 5, shuffle=False, cycle=True), 2) == [[0, 1, 0, 1, 0], [1, 0, 1, 0, 1]]
 
 
 @settings(max_examples=40, deadline=None)

@@ -150,15 +150,3 @@ def validations(data, work_dir, values, **hook):
 def test_a_validation_far_below_its_best(data, tmp_path, values, options, lines):
     validations(data, tmp_path, values, **options)
     assert [line.partition(". What")[0] for line in warnings(tmp_path)] == lines
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "text"),
-    [
-        (dict(window=0), ValueError, "CollapseMonitorHook.window=0 .*at least 1"),
-        (dict(takeover=80), ValueError, r"CollapseMonitorHook.takeover=80 is outside \[0.0, 1.0\]"),
-    ],
-)
-def test_bad_options_are_named(options, error, text):
-    with pytest.raises(error, match=text):
-        CollapseMonitorHook(**options)

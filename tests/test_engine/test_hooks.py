@@ -89,17 +89,9 @@ def test_without_a_memory_the_hook_is_an_error(data, tmp_path, changes):
         )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("options", "error", "text"),
-    [
-        (dict(warmup_iters=1, warmup_epochs=1), ValueError, "warmup_iters=1 or warmup_epochs=1, not both"),
-        (dict(warmup_iters=-1), ValueError, "SemanticMemoryHook.warmup_iters"),
-        (dict(warmup_epochs=0.5), TypeError, "SemanticMemoryHook.warmup_epochs"),
-    ],
-)
-def test_bad_warm_up_is_named(options, error, text):
-    with pytest.raises(error, match=text):
-        SemanticMemoryHook(**options)
+def test_two_warm_ups_are_one_too_many():
+    with pytest.raises(ValueError, match="warmup_iters=1 or warmup_epochs=1, not both"):
+        SemanticMemoryHook(warmup_iters=1, warmup_epochs=1)
 
 
 def statistics_run(data, tmp_path, **options):

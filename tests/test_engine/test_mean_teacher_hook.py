@@ -80,15 +80,3 @@ def test_resumed_run_goes_on_exactly_whichever_is_evaluated(finished, data, tmp_
     assert_same_state(got.model.state_dict(), expected.model.state_dict())
     averages = [hook_of(runner, "MeanTeacherHook").ema_model.state_dict() for runner in (got, expected)]
     assert_same_state(*averages)
-
-
-def test_without_the_hook_the_student_goes_on(finished, data, tmp_path):
-    _, folder, runner, _ = finished
-    options = dict(load_from=str(folder / "iter_3.pth"), resume=True, model=model_config(neck=None))
-    got = train(data, tmp_path, loop=dict(max_iters=3), **options)
-    assert_same_state(got.model.state_dict(), runner.model.state_dict())
-
-
-def test_bad_role_is_named(data, tmp_path):
-    with pytest.raises(ValueError, match="MeanTeacherHook.evaluated"):
-        run(data, tmp_path, "both")

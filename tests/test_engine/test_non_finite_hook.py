@@ -8,8 +8,6 @@ from builders import assert_same_state, loader_config, model_config, run_config,
 from mmengine.hooks import EMAHook, Hook
 from mmengine.runner import Runner
 
-from mmseg_allspark.engine import NonFiniteHook
-
 from .faults import SAVE, FaultHook, assert_all_finite, failing_run, fault_options, state_of
 from .test_hooks import log_lines
 
@@ -142,15 +140,3 @@ def test_supervised_training(data, tmp_path):
     assert f"labeled files: {', '.join(names)}" in lines
     assert f"the input itself (labeled) is not finite: {names[1]}" in lines
     assert assert_all_finite(tmp_path) == ["iter_1.pth", "iter_2.pth"]
-
-
-@pytest.mark.parametrize(
-    ("given", "error", "text"),
-    [
-        (dict(policy="ignore"), ValueError, "NonFiniteHook.policy='ignore'"),
-        (dict(max_skipped=0), ValueError, "NonFiniteHook.max_skipped=0 .*at least 1"),
-    ],
-)
-def test_bad_options_are_named(given, error, text):
-    with pytest.raises(error, match=text):
-        NonFiniteHook(**given)

@@ -13,9 +13,8 @@ from html_page import Page
 from mmengine.structures import PixelData
 from mmengine.visualization import LocalVisBackend
 from PIL import Image
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from mmseg_allspark.engine import PseudoLabelVisualizationHook, ReportHook, ValidationRecordHook
+from mmseg_allspark.engine import ValidationRecordHook
 from mmseg_allspark.engine.hooks import validation_record
 from mmseg_allspark.report.label_pictures import GAP, TITLE_HEIGHT, colour_confidence
 
@@ -23,7 +22,7 @@ from .recording import record
 
 PALETTE = [[200, 0, 0], [0, 180, 0], [0, 0, 220], [120, 120, 120]]
 SIDE = 65  # of the images: panels are not scaled
-LOCAL, BOARD = dict(type="LocalVisBackend"), dict(type="TensorboardVisBackend")
+LOCAL = dict(type="LocalVisBackend")
 HOOKS = [
     dict(type="SemanticMemoryHook"),
     dict(type="PseudoLabelStatisticsHook"),
@@ -53,7 +52,7 @@ def run(data, tmp_path_factory):
         val_dataloader=with_colours(data, "val"),
         val_cfg=dict(type="ValLoop"),
         val_evaluator=dict(type="IoUMetric", iou_metrics=["mIoU"]),
-        visualizer=dict(type="SegLocalVisualizer", vis_backends=[LOCAL, BOARD]),
+        visualizer=dict(type="SegLocalVisualizer", vis_backends=[LOCAL]),
     )
     (folder,) = (path.parent for path in work_dir.glob("*/vis_data"))
     return work_dir, log.batches, folder
@@ -132,21 +131,6 @@ def test_iou_and_confusion_are_those_of_the_metric(run):
         logged = scalars(run[2])
         assert [logged[f"IoU/{name}"][entry["step"]] for name in CLASSES] == entry["iou"]
         assert np.mean(entry["iou"]) == pytest.approx(logged["mIoU"][entry["step"]], abs=0.011)
-
-
-def test_tensorboard_gets_every_figure_and_picture(run):
-    board = EventAccumulator(str(run[2] / "vis_data"), size_guidance=dict(images=0, scalars=0))
-    board.Reload()
-    assert set(board.Tags()["images"]) == {"pseudo_labels", "val0_image", "val0_truth", "val0_prediction"}
-    assert [event.step for event in board.Images("pseudo_labels")] == [2, 4]
-    on_disk = (run[2] / "vis_data" / "vis_image" / "pseudo_labels_2.png").read_bytes()
-    image = board.Images("pseudo_labels")[0]
-    assert (image.width, image.height) == Image.open(run[2] / "vis_data/vis_image/pseudo_labels_2.png").size and on_disk
-    local = scalars(run[2])
-    for name in ("loss", "sup.decode.loss_ce", "unsup.decode.loss_ce", "lr", "memory/fill_a", "pseudo/kept", "IoU/d"):
-        written = {event.step: event.value for event in board.Scalars(name)}
-        assert written == pytest.approx(local[name]), name
-    assert [event.step for event in board.Scalars("mIoU")]
 
 
 def test_the_report_is_there_and_tells_what_ran(run):
@@ -263,20 +247,6 @@ def test_an_image_that_fills_up_the_last_round_counts_once(tmp_path, monkeypatch
     assert found["confusion"] == [[4, 0], [0, 0]]  # the second of rank 1 is image 0 again
 
 
-@pytest.mark.parametrize(
-    ("build", "text"),
-    [
-        (lambda: PseudoLabelVisualizationHook(interval=0), "PseudoLabelVisualizationHook.interval=0 .*at least 1"),
-        (lambda: PseudoLabelVisualizationHook(num_images=-1), "PseudoLabelVisualizationHook.num_images"),
-        (lambda: ValidationRecordHook(num_images=-1), "ValidationRecordHook.num_images"),
-        (lambda: ValidationRecordHook(side=0), "ValidationRecordHook.side"),
-    ],
-)
-def test_bad_arguments_are_named(build, text):
-    with pytest.raises(ValueError, match=text):
-        build()
-
-
 def test_supervised_training_has_records_and_a_report_and_no_pseudo_labels(data, tmp_path):
     model = model_config(type="EncoderDecoder", neck=None)
     train(
@@ -289,7 +259,3 @@ def test_supervised_training_has_records_and_a_report_and_no_pseudo_labels(data,
     page = Page((tmp_path / "report.html").read_text())
     page.check()
     assert "This run makes no pseudo labels" in page.text and "EncoderDecoder" in page.text
-
-
-def test_reports_come_after_all_other_figures():
-    assert ReportHook.priority == "LOWEST"

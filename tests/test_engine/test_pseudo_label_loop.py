@@ -12,9 +12,6 @@ from builders import (
     train,
     write_data,
 )
-from mmseg.registry import MODELS
-
-from mmseg_allspark.methods import SemiSegmentor
 
 from .recording import record
 
@@ -151,22 +148,6 @@ def test_early_stopping_ends_the_loop(data, tmp_path):
     assert log.names[-1] == "after_train"
 
 
-def test_gradient_accumulation_works(data, tmp_path):
-    optimizer = dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.01), accumulative_counts=2)
-    runner, log = record(data, tmp_path, loop=dict(max_iters=4), optim_wrapper=optimizer)
-    assert len(log.seen) == 4
-
-
-def test_workers_give_the_same_images_as_none(data, tmp_path):
-    seen = []
-    for workers in (0, 1):
-        options = dict(num_workers=workers, persistent_workers=workers > 0)
-        loop = dict(max_iters=3, unlabeled_dataloader=loader_config(data, "unlabeled", **options))
-        loaders = dict(train_dataloader=loader_config(data, "labeled", **options))
-        seen.append(record(data, tmp_path, loop=loop, **loaders)[1].seen)
-    assert seen[0] == seen[1]
-
-
 def test_checkpoint_names_the_classes_also_for_images_without_masks(data, tmp_path):
     """mmseg's inference draws with the classes of the checkpoint."""
     unlabeled = dict(type="UnlabeledDataset", source=str(data / "img" / "unlabeled*.png"), serialize_data=False)
@@ -180,20 +161,6 @@ def test_checkpoint_names_the_classes_also_for_images_without_masks(data, tmp_pa
     assert meta["classes"] == ("a", "b", "c", "d")
     assert len(meta["palette"]) == 4
     assert runner.visualizer.dataset_meta["classes"] == ("a", "b", "c", "d")
-
-
-def test_checkpoints_lie_where_the_hook_puts_them(data, tmp_path):
-    def checkpoints(folder, **options):
-        train(data, tmp_path / folder, **options)
-        return sorted(path.name for path in (tmp_path / folder).glob("*.pth"))
-
-    hook = dict(type="CheckpointHook", interval=2, by_epoch=False)
-    got = checkpoints("iters", loop=dict(max_iters=5), default_hooks=dict(checkpoint=hook))
-    assert got == ["iter_2.pth", "iter_4.pth", "iter_5.pth"]
-    hook = dict(type="CheckpointHook", interval=1, save_best="mIoU", rule="greater")
-    got = checkpoints("epochs", loop=dict(max_epochs=2), default_hooks=dict(checkpoint=hook), validate=True)
-    assert [name for name in got if name.startswith("epoch")] == ["epoch_1.pth", "epoch_2.pth"]
-    assert any(name.startswith("best_mIoU") for name in got)
 
 
 @pytest.mark.parametrize(
@@ -216,18 +183,6 @@ def test_checkpoints_lie_where_the_hook_puts_them(data, tmp_path):
 def test_bad_arguments_are_named(data, tmp_path, loop, error, text):
     with pytest.raises(error, match=text):
         train(data, tmp_path, loop=loop)
-
-
-def test_loop_takes_any_method_that_can_label(data, tmp_path):
-    """The loop knows no method."""
-
-    @MODELS.register_module(force=True)
-    class SupervisedMethod(SemiSegmentor):
-        def unsup_losses(self, joint):
-            return {"unsup.loss_zero": 0.0 * joint.unlabeled_logits.sum()}
-
-    runner = train(data, tmp_path, loop=dict(max_iters=1), model=model_config(type="SupervisedMethod"))
-    assert runner.iter == 1
 
 
 def test_the_loop_takes_the_unlabeled_loader_as_an_argument_but_not_twice(data, tmp_path):

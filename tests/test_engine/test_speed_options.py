@@ -104,12 +104,14 @@ def test_checkpoints_go_from_wrapper_to_wrapper(data, half, tmp_path):
     """Float32 goes on from bfloat16; bfloat16 from a checkpoint with a loss scale, and it writes none of its own."""
     folder = half[0]
     options = dict(loop=dict(max_iters=3), resume=True)
-    assert len(run(data, tmp_path / "float32", load_from=str(folder / "iter_2.pth"), **options)[1].losses) == 1
+    assert len(run(data, tmp_path / "float32", EMA, load_from=str(folder / "iter_2.pth"), **options)[1].losses) == 1
     checkpoint = load(folder, 2)
     assert "loss_scaler" not in checkpoint["optimizer"]
     checkpoint["optimizer"]["loss_scaler"] = dict(scale=1024.0, growth_factor=2.0, backoff_factor=0.5)
     torch.save(checkpoint, tmp_path / "scaled.pth")
-    _, log = run(data, tmp_path / "scaled", load_from=str(tmp_path / "scaled.pth"), optim_wrapper=BFLOAT, **options)
+    _, log = run(
+        data, tmp_path / "scaled", EMA, load_from=str(tmp_path / "scaled.pth"), optim_wrapper=BFLOAT, **options
+    )
     assert len(log.losses) == 1
 
 
@@ -117,12 +119,12 @@ def test_checkpoints_go_from_wrapper_to_wrapper(data, half, tmp_path):
     ("options", "message"),
     [
         (dict(dtype="float16"), r"optim_wrapper\.dtype='float16' needs a GPU.*bfloat16"),
-        (dict(dtype="float32"), r"optim_wrapper\.dtype='float32'"),
+        (dict(dtype="float32"), "dtype='float32' is not known"),
         (dict(loss_scale=512.0), r"optim_wrapper\.loss_scale=512\.0 has no effect"),
     ],
 )
 def test_what_cannot_run_is_refused_by_key(data, tmp_path, monkeypatch, options, message):
-    module = importlib.import_module("mmseg_allspark.engine.autocast_optim_wrapper")
+    module = importlib.import_module("mmseg_allspark.engine.optim_wrapper")
     monkeypatch.setattr(module, "get_device", lambda: "cpu")
     with pytest.raises(ValueError, match=message):
         run(data, tmp_path, optim_wrapper=BFLOAT | options)
@@ -257,24 +259,10 @@ def test_attention_by_blocks_survives_compiling(blocks, graphs, dropout, backend
     assert graphs()
 
 
-@pytest.mark.slow
-def test_neck_compiled_by_inductor_gives_the_same_losses(data, plain, graphs, tmp_path):
-    hook = dict(type="CompileHook", modules=["neck"], backend="inductor")
-    _, log = run(data, tmp_path, hook, steps=2)
-    assert graphs()
-    assert log.losses == pytest.approx(plain[2].losses[:2], rel=1e-4)
-
-
 @pytest.mark.parametrize("names", [["nekc"], ["neck", "neck.nothing"], [""]])
 def test_a_part_that_does_not_exist_is_named(data, tmp_path, names):
     with pytest.raises(ValueError, match=rf"CompileHook\.modules.*'{names[-1]}'.*backbone, neck"):
         run(data, tmp_path, dict(type="CompileHook", modules=names, backend="eager"))
-
-
-@pytest.mark.parametrize(("modules", "error"), [("neck", TypeError), ([], ValueError), ([1], TypeError)])
-def test_compile_hook_wants_a_list_of_names(modules, error):
-    with pytest.raises(error, match=r"CompileHook\.modules"):
-        HOOKS.build(dict(type="CompileHook", modules=modules))
 
 
 # Gradient checkpointing

@@ -40,10 +40,10 @@ def test_per_image_is_the_share_of_sure_pixels():
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (dict(threshold=1.2), "confidence.threshold=1.2"),
-        (dict(threshold=[0.5, -1.0]), "confidence.threshold=-1.0"),
+        (dict(threshold=1.2), "ConfidenceThreshold.threshold=1.2"),
+        (dict(threshold=[0.5, -1.0]), r"threshold=\[0.5, -1.0\] is outside"),
         (dict(threshold=nan), "ConfidenceThreshold.threshold must be .*finite.* got nan"),
-        (dict(threshold=0.5, per="crop"), "confidence.per='crop'"),
+        (dict(threshold=0.5, per="crop"), "ConfidenceThreshold.per='crop' is not known"),
     ],
 )
 def test_bad_threshold_is_named(options, text):

@@ -200,8 +200,8 @@ def test_heads_of_the_zoo(name):
     [
         (dict(neck=neck_config(num_classes=3)), "model.neck.num_classes=3 but model.decode_head.num_classes=4"),
         (dict(decode_head=head_config(num_classes=2, out_channels=1, threshold=0.3), neck=None), "out_channels=1"),
-        (dict(sup_weight=-1.0), "model.sup_weight"),
-        (dict(unsup_weight=-1.0), "model.unsup_weight"),
+        (dict(sup_weight=-1.0), "SemiSegmentor.sup_weight=-1.0 is outside"),
+        (dict(unsup_weight=-1.0), "SemiSegmentor.unsup_weight=-1.0 is outside"),
     ],
 )
 def test_contradictory_configs_are_named(changes, text):

@@ -140,8 +140,8 @@ def test_with_allspark_the_memory_learns_from_the_weak_view_once():
     [
         (dict(strong_views=()), "at least one strong view"),
         (dict(unlabeled_view="strong1"), "unlabeled_view='strong1': UniMatch's is 'weak'"),
-        (dict(own_labels="ema"), "model.own_labels"),
-        (dict(feature_drop=1.5), "model.feature_drop"),
+        (dict(own_labels="ema"), "own_labels=.ema. is not known"),
+        (dict(feature_drop=1.5), "feature_drop=1.5 is outside"),
     ],
 )
 def test_bad_arguments_are_named(changes, text):

@@ -71,5 +71,5 @@ def test_a_memory_is_copied_and_not_averaged():
 
 @pytest.mark.parametrize("momentum", [-0.1, 0.0, 1.0, 1.5])
 def test_bad_momentum(momentum):
-    with pytest.raises(ValueError, match="MeanTeacherHook.momentum"):
+    with pytest.raises(ValueError, match="TeacherAverage.momentum=.* is outside"):
         TeacherAverage(student(), momentum=momentum)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Literal
 
 import mmcv
 import mmengine.fileio as fileio
@@ -13,7 +14,7 @@ from mmengine.logging import print_log
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 
-from mmseg_allspark.utils.checks import check_choice, check_types
+from mmseg_allspark.utils.checks import check_types
 
 from .decoding import DataFileError, Header, read_bytes, read_header, turn, undecodable
 from .mask_decoding import decode_mask, to_uint8
@@ -46,11 +47,10 @@ class LoadImage(LoadImageFromFile):
     """
 
     @check_types
-    def __init__(self, *args: object, unreadable: str | None = None, **kwargs: object) -> None:
+    def __init__(self, *args: object, unreadable: Literal["stop", "skip"] | None = None, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         if self.file_client_args is not None:
             raise ValueError("LoadImage does not know file_client_args; give backend_args instead.")
-        check_choice("LoadImage.unreadable", unreadable, ("stop", "skip", None))
         self.unreadable = unreadable
         self._num_read = self._num_unreadable = 0  # of this process
         self._named: set[str] = set()
@@ -153,11 +153,10 @@ class LoadSegMask(LoadAnnotations):
         num_classes: int | None = None,
         ignore_index: int = 255,
         optional: bool = False,
-        drawn_on: str | None = None,
+        drawn_on: Literal["shown", "stored"] | None = None,
         **kwargs: object,
     ) -> None:
         super().__init__(**kwargs)
-        check_choice("LoadSegMask.drawn_on", drawn_on, ("shown", "stored", None))
         self.drawn_on = drawn_on
         self.num_classes = num_classes
         self.ignore_index = ignore_index

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from mmseg.registry import TRANSFORMS
 
 from mmseg_allspark.utils.checks import check_types
 
-from .decoding import DataFileError
 from .loading import LoadSegMask
 
 
@@ -33,22 +31,16 @@ class LoadPseudoLabel(LoadSegMask):
     @check_types
     def __init__(self, folder: str, confidence_folder: str | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
-        self.folder, self.confidence_folder = Path(folder), confidence_folder and Path(confidence_folder)
+        self.sources = dict(pseudo_seg_map=(Path(folder), self))
+        if confidence_folder is not None:
+            anything = LoadSegMask(num_classes=256, drawn_on=self.drawn_on, backend_args=self.backend_args)
+            self.sources["pseudo_confidence"] = Path(confidence_folder), anything
 
     def transform(self, results: dict) -> dict:
         """Add the maps to the sample."""
         name = f"{Path(results['img_path']).stem}.png"
-        loaded = results | dict(seg_map_path=str(self.folder / name), seg_fields=[], reduce_zero_label=False)
-        self._load_seg_map(loaded)
-        fields = results.setdefault("seg_fields", [])
-        results["pseudo_seg_map"] = loaded["gt_seg_map"]
-        fields.append("pseudo_seg_map")
-        if self.confidence_folder is not None:
-            path = str(self.confidence_folder / name)
-            confidence = self._decode_mask(path, results)
-            self._check_size(confidence, path, results)
-            if confidence.dtype != np.uint8:
-                raise DataFileError(f"The confidence {path} is {confidence.dtype}: write 8 bits, 0 to 255 (sure).")
-            results["pseudo_confidence"] = confidence
-            fields.append("pseudo_confidence")
+        for key, (folder, reader) in self.sources.items():
+            named = dict(seg_map_path=str(folder / name), reduce_zero_label=False, label_map=None)
+            results[key] = reader.read_labels(results | named)
+            results.setdefault("seg_fields", []).append(key)
         return results

@@ -137,7 +137,9 @@ def fit_weights(model: nn.Module, weights: dict[str, Tensor]) -> WeightsFit:
         state=state,
         changed={key: text for key, text in shapes.items() if key in misfits},
         resized={
-            key: shapes[key] for key in shapes.keys() - misfits if weights.get(key, own[key]).shape != own[key].shape
+            key: text
+            for key, text in shapes.items()
+            if key not in misfits and weights.get(key, own[key]).shape != own[key].shape
         },
         missing=[key for key in own if key not in given],
         unexpected=unexpected,

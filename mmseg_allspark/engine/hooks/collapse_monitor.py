@@ -1,5 +1,7 @@
 """CollapseMonitorHook: a warning when self-training goes wrong, while there is time to do something."""
 
+from collections.abc import Sequence
+
 import torch
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -7,6 +9,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
+from mmseg_allspark.engine.hooks.log_steps import class_names
 from mmseg_allspark.labels import count_per_class
 from mmseg_allspark.utils.checks import PositiveInt, Share, check_types
 from mmseg_allspark.utils.metric_names import choose_metric, find_metric, metric_names
@@ -86,8 +89,7 @@ class CollapseMonitorHook(Hook):
         self._counts = self._counts + _count(bare_model(runner.model), data_batch)
         self._steps += 1
         if self._steps == self.window:
-            names = (runner.visualizer.dataset_meta or {}).get("classes")
-            symptoms = self._judge(self._counts.tolist(), names)
+            symptoms = self._judge(self._counts.tolist(), class_names(runner, self._counts.shape[1]))
             self._report(runner, "labels", symptoms, self.patience, runner.iter + 1)
             self._counts, self._steps = 0, 0
 
@@ -115,10 +117,9 @@ class CollapseMonitorHook(Hook):
     def _is_on(self, runner: Runner) -> bool:
         return runner.iter >= self.begin * runner.max_iters
 
-    def _judge(self, counts: list[list[float]], names: tuple[str, ...] | None) -> dict[str, str]:
+    def _judge(self, counts: list[list[float]], names: Sequence[str]) -> dict[str, str]:
         """Symptoms of a window, each with its description."""
         labeled, every, kept = ([count / max(sum(row), 1.0) for count in row] for row in counts)
-        names = names or list(map(str, range(len(labeled))))
         span = f"of the last {self.window} iterations"
         if not sum(counts[2]):
             return {"empty": f"no pixel of the pseudo labels {span} is confident enough to count"}

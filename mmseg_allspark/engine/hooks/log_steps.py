@@ -1,4 +1,4 @@
-"""When figures go into the log."""
+"""When figures go into the log, and how those of classes are written."""
 
 from mmengine.hooks import LoggerHook
 from mmengine.runner import Runner
@@ -24,17 +24,22 @@ def is_logging_step(runner: Runner, batch_idx: int) -> bool:
     return False
 
 
-def per_class(names: tuple[str, ...] | list[str] | None, values: list[float], form: str) -> str:
+def class_names(runner: Runner, number: int) -> list[str]:
+    """Names of the classes, or their numbers where the data set names none."""
+    names = (runner.visualizer.dataset_meta or {}).get("classes")
+    return list(names or map(str, range(number)))
+
+
+def per_class(names: list[str], values: list[float], form: str) -> str:
     """Format one number per class, e.g. ``sky 0.31, road 0.24``, leaving out zeros and NaN.
 
     Args:
-        names: Class names; None: indices.
+        names: Class names.
         values: One value per class.
         form: Format specification of a value.
 
     Returns:
         The text; ``'none'`` when all are zero.
     """
-    names = names or [str(index) for index in range(len(values))]
     parts = [f"{name} {value:{form}}" for name, value in zip(names, values, strict=True) if value > 0]
     return ", ".join(parts) or "none"

@@ -1,13 +1,13 @@
 """MeanTeacherHook: keeps the teacher, and says which of teacher and student is evaluated and saved for use."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS, MODELS
 
 from mmseg_allspark.models import TeacherAverage, holds_average
-from mmseg_allspark.utils.checks import PositiveInt, check_types
+from mmseg_allspark.utils.checks import Between, PositiveInt, check_types
 
 _KINDS = dict(teacher="ema", student="model")  # what tools/export.py and tools/publish.py call them
 
@@ -34,10 +34,10 @@ class MeanTeacherHook(EMAHook):
     @check_types
     def __init__(
         self,
-        momentum: float = 0.01,
+        momentum: Annotated[float, Between(1e-6, 1.0 - 1e-6)] = 0.01,
         warmup: bool = False,
         evaluated: Literal["teacher", "student"] = "teacher",
-        buffers: str = "average",
+        buffers: Literal["average", "copy", "own"] = "average",
         num_teachers: PositiveInt = 1,
         **kwargs: object,
     ) -> None:

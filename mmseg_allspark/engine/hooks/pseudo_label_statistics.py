@@ -11,7 +11,7 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_allspark.engine.hooks.log_steps import is_logging_step, per_class
+from mmseg_allspark.engine.hooks.log_steps import class_names, is_logging_step, per_class
 from mmseg_allspark.methods import count_pseudo_labels, pseudo_label_statistics
 from mmseg_allspark.utils.wrappers import bare_model
 
@@ -45,14 +45,13 @@ class PseudoLabelStatisticsHook(Hook):
             self._counts = 0
 
     def _report(self, runner: Runner, counts: Tensor) -> None:
-        names = (runner.visualizer.dataset_meta or {}).get("classes")
+        names = class_names(runner, counts.shape[2])
         statistics = {name: value.tolist() for name, value in pseudo_label_statistics(counts).items()}
         means = {name: value for name, value in statistics.items() if name not in PER_CLASS}
         classes = {name: value for name, value in statistics.items() if name in PER_CLASS}
         figures = ", ".join(f"{name} {value:.3f}" for name, value in means.items())
         lists = "".join(f"; {name}: {per_class(names, value, '.3f')}" for name, value in classes.items())
         runner.logger.info(f"Pseudo labels: {figures}{lists}")
-        names = names or list(map(str, range(counts.shape[2])))
         scalars = {f"pseudo/{name}": value for name, value in means.items()}
         for figure, values in classes.items():
             scalars |= {f"pseudo/{figure}_{name}": value for name, value in zip(names, values, strict=True)}

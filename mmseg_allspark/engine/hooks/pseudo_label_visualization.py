@@ -8,6 +8,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
 from mmseg_allspark.engine.hooks.drawing import DrawingHook
+from mmseg_allspark.engine.hooks.log_steps import class_names
 from mmseg_allspark.methods import SemiBatch
 from mmseg_allspark.report.label_pictures import class_legend, colour_confidence, colour_labels, fit, join_panels
 from mmseg_allspark.utils.checks import PositiveInt, check_types
@@ -47,17 +48,16 @@ class PseudoLabelVisualizationHook(DrawingHook):
         if "step" not in data_batch or "pseudo" not in data_batch["step"].record:
             return
         with self.drawing(runner):
-            picture = self._draw(bare_model(runner.model), data_batch, runner.visualizer.dataset_meta or {})
+            model = bare_model(runner.model)
+            palette = class_palette((runner.visualizer.dataset_meta or {}).get("palette"), model.num_classes)
+            meta = dict(classes=class_names(runner, model.num_classes), palette=palette)
+            picture = self._draw(model, data_batch, meta)
             runner.visualizer.add_image(PICTURE, picture, step=runner.iter + 1)
 
     @torch.no_grad()
     def _draw(self, model: nn.Module, data_batch: SemiBatch, meta: dict) -> np.ndarray:
         """The picture, (H, W, 3) uint8."""
-        ignore, classes = model.decode_head.ignore_index, model.num_classes
-        meta = dict(
-            classes=meta.get("classes") or list(map(str, range(classes))),
-            palette=class_palette(meta.get("palette"), classes),
-        )
+        ignore = model.decode_head.ignore_index
         pseudo, some = data_batch["step"].record["pseudo"], slice(self.num_images)
         label, kept = pseudo.label[some], pseudo.weight[some] > 0
         if pseudo.valid is not None:

@@ -6,7 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_allspark.engine.hooks.log_steps import is_logging_step, per_class
+from mmseg_allspark.engine.hooks.log_steps import class_names, is_logging_step, per_class
 from mmseg_allspark.models import SemanticMemory
 from mmseg_allspark.utils.checks import Count, check_types
 from mmseg_allspark.utils.wrappers import bare_model
@@ -70,12 +70,11 @@ class SemanticMemoryHook(Hook):
         new = (enqueued - self._last_enqueued).tolist()
         self._last_enqueued = enqueued
         fill = memory.fill_level().tolist()
-        names = (runner.visualizer.dataset_meta or {}).get("classes")
+        names = class_names(runner, len(fill))
         runner.logger.info(
             f"Semantic memory: fill {sum(fill) / len(fill):.3f} (least {min(fill):.3f}), "
             f"enqueued: {per_class(names, new, 'd')}"
         )
-        names = names or list(map(str, range(len(fill))))
         scalars = {f"memory/fill_{name}": value for name, value in zip(names, fill, strict=True)}
         scalars |= {f"memory/enqueued_{name}": value for name, value in zip(names, new, strict=True)}
         runner.visualizer.add_scalars(scalars, step=runner.iter + 1)

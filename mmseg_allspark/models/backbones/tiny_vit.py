@@ -5,16 +5,16 @@ A config names it beside the plugin::
     custom_imports = dict(imports=["mmseg_allspark", "mmseg_allspark.models.backbones.tiny_vit"])
 """
 
+from typing import Literal
+
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_allspark.models.backbones import from_mmpretrain  # noqa: F401 (makes mmpretrain's backbones importable)
-from mmseg_allspark.utils.checks import check_choice, check_types
+from mmseg_allspark.utils.checks import check_types
 
 # isort: split
 from mmpretrain.models.backbones.tinyvit import TinyViT
-
-LAST_STRIDES = (16, 32)
 
 
 @MODELS.register_module()
@@ -43,13 +43,12 @@ class DenseTinyViT(TinyViT):
     def __init__(
         self,
         arch: str = "5m",
-        last_stride: int = 32,
+        last_stride: Literal[16, 32] = 32,
         window_size: list[int] = (7, 7, 14, 7),
         drop_path_rate: float = 0.1,
         frozen_stages: int = 0,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
-        check_choice("backbone.last_stride", last_stride, LAST_STRIDES)
         super().__init__(
             arch=arch,
             window_size=list(window_size),

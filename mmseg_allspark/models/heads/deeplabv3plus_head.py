@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_allspark.models.heads.split_heads import HeadTail
-from mmseg_allspark.utils.checks import check_positive_int, check_range, check_types
+from mmseg_allspark.utils.checks import PositiveInt, Share, check_types
 
 
 @MODELS.register_module()
@@ -41,26 +41,20 @@ class DeepLabV3PlusHead(BaseDecodeHead):
     @check_types
     def __init__(
         self,
-        in_channels: int,
-        channels: int,
+        in_channels: PositiveInt,
+        channels: PositiveInt,
         *,
-        dilations: list[int] = (1, 6, 12, 18),
-        c1_in_channels: int = 256,
-        c1_channels: int = 48,
+        dilations: list[PositiveInt] = (1, 6, 12, 18),
+        c1_in_channels: PositiveInt = 256,
+        c1_channels: PositiveInt = 48,
         in_index: int = -1,
-        dropout_ratio: float = 0,
+        dropout_ratio: Share = 0,
         align_corners: bool = True,
         init_cfg: dict | list[dict] | None = None,
         **kwargs,  # noqa: ANN003
     ) -> None:
-        sizes = dict(in_channels=in_channels, channels=channels, c1_in_channels=c1_in_channels, c1_channels=c1_channels)
-        for name, value in sizes.items():
-            check_positive_int(f"model.decode_head.{name}", value)
         if not dilations:
             raise ValueError("model.decode_head.dilations is empty: name at least one, e.g. (1, 6, 12, 18).")
-        for value in dilations:
-            check_positive_int("model.decode_head.dilations", value)
-        check_range("model.decode_head.dropout_ratio", dropout_ratio, 0.0, 1.0)
         for name in ("conv_cfg", "act_cfg", "input_transform"):
             if name in kwargs:
                 raise TypeError(f"model.decode_head.{name} means nothing to DeepLabV3PlusHead; leave it out.")

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_allspark.utils.checks import check_positive_int, check_range, check_types
+from mmseg_allspark.utils.checks import PositiveInt, Share, check_types
 
 
 @MODELS.register_module()
@@ -27,14 +27,12 @@ class OhemLoss(nn.Module):
     @check_types
     def __init__(
         self,
-        thresh: float = 0.7,
-        min_kept: int = 200_000,
+        thresh: Share = 0.7,
+        min_kept: PositiveInt = 200_000,
         loss_weight: float = 1.0,
         loss_name: str = "loss_ohem",
     ) -> None:
         super().__init__()
-        check_range("OhemLoss.thresh", thresh, 0.0, 1.0)
-        check_positive_int("OhemLoss.min_kept", min_kept)
         self.thresh, self.min_kept, self.loss_weight = thresh, min_kept, loss_weight
         self.loss_name = loss_name
 

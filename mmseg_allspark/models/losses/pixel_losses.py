@@ -1,11 +1,13 @@
 """Losses of each pixel against a target distribution, not yet averaged: the method weights and masks the pixels."""
 
+from typing import Annotated
+
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_allspark.utils.checks import check_loss_weight, check_range, check_types
+from mmseg_allspark.utils.checks import Between, LossWeight, Share, check_types
 
 
 @MODELS.register_module()
@@ -23,11 +25,10 @@ class SigmoidFocalLoss(nn.Module):
     """
 
     @check_types
-    def __init__(self, gamma: float = 0.5, alpha: float = 0.5, loss_weight: float = 10.0) -> None:
+    def __init__(
+        self, gamma: Annotated[float, Between(0.0)] = 0.5, alpha: Share = 0.5, loss_weight: LossWeight = 10.0
+    ) -> None:
         super().__init__()
-        check_range("SigmoidFocalLoss.gamma", gamma, 0.0, float("inf"))
-        check_range("SigmoidFocalLoss.alpha", alpha, 0.0, 1.0)
-        check_loss_weight("SigmoidFocalLoss.loss_weight", loss_weight)
         self.gamma, self.alpha, self.loss_weight = gamma, alpha, loss_weight
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -58,9 +59,8 @@ class PixelCrossEntropyLoss(nn.Module):
     """
 
     @check_types
-    def __init__(self, loss_weight: float = 1.0) -> None:
+    def __init__(self, loss_weight: LossWeight = 1.0) -> None:
         super().__init__()
-        check_loss_weight("PixelCrossEntropyLoss.loss_weight", loss_weight)
         self.loss_weight = loss_weight
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
@@ -77,9 +77,8 @@ class PixelMSELoss(nn.Module):
     """
 
     @check_types
-    def __init__(self, loss_weight: float = 1.0) -> None:
+    def __init__(self, loss_weight: LossWeight = 1.0) -> None:
         super().__init__()
-        check_loss_weight("PixelMSELoss.loss_weight", loss_weight)
         self.loss_weight = loss_weight
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:

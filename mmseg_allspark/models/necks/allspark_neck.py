@@ -1,6 +1,7 @@
 """AllSparkNeck: labeled features reborn from unlabeled ones (CVPR 2024, sections 3.2 to 3.4)."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,10 +11,9 @@ from torch import Tensor, nn
 
 from mmseg_allspark.models.channel_attention import ChannelCrossAttention, ChannelSelfAttention
 from mmseg_allspark.models.semantic_memory import GROUPING_MAPS, SIMILARITIES, SemanticMemory, group_channels
-from mmseg_allspark.utils.checks import as_size, check_choice, check_positive_int, check_types
+from mmseg_allspark.utils.checks import PositiveInt, as_size, check_choice, check_types
 
 INFERENCE_KEYS = ("image", "batch")
-SIZE_POLICIES = ("error", "resize")
 
 
 @MODELS.register_module()
@@ -56,8 +56,8 @@ class AllSparkNeck(BaseModule):
     @check_types
     def __init__(
         self,
-        in_channels: int,
-        num_classes: int,
+        in_channels: PositiveInt,
+        num_classes: PositiveInt,
         num_heads: int = 2,
         memory_size: int | tuple[int, int] | None = None,
         in_index: int = -1,
@@ -65,21 +65,15 @@ class AllSparkNeck(BaseModule):
         proj_drop: float = 0.1,
         memory: bool = True,
         grouping: bool = True,
-        similarity: str = "cosine",
-        grouping_map: str = "logits",
-        inference_keys: str = "image",
+        similarity: Literal[SIMILARITIES] = "cosine",
+        grouping_map: Literal[GROUPING_MAPS] = "logits",
+        inference_keys: Literal[INFERENCE_KEYS] = "image",
         sync: str = "rank0",
-        size_mismatch: str = "error",
+        size_mismatch: Literal["error", "resize"] = "error",
         implementation: str = "exact",
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        check_positive_int("AllSparkNeck.in_channels", in_channels)
-        check_positive_int("AllSparkNeck.num_classes", num_classes)
-        check_choice("AllSparkNeck.similarity", similarity, SIMILARITIES)
-        check_choice("AllSparkNeck.grouping_map", grouping_map, GROUPING_MAPS)
-        check_choice("AllSparkNeck.inference_keys", inference_keys, INFERENCE_KEYS)
-        check_choice("AllSparkNeck.size_mismatch", size_mismatch, SIZE_POLICIES)
         if memory and memory_size is None:
             raise ValueError(
                 "AllSparkNeck.memory_size is missing: give the (height, width) of the features at the "
