@@ -6,12 +6,13 @@ import pytest
 from builders import ROOT
 
 PACKAGE = ROOT / "mmseg_allspark"
-# utils <- models <- methods <- engine; beside them datasets <- report; engine checks data sets and draws
+# utils <- models, labels <- methods <- engine; beside them datasets <- report; engine checks data sets and draws
 ALLOWED = dict(
     utils={"utils"},
     models={"utils", "models"},
-    methods={"utils", "models", "methods"},
-    engine={"utils", "models", "methods", "datasets", "report", "engine"},
+    labels={"utils", "labels"},
+    methods={"utils", "models", "labels", "methods"},
+    engine={"utils", "models", "labels", "methods", "datasets", "report", "engine"},
     datasets={"utils", "datasets"},
     report={"utils", "datasets", "report"},
     convert={"utils", "convert"},
