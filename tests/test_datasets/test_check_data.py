@@ -106,7 +106,7 @@ def test_three_planted_faults_are_found_among_2000_images(tool, tmp_path, capsys
     assert all(finding["key"] and finding["remedy"] for finding in report["findings"])
     printed = capsys.readouterr()
     assert "labeled123.png" in printed.out and "3 kinds of errors" in printed.out
-    assert "read 2000 of 2000 samples" in printed.err
+    assert "read sample 2000 of 2000" in printed.err
 
 
 def test_a_jpeg_that_decodes_though_it_is_cut_off_is_found():
