@@ -50,7 +50,7 @@ def test_three_planted_faults_are_found_among_500_images(tool, tmp_path, capsys)
     assert all(finding["key"] and finding["remedy"] for finding in report["findings"])
     printed = capsys.readouterr()
     assert "labeled123.png" in printed.out and "3 kinds of errors" in printed.out
-    assert "500 of 500" in printed.err
+    assert "read sample 500 of 500" in printed.err
 
 
 def test_leaks_by_file_and_by_pixels_and_overlap(tool, config):
