@@ -41,11 +41,6 @@ def test_both_parts_are_normalised_once():
     assert preprocessor()(batch, training=True) is batch
 
 
-def test_one_tensor_is_the_view_named_weak():
-    batch = preprocessor()(dict(labeled=collated(), unlabeled=collated()), training=True)
-    assert set(batch["inputs"]) == {"labeled", "weak"}
-
-
 def test_masks_of_unlabeled_images_are_padded_once_whatever_the_number_of_views():
     """A zoo config pads here: its preprocessor has the size of the crop."""
     unlabeled = collated(views=("weak", "strong", "stronger"), side=20)
@@ -59,10 +54,12 @@ def test_masks_of_unlabeled_images_are_padded_once_whatever_the_number_of_views(
         assert (sample.gt_sem_seg.data[:, 20:] == 255).all()
 
 
-def test_plain_batches_go_to_the_wrapped_preprocessor():
-    batch = collated()
-    images = list(batch["inputs"])
-    out = preprocessor()(batch)
+def test_one_tensor_is_the_view_named_weak_and_plain_batches_go_to_the_wrapped_preprocessor():
+    batch = preprocessor()(dict(labeled=collated(), unlabeled=collated()), training=True)
+    assert set(batch["inputs"]) == {"labeled", "weak"}
+    plain = collated()
+    images = list(plain["inputs"])
+    out = preprocessor()(plain)
     torch.testing.assert_close(out["inputs"], expected(images))
     assert not isinstance(out, SemiBatch)
 
