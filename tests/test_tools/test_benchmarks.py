@@ -182,3 +182,11 @@ def test_enqueue_compares_two_ways_that_store_the_same(run_benchmark, load):
         load("enqueue").enqueue_in_a_loop(looped, rows, classes)
     for name, value in looped.state_dict().items():
         assert torch.equal(value, written.state_dict()[name]), name
+
+
+def test_the_run_on_a_gpu(run_benchmark):
+    """Its parts but the golden cases and the steps, which have tests of their own, at reduced size on the CPU."""
+    rows = run_benchmark("gpu", "--small", "--rounds", 1, "--warmup", 0, "--skip", "golden_cases", "training_steps")
+    names = " ".join(row["name"] for row in rows)
+    assert "error" not in set().union(*rows)
+    assert all(part in names for part in ("copy", "neck, exact", "block by block", "torch's fused"))
