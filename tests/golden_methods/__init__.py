@@ -1,0 +1,1 @@
+"""How the quantities of tests/golden/methods are computed with this package."""
