@@ -3,7 +3,7 @@
     pytest tests/test_golden_methods.py -s        # prints method, group, quantity and largest difference
 
 A module has ``GROUPS``: the group's name in ``tests/golden/methods/<method>.npz`` to a function that takes its arrays
-by name and yields (quantity, ours, released); perhaps ``TOLERANCES`` by group; and ``NOT_COMPARED``: group to the reason.
+by name and yields (quantity, ours, released); perhaps ``TOLERANCES`` by group; and ``NOT_COMPARED``: group to reason.
 Differences are relative to the quantity's largest value.
 """
 

@@ -4,7 +4,6 @@ import math
 from typing import Literal
 
 from mmengine.dist import get_rank
-from mmengine.hooks import EMAHook
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import LOOPS
 from torch import nn
@@ -18,7 +17,7 @@ from mmseg_allspark.engine.stream import build_stream, seek_stream
 from mmseg_allspark.methods import Step
 from mmseg_allspark.utils.checks import Count, PositiveInt, check_types
 from mmseg_allspark.utils.config_files import check_loaders
-from mmseg_allspark.utils.wrappers import bare_model
+from mmseg_allspark.utils.wrappers import averages, bare_model
 
 RAMPS = {
     "exp": lambda t: math.exp(-5.0 * (1.0 - t) ** 2),
@@ -222,11 +221,9 @@ class PseudoLabelLoop(BaseLoop):
         """
         if self.pseudo_labels_from != "ema":
             return (model,) if self.pseudo_labels_from == "model" else ()
-        for hook in self.runner.hooks:
-            if isinstance(hook, EMAHook):
-                # Before its first update it is a copy from before mmengine initialised the weights.
-                averages = getattr(hook, "teachers", [hook.ema_model])
-                return tuple(average.module if self._iter > 0 else model for average in averages)
+        if found := averages(self.runner):
+            # Before the first update mmengine's is a copy from before the weights were initialised.
+            return tuple(average.module if self._iter > 0 else model for average in found)
         raise ValueError(
             "train_cfg.pseudo_labels_from='ema' needs an averaged model: set default_hooks.ema=dict("
             "type='MeanTeacherHook', momentum=0.01)."

@@ -3,7 +3,7 @@
 from .alignment import DistributionAlignment
 from .confidence import ClassQuantileThreshold, ConfidenceThreshold, build_confidence
 from .cutmix import CutMix
-from .pseudo_label import PseudoLabel, loaded_labels, masked_mean
+from .pseudo_label import PseudoLabel, loaded_labels, masked_mean, mean_prediction
 from .statistics import count_per_class, count_pseudo_labels, pseudo_label_statistics
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "count_pseudo_labels",
     "loaded_labels",
     "masked_mean",
+    "mean_prediction",
     "pseudo_label_statistics",
 ]

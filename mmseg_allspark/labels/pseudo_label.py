@@ -3,6 +3,8 @@
 Legend: B images, K classes, (H, W) image size in pixels.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -79,6 +81,17 @@ def loaded_labels(data_samples: list[SegDataSample], num_classes: int) -> tuple[
     logits = torch.zeros(label.shape[0], num_classes, *label.shape[1:], device=label.device)
     logits.scatter_(1, label[:, None], torch.log(sure * (num_classes - 1) / (1.0 - sure))[:, None])
     return logits, confidence
+
+
+def mean_prediction(logits: Sequence[Tensor]) -> Tensor:
+    """Logits whose softmax is the mean of the probabilities of several models.
+
+    Args:
+        logits: One or more of (B, K, H, W); those of one model are returned as they are.
+    """
+    if len(logits) == 1:
+        return logits[0]
+    return torch.stack([one.float().log_softmax(dim=1) for one in logits]).logsumexp(dim=0) - math.log(len(logits))
 
 
 def masked_mean(

@@ -1,6 +1,7 @@
 """SemiSegmentor: an EncoderDecoder that also learns from unlabeled images."""
 
 from dataclasses import replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,14 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
-from mmseg_allspark.labels import CutMix, DistributionAlignment, PseudoLabel, build_confidence, loaded_labels
+from mmseg_allspark.labels import (
+    CutMix,
+    DistributionAlignment,
+    PseudoLabel,
+    build_confidence,
+    loaded_labels,
+    mean_prediction,
+)
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_valid
 from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor, check_views
 from mmseg_allspark.methods.step import Needs, Step
@@ -60,7 +68,7 @@ class SemiSegmentor(EncoderDecoder):
         alignment: dict | None = None,
         cutmix: dict | None = None,
         mask_padding: bool = False,
-        pseudo_label_keys: str | None = None,
+        pseudo_label_keys: Literal["image", "batch"] | None = None,
         data_preprocessor: dict | nn.Module | None = None,
         **kwargs,  # noqa: ANN003
     ) -> None:
@@ -132,13 +140,14 @@ class SemiSegmentor(EncoderDecoder):
             TypeError: If the decode head gives more than one tensor.
         """
         check_views(inputs, self.needs.views, type(self).__name__)
+        inputs, data_samples = self.mix_labeled(inputs, data_samples, step)
         if step.unsup_scale == 0 and not self.needs.burn_in:
             feats = self.extract_feat(inputs["labeled"])
             return self.sup_losses(
                 JointPass(inputs, data_samples, step, len(inputs["labeled"]), list(feats), self.decode(feats))
             )
-        inputs, data_samples = self.mix_labeled(inputs, data_samples, step)
         pseudo = self.label(inputs, data_samples, step)
+        torch.clear_autocast_cache()  # up to torch 2.9 it would hand the training pass casts of weights without a graph
         if pseudo is not None:
             step.record["pseudo"] = pseudo
         images, pseudo = self.mix(inputs, data_samples, pseudo, step)
@@ -147,7 +156,7 @@ class SemiSegmentor(EncoderDecoder):
 
     @torch.no_grad()
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel | None:
-        """Pseudo labels of the weak view, by the first of ``step.labelers``; None: the joint pass gives them.
+        """Pseudo labels of the weak view, the mean of ``step.labelers``; None: the joint pass gives them.
 
         With ``train_cfg.pseudo_labels_from='data'`` they are those that ``LoadPseudoLabel`` read, and a pixel counts
         with its confidence.
@@ -155,10 +164,11 @@ class SemiSegmentor(EncoderDecoder):
         valid = self.valid_pixels(data_samples["unlabeled"])
         if step.labels_from == "data":
             logits, known = loaded_labels(data_samples["unlabeled"], self.num_classes)
+            valid = known > 0 if valid is None else valid & (known > 0)
             self.observe(data_samples["labeled"], logits, valid)
             pseudo = self.make_pseudo_label(logits, valid)
             return replace(pseudo, weight=pseudo.weight * known)
-        logits = (step.labelers[0] if step.labelers else self).label_unlabeled(inputs)
+        logits = mean_prediction([labeler.label_unlabeled(inputs) for labeler in step.labelers or (self,)])
         self.observe(data_samples["labeled"], logits, valid)
         return self.make_pseudo_label(logits, valid)
 
@@ -195,7 +205,14 @@ class SemiSegmentor(EncoderDecoder):
         self, inputs: dict[str, Tensor], data_samples: SamplesByPart, pseudo: PseudoLabel | None, step: Step
     ) -> tuple[Tensor, PseudoLabel | None]:
         """Unlabeled images (B_u, 3, H, W) of the joint pass and their pseudo labels, mixed alike by ``cutmix``."""
-        return self.paste(inputs[self.unlabeled_view], pseudo, pseudo)
+        images = inputs[self.unlabeled_view]
+        if pseudo is not None:
+            return self.paste(images, pseudo, pseudo)
+        if self.cutmix is not None:
+            raise ValueError(
+                f"model.cutmix: {type(self).__name__} has no labels yet that could be mixed; set it to None."
+            )
+        return images, None
 
     def joint_pass(
         self,
@@ -205,15 +222,7 @@ class SemiSegmentor(EncoderDecoder):
         pseudo: PseudoLabel | None,
         step: Step,
     ) -> JointPass:
-        """Forward of the labeled and the unlabeled images together.
-
-        Args:
-            inputs: As in :meth:`loss`.
-            data_samples: As in :meth:`loss`.
-            images: (B_u, 3, H, W), the unlabeled images that go in.
-            pseudo: Their labels; None: the method makes them from what comes out.
-            step: As in :meth:`loss`.
-        """
+        """Forward of the labeled images with ``images`` (B_u, 3, H, W), whose labels ``pseudo`` may be None."""
         labeled = inputs["labeled"]
         feats = self.extract_feat(
             torch.cat([labeled, images]),
@@ -234,15 +243,7 @@ class SemiSegmentor(EncoderDecoder):
         return images, PseudoLabel.from_maps(dict(zip(outside, mixed, strict=True)))
 
     def extract_feat(self, inputs: Tensor, **neck_options: object) -> list[Tensor]:
-        """Backbone and neck; ``neck_options`` reach a neck with ``takes_step`` and no other.
-
-        Args:
-            inputs: (B, 3, H, W).
-            **neck_options: Named arguments of :meth:`AllSparkNeck.forward`.
-
-        Returns:
-            Multi-level features.
-        """
+        """Levels of backbone and neck; ``neck_options``, of ``AllSparkNeck``, reach a neck with ``takes_step``."""
         feats = self.backbone(inputs)
         if not self.with_neck:
             return feats

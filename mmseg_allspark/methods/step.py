@@ -41,7 +41,7 @@ class Needs:
 
     Attributes:
         views: Views of the unlabeled images that a step takes besides ``'weak'``, which is labeled. Default ().
-        labels_from: What ``train_cfg.pseudo_labels_from`` has to be; None: either. Default None.
+        labels_from: What ``train_cfg.pseudo_labels_from`` has to be; None: any. Default None.
         equal_batches: Whether labeled images are paired with unlabeled ones. Default False.
         burn_in: Whether a step whose unlabeled losses count 0 takes unlabeled images all the same: a memory is filled,
             or a module would be without a gradient. Default False.

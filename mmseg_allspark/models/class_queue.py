@@ -13,7 +13,9 @@ SYNC_MODES = ("rank0", "gather", "local")
 class ClassQueue(BaseModule):
     """A ring of M rows per class, first in, first out, written without a loop and without a copy to the host.
 
-    The queue only stores: :meth:`write` never reads for the step and :meth:`read` never writes.
+    The queue only stores: :meth:`write` never reads for the step and :meth:`read` never writes. What was read and still
+    needs a backward pass must not be written to before it: write first, or clone. With ``sync='gather'`` the ranks tell
+    each other how many rows they have, which copies one number per rank to the host.
 
     Args:
         num_classes: Classes K.

@@ -41,9 +41,11 @@ class TeacherAverage(ExponentialMovingAverage):
     ) -> None:
         kwargs["update_buffers"] = True
         super().__init__(model, momentum=momentum, **kwargs)
-        for name, module in list(model.named_modules()):
-            if getattr(module, "shared_with_teacher", False):
-                self.module.set_submodule(name, module)
+        shared = [name for name, module in model.named_modules() if getattr(module, "shared_with_teacher", False)]
+        for name in shared:
+            self.module.set_submodule(name, model.get_submodule(name))
+        prefixes = tuple(f"{name}." for name in shared)
+        self.avg_parameters = {k: v for k, v in self.avg_parameters.items() if not k.startswith(prefixes)}
         self.warmup, self.buffers = warmup, buffers
         parameters = dict(self.module.named_parameters())
         state = self.module.state_dict()
@@ -61,7 +63,7 @@ class TeacherAverage(ExponentialMovingAverage):
     def update_parameters(self, model: nn.Module) -> None:
         """Move the teacher after a step of the student ``model``."""
         own, source = self.module.state_dict(), model.state_dict()
-        kept = {name: own[name].clone() for name in self._own}
+        kept = {name: own[name].clone() for name in self._own} if int(self.steps) else {}  # the first is a copy
         super().update_parameters(model)
         for name in self._copied:
             own[name].copy_(source[name])

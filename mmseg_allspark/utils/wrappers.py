@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mmengine.model import is_model_wrapper
+from mmengine.hooks import EMAHook
+from mmengine.model import BaseAveragedModel, is_model_wrapper
+from mmengine.runner import Runner
 from torch import nn
 
 
@@ -30,3 +32,9 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
         for module, training in modes.items():  # parents first, so that a child's own mode is the last one set
             if module.training != training:
                 module.train(training)
+
+
+def averages(runner: Runner) -> list[BaseAveragedModel]:
+    """Return all moving averages of a run's model, those of several teachers in their order."""
+    hooks = [hook for hook in runner.hooks if isinstance(hook, EMAHook)]
+    return [average for hook in hooks for average in getattr(hook, "teachers", [hook.ema_model])]

@@ -44,7 +44,16 @@ class Leaves(SemiSegmentor):
         return super().make_pseudo_label(pseudo_logits + torch.zeros(self.num_classes, 1, 1), valid)
 
 
-@pytest.mark.parametrize(("kind", "words"), [(Reads, "_local_scalar_dense|item"), (Leaves, "meta.*cpu|cpu.*meta")])
+class Copies(SemiSegmentor):
+    def make_pseudo_label(self, pseudo_logits, valid=None):
+        pseudo_logits.cpu().max().item()
+        return super().make_pseudo_label(pseudo_logits, valid)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(Copies, "is copied from meta"), (Reads, "_local_scalar_dense|item"), (Leaves, "meta.*cpu|cpu.*meta")],
+)
 def test_a_read_and_a_tensor_of_the_host_are_found(kind, words):
     config = method_model("semi", "plain")
     config.pop("type")

@@ -3,7 +3,19 @@
 import numpy as np
 import pytest
 import torch
-from builders import CROP, assert_same_state, build_model, model_config, sample_with_mask, semi_batch, train
+from builders import (
+    CROP,
+    WIDTHS,
+    Labeler,
+    assert_same_state,
+    build_model,
+    model_config,
+    run_config,
+    sample_with_mask,
+    semi_batch,
+)
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.registry import TRANSFORMS
 from PIL import Image
@@ -43,9 +55,10 @@ def test_second_network_has_its_own_weights_and_changes_and_is_for_training_only
     assert model.with_neck and not model.second.with_neck  # AllSpark's takes labels of the first
     names = {name for name in model.state_dict() if name.startswith("second.")}
     assert names and names <= training_only_names(model)
+    assert not names & training_only_names(two_networks(evaluated="mean"))
     first, second = (net.backbone.state_dict() for net in (model, model.second))
     assert first.keys() == second.keys()
-    assert not any(torch.equal(first[name], second[name]) for name in first if name.endswith("conv.weight"))
+    assert not any(torch.equal(first[name], second[name]) for name in first if first[name].dim() == 4)
 
 
 class Extra(SemiSegmentor):
@@ -130,6 +143,29 @@ def pipeline(folder, **options):
     return [TRANSFORMS.build(step) for step in steps]
 
 
+def test_loaded_labels_are_resized_and_cropped_with_their_image(tmp_path):
+    rows = np.arange(60, dtype=np.uint8)[:, None].repeat(80, axis=1) // 20
+    Image.fromarray(np.stack([rows * 100] * 3, axis=-1)).save(tmp_path / "street.png")
+    for camera, labels in (("a", rows), ("b", 0 * rows)):
+        (tmp_path / "labels" / camera).mkdir(parents=True)
+        Image.fromarray(labels).save(tmp_path / "labels" / camera / "street.png")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "street.png").rename(tmp_path / "a" / "street.png")
+    results = dict(img_path=str(tmp_path / "a" / "street.png"))
+    for step in (
+        dict(type="LoadImage"),
+        dict(type="LoadPseudoLabel", folder=str(tmp_path / "labels"), num_classes=3),
+        dict(type="RandomResizeLongSide", ratio_range=(1.4, 1.6)),
+        dict(type="RandomCrop", crop_size=(50, 64)),
+        dict(type="PadAndMark", size=(64, 64), pad_val=dict(img=0, seg=255)),
+    ):
+        results = TRANSFORMS.build(step)(results)
+    image, label = results["img"][..., 0], results["pseudo_seg_map"]
+    inside = results["valid"].astype(bool)
+    assert label.shape == (64, 64) and (label[~inside] == 255).all()
+    assert (np.abs(image[inside] - label[inside].astype(int) * 100) < 60).mean() > 0.95
+
+
 def load(folder, **options):
     results = dict(img_path=str(folder / "street.jpg"))
     for step in pipeline(folder, **options):
@@ -153,8 +189,8 @@ def test_label_files_follow_their_image(tmp_path):
         load(tmp_path)
 
 
-def run(data, folder, **options):
-    return train(
+def run(data, folder, before_train=None, **options):
+    cfg = run_config(
         data,
         folder,
         loop=dict(max_epochs=4, pseudo_labels_from="ema"),
@@ -163,10 +199,24 @@ def run(data, folder, **options):
         default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=True, interval=1)),
         **options,
     )
+    runner = Runner.from_cfg(cfg)
+    if before_train is not None:
+        hook = Hook()
+        hook.before_train = before_train
+        runner.register_hook(hook)
+    runner.train()
+    return runner
 
 
 def test_teachers_take_turns_and_resume(data, tmp_path):
-    runner = run(data, tmp_path / "whole")
+    start = {}
+
+    def keep(runner):
+        start.update({name: value.clone() for name, value in runner.model.state_dict().items()})
+
+    runner = run(data, tmp_path / "whole", keep)
+    other = torch.load(tmp_path / "whole/epoch_1.pth", weights_only=False)["other_teachers"][0]
+    assert all(torch.equal(value, other[f"module.{name}"]) for name, value in start.items())  # it rests, initialised
     saved = [torch.load(tmp_path / f"whole/epoch_{epoch}.pth", weights_only=False) for epoch in (2, 3, 4)]
     name = "decode_head.conv_seg.weight"
     first = [state["state_dict"][name] for state in saved]
@@ -201,3 +251,35 @@ def test_pseudo_label_survives_its_maps():
     assert list(pseudo.maps()) == ["logits", "label", "weight", "other"]
     again = PseudoLabel.from_maps(pseudo.maps())
     assert again.extras.keys() == {"other"} and again.valid is None and again.label is pseudo.label
+
+
+def test_labels_are_the_mean_of_all_teachers():
+    model = build_model(neck=None)
+    first, second = torch.randn(2, 2, 4, CROP, CROP)
+    pseudo = model.label(*semi_batch(model).values())  # of the model itself
+    assert pseudo.label.shape == (2, CROP, CROP)
+    batch = semi_batch(model, labelers=(Labeler(first), Labeler(second)))
+    got = model.label(batch["inputs"], batch["data_samples"], batch["step"]).logits.softmax(dim=1)
+    torch.testing.assert_close(got, (first.softmax(dim=1) + second.softmax(dim=1)) / 2)
+
+
+def test_the_training_pass_shares_no_cast_of_the_label_pass(monkeypatch):
+    """Up to torch 2.9 a cast made without gradient would be taken again by the pass that needs one."""
+    order = []
+    head = dict(type="FCNHead", in_channels=WIDTHS[-1], channels=8, num_classes=4)  # switches autocast off nowhere
+    model = build_model(neck=None, decode_head=head).train()
+    monkeypatch.setattr(torch, "clear_autocast_cache", lambda: order.append("cleared"))
+    model.backbone.register_forward_hook(lambda *_: order.append(torch.is_grad_enabled()))
+    model(**semi_batch(model), mode="loss")
+    assert "cleared" in order[order.index(False) : order.index(True)]
+
+
+def test_unknown_pixels_of_loaded_labels_count_nowhere():
+    model = build_model(neck=None, confidence=dict(type="ClassQuantileThreshold", momentum=1.0)).train()
+    batch = semi_batch(model, unlabeled=1, labels_from="data")
+    label = torch.full((CROP, CROP), 255)
+    label[: CROP // 2] = 2
+    batch["data_samples"]["unlabeled"] = [sample(label.tolist())]
+    model(**batch, mode="loss")
+    assert model.confidence.threshold[0] == 0.5 and model.confidence.threshold[2] != 0.5  # class 0 was not seen
+    assert batch["step"].record["pseudo"].valid.sum() == CROP * (CROP // 2)

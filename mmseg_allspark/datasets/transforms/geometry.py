@@ -63,7 +63,10 @@ class RandomResizeLongSide(Resize):
             new_height, new_width = int(1.0 * height * new_long / width + 0.5), new_long
         results["scale"] = (max(new_width, 1), max(new_height, 1))
         self._resize_img(results)
-        self._resize_seg(results)
+        for key in _mask_keys(results):
+            resized = dict(gt_seg_map=results[key], scale=results["scale"])
+            self._resize_seg(resized)
+            results[key] = resized["gt_seg_map"]
         return results
 
     def __repr__(self) -> str:
@@ -96,7 +99,12 @@ class PadAndMark(Pad):
 
     def _pad_seg(self, results: dict) -> None:
         """Pad all masks, where mmcv pads ``gt_seg_map`` alone."""
-        for key in set(results.get("seg_fields", ())) - {"valid"} | {"gt_seg_map"} & results.keys():
+        for key in _mask_keys(results) - {"valid"}:
             padded = dict(gt_seg_map=results[key], pad_shape=results["pad_shape"])
             super()._pad_seg(padded)
             results[key] = padded["gt_seg_map"]
+
+
+def _mask_keys(results: dict) -> set[str]:
+    """Names of all masks of a sample; mmcv's transforms know ``gt_seg_map`` alone."""
+    return {*results.get("seg_fields", ())} | {"gt_seg_map"} & results.keys()

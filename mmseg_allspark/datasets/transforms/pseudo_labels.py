@@ -16,8 +16,8 @@ class LoadPseudoLabel(LoadSegMask):
     """Reads class numbers, and perhaps a confidence for each pixel, that belong to an unlabeled image.
 
     For ``train_cfg.pseudo_labels_from='data'``. Use it after ``LoadImage``, before geometric transforms; the maps are
-    resized, cropped and flipped with the image, and padded by ``PadAndMark``. The file of ``a/b/name.jpg`` is
-    ``folder/name.png``.
+    resized, cropped and flipped with the image, and padded by ``PadAndMark``. The file of
+    ``.../a/b/name.jpg`` is ``folder/a/b/name.png`` or, if there is none, ``folder/b/name.png`` or ``folder/name.png``.
 
     Args:
         folder: Of the label files: PNGs of one channel with class numbers; ``ignore_index`` where nothing is known.
@@ -38,9 +38,21 @@ class LoadPseudoLabel(LoadSegMask):
 
     def transform(self, results: dict) -> dict:
         """Add the maps to the sample."""
-        name = f"{Path(results['img_path']).stem}.png"
         for key, (folder, reader) in self.sources.items():
-            named = dict(seg_map_path=str(folder / name), reduce_zero_label=False, label_map=None)
+            path = find_label(folder, results["img_path"])
+            named = dict(seg_map_path=str(path), reduce_zero_label=False, label_map=None)
             results[key] = reader.read_labels(results | named)
             results.setdefault("seg_fields", []).append(key)
         return results
+
+
+def find_label(folder: Path, image: str) -> Path:
+    """Return the label file of an image: under the longest end of its path for which there is one.
+
+    Args:
+        folder: Of the label files.
+        image: The image's path; folders of equally named images are told apart by it.
+    """
+    parts = Path(image).with_suffix(".png").parts
+    candidates = [folder.joinpath(*parts[start:]) for start in range(max(1, len(parts) - 3), len(parts))]
+    return next((path for path in candidates if path.is_file()), candidates[-1])

@@ -89,7 +89,7 @@ class AtomicCheckpointHook(CheckpointHook):
         """
         if self._rank_buffers is not None:
             checkpoint[KEY] = self._rank_buffers
-        parts = ("state_dict", "ema_state_dict", "optimizer", KEY)
+        parts = ("state_dict", "ema_state_dict", "other_teachers", "optimizer", KEY)
         bad = [name for part in parts for name in _list_non_finite(checkpoint.get(part), part)]
         if bad:
             more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""

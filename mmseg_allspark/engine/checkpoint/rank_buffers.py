@@ -6,12 +6,11 @@ and memories with ``sync='local'`` are not, and a resumed run would go on with r
 
 import torch
 from mmengine.dist import gather, get_rank, get_world_size
-from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from mmseg_allspark.models import ClassQueue
-from mmseg_allspark.utils.wrappers import bare_model
+from mmseg_allspark.utils.wrappers import averages, bare_model
 
 KEY = "rank_buffers"  # in the checkpoint
 
@@ -62,9 +61,11 @@ def restore_rank_buffers(runner: Runner, checkpoint: dict) -> None:
 
 
 def _models(runner: Runner) -> dict[str, nn.Module]:
-    """The model and, if there is one, its moving average."""
-    averages = [hook.ema_model.module for hook in runner.hooks if isinstance(hook, EMAHook)]
-    return dict(zip(("model", "ema"), (bare_model(runner.model), *averages), strict=False))
+    """The model and its moving averages: ``'ema'``, ``'ema1'`` and so on."""
+    models = dict(model=bare_model(runner.model))
+    for number, average in enumerate(averages(runner)):
+        models[f"ema{number or ''}"] = average.module
+    return models
 
 
 def _own_buffers(model: nn.Module) -> dict[str, Tensor]:

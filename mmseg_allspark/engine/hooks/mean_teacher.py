@@ -26,8 +26,8 @@ class MeanTeacherHook(EMAHook):
         evaluated: ``'teacher'`` or ``'student'``: validated, tested and saved as ``state_dict``. Default ``'teacher'``.
         buffers: As in :class:`TeacherAverage`. Default ``'average'``.
         num_teachers: Teachers that take turns: in each epoch of the unlabeled images the next one follows the student,
-            and the others rest (PS-MT, arXiv 2111.12903). The first is evaluated; ``ema`` labels come from all, as the
-            method combines ``step.labelers``. A checkpoint holds the others as ``other_teachers``. Default 1.
+            and the others rest (PS-MT, arXiv 2111.12903). The first is evaluated; ``ema`` labels are the mean of all. A
+            checkpoint holds the others as ``other_teachers``. Default 1.
         **kwargs: Further ones of ``EMAHook``: ``begin_iter``, ``begin_epoch``, ``strict_load``, ``interval``.
     """
 
@@ -52,15 +52,25 @@ class MeanTeacherHook(EMAHook):
         ]
         self.teachers = [self.ema_model, *others]
 
+    def before_train(self, runner: Runner) -> None:
+        """Start from the student as it was initialised, which is after :meth:`before_run`."""
+        super().before_train(runner)
+        if runner.iter == 0:
+            self._copy_student()
+
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
         """Let the teacher whose turn it is follow the student."""
-        turns = self._ema_started(runner) and self.num_teachers > 1
-        for teacher in [self.teachers[runner.epoch % self.num_teachers]] if turns else self.teachers:
-            self.ema_model = teacher
-            super().after_train_iter(runner, batch_idx, data_batch, outputs)
-        self.ema_model = self.teachers[0]
+        if self._ema_started(runner):
+            self.teachers[runner.epoch % self.num_teachers].update_parameters(self.src_model)
+        else:
+            self._copy_student()
+
+    def _copy_student(self) -> None:
+        state = self.src_model.state_dict()
+        for teacher in self.teachers:
+            teacher.module.load_state_dict(state)
 
     def _swap_ema_parameters(self) -> None:
         """Exchange teacher and student around validation and test: mmengine's hook does so in all four places."""

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 
 import torch
-from mmengine.hooks import EMAHook, Hook
-from mmengine.model import BaseAveragedModel
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.utils import apply_to
 from mmseg.registry import HOOKS
 from torch import Tensor
 
 from mmseg_allspark.utils.checks import check_types
-from mmseg_allspark.utils.wrappers import bare_model
+from mmseg_allspark.utils.wrappers import averages, bare_model
 
 
 @HOOKS.register_module()
@@ -26,8 +25,8 @@ class ChannelsLastHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Convert: weights are initialised and loaded by now, and initialising follows the order in memory."""
-        averages = _averages(runner)
-        for model in (bare_model(runner.model), *(average.module for average in averages)):
+        found = averages(runner)
+        for model in (bare_model(runner.model), *(average.module for average in found)):
             for tensor in (*model.parameters(), *model.buffers()):
                 _convert(tensor)
         for average in averages:
@@ -74,7 +73,7 @@ class CompileHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Mark the parts for compilation: EMAHook has made its copy by now."""
-        for model in (bare_model(runner.model), *(average.module for average in _averages(runner))):
+        for model in (bare_model(runner.model), *(average.module for average in averages(runner))):
             known = dict(model.named_modules())
             for name in self.modules:
                 if not name or name not in known:
@@ -84,11 +83,6 @@ class CompileHook(Hook):
                     )
                 known[name].compile(**self.options)
         runner.logger.info(f"CompileHook: {', '.join(self.modules)} will be compiled when first called.")
-
-
-def _averages(runner: Runner) -> list[BaseAveragedModel]:
-    """The moving averages of the model."""
-    return [hook.ema_model for hook in runner.hooks if isinstance(hook, EMAHook)]
 
 
 def _is_map(value: object) -> bool:

@@ -18,6 +18,10 @@ from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.models import SemanticMemory
 from mmseg_allspark.utils.wrappers import bare_model
 
+_LABELERS = dict(
+    model="the model in training", ema="the model's moving average (teacher)", data="LoadPseudoLabel's files"
+)
+
 
 @HOOKS.register_module()
 class StartChecksHook(Hook):
@@ -134,7 +138,7 @@ def _describe(model: nn.Module) -> str:
 
 def _log_roles(model: nn.Module, runner: Runner, loop: BaseLoop) -> None:
     """Say what the method is made of, and which model labels, is validated and is saved."""
-    labeler = "the model in training" if loop.pseudo_labels_from == "model" else "the model's moving average (teacher)"
+    labeler = _LABELERS[loop.pseudo_labels_from]
     hook = next((hook for hook in runner.hooks if isinstance(hook, EMAHook)), None)
     role = getattr(hook, "evaluated", "teacher")
     evaluated = "the model" if hook is None else f"the {role} ({type(hook).__name__})"

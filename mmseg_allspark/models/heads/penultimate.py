@@ -23,17 +23,13 @@ def decode_with_features(head: BaseDecodeHead, feats: Sequence[Tensor]) -> tuple
     Raises:
         TypeError: If the head does not classify by ``cls_seg``.
     """
-    seen, classify = [], head.cls_seg
-
-    def keep(features: Tensor) -> Tensor:
-        seen.append(features)
-        return classify(features)
-
-    head.cls_seg = keep
+    seen: list[Tensor] = []
+    first = head.conv_seg if head.dropout is None else head.dropout  # of what cls_seg does
+    handle = first.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     try:
         logits = head(feats)
     finally:
-        del head.cls_seg
+        handle.remove()
     if not seen:
         raise TypeError(
             f"model.decode_head.type={type(head).__name__!r} does not classify by cls_seg, so that the features before "
@@ -53,11 +49,10 @@ class ProjectionHead(BaseModule):
 
     training_only = True
 
-    def __init__(self, in_channels: int, out_channels: int = 256, norm_cfg: dict | None = None) -> None:
+    def __init__(self, in_channels: int, out_channels: int = 256, norm_cfg: dict | None = dict(type="SyncBN")) -> None:  # noqa: B006, E501
         super().__init__()
         check_positive_int("projection.in_channels", in_channels)
         check_positive_int("projection.out_channels", out_channels)
-        norm_cfg = dict(type="SyncBN") if norm_cfg is None else norm_cfg
         self.hidden = ConvModule(in_channels, in_channels, 1, norm_cfg=norm_cfg)
         self.out = nn.Conv2d(in_channels, out_channels, 1)
 
