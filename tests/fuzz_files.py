@@ -75,7 +75,7 @@ class File:
     suffix: str = ".png"
 
 
-def _png(width: int, height: int, bits: int, rows: bytes) -> bytes:
+def png_bytes(width: int, height: int, bits: int, rows: bytes) -> bytes:
     """A grey PNG of what Pillow cannot write: few bits, or fewer rows than it declares."""
     header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
@@ -86,7 +86,7 @@ def _png(width: int, height: int, bits: int, rows: bytes) -> bytes:
 def _few_bits(pixels: np.ndarray, bits: int) -> bytes:
     height, width = pixels.shape
     digits = ((pixels[..., None] >> np.arange(bits)[::-1]) & 1).reshape(height, width * bits).astype(np.uint8)
-    return _png(width, height, bits, b"".join(b"\0" + row.tobytes() for row in np.packbits(digits, axis=1)))
+    return png_bytes(width, height, bits, b"".join(b"\0" + row.tobytes() for row in np.packbits(digits, axis=1)))
 
 
 def encode(pixels: np.ndarray, form: str, mode: str, options: dict, orientation: int = 1) -> bytes:
@@ -132,7 +132,7 @@ def _damage(draw: st.DrawFn, content: bytes, damage: str) -> bytes:
         return content + draw(st.binary(min_size=1, max_size=50))
     if damage == "bomb":
         side = draw(st.sampled_from([20_000, 100_000, 2**31 - 1]))  # declared in some hundred bytes
-        return _png(side, side, 8, bytes(10000))
+        return png_bytes(side, side, 8, bytes(10000))
     return b"" if damage == "empty" else content
 
 

@@ -51,6 +51,7 @@ unlabeled_dataloader = dict(
 )
 val_dataloader = dict(dataset=dict(dataset, ann_file="val.txt", pipeline=pipelines.test))
 test_dataloader = val_dataloader
+test_pipeline = pipelines.test  # for mmseg.apis
 model = dict(
     # class by class: one threshold for all lets easy classes take over (docs/results_camvid.md)
     confidence=dict(_delete_=True, type="ClassQuantileThreshold", keep=0.5),

@@ -17,7 +17,7 @@ from mmseg_allspark.datasets.transforms.decoding import read_header, turn
 from .conftest import picture
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from fuzz_files import bomb, encode  # noqa: E402
+from fuzz_files import encode, png_bytes  # noqa: E402
 
 
 def load(path: Path, content: bytes, **options: object) -> dict:
@@ -45,7 +45,7 @@ BROKEN = {
     "cannot be read.*pipe": os.mkfifo,
     "cannot be read.*device": lambda path: path.symlink_to("/dev/zero"),
     "link to nowhere": lambda path: path.symlink_to("nowhere"),
-    "too large": lambda path: path.write_bytes(bomb(20_000)),
+    "too large": lambda path: path.write_bytes(png_bytes(20_000, 20_000, 8, bytes(10000))),
     "end marker": lambda path: path.write_bytes(encode(picture(), "PNG", "RGB", {})[:-8]),
 }
 

@@ -32,3 +32,4 @@ val_dataloader = dict(
     )
 )
 test_dataloader = val_dataloader
+test_pipeline = pipelines.test  # for mmseg.apis

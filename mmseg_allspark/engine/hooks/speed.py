@@ -29,7 +29,7 @@ class ChannelsLastHook(Hook):
         for model in (bare_model(runner.model), *(average.module for average in found)):
             for tensor in (*model.parameters(), *model.buffers()):
                 _convert(tensor)
-        for average in averages:
+        for average in found:
             if average.update_buffers:  # then mmengine updates it through a state dict taken when it was built
                 average.avg_parameters = average.module.state_dict()
         for state in runner.optim_wrapper.optimizer.state.values():  # of a resumed run
