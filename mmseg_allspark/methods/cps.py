@@ -70,7 +70,7 @@ class CPSSegmentor(TwoNetworkSegmentor):
     @property
     def needs(self) -> Needs:
         """Labels of the two networks in training; a teacher or label files have no part."""
-        own = " and from the second network" if self.cutmix else " for the neck; the losses use the step's own"
+        own = " and its second network" if self.cutmix else " and its second network, out of the step itself"
         return replace(super().needs, labels_from="model", own_labels=own)
 
     @torch.no_grad()

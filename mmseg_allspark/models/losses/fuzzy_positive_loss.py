@@ -29,8 +29,9 @@ class FuzzyPositiveLoss(nn.Module):
             ``'none'``: 1. ``'linear'``: (a - b) / a. ``'convex'``: (a - b) / (a + b). ``'concave'``:
             log(1 + 50 (a - b)) / log(1 + 50 a). Default ``'concave'`` (release: Cityscapes; its script for VOC on CPS
             has no weight).
-        balance: Multiply by mean(cross-entropy) / mean(loss) over all pixels of a call, a factor in [0.1, 10] without
-            gradient, so that the value is that of cross-entropy and the gradient that of FPL. Default True.
+        balance: Multiply by mean(cross-entropy) / mean(loss) over all pixels of a call on this rank, a factor in
+            [0.1, 10] without gradient, so that the value is that of cross-entropy and the gradient that of FPL. Default
+            True.
 
     Attributes:
         figures: Scalars for the log about the latest call: share of pixels with 1, 2 and 3 or more positives, mean
