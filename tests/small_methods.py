@@ -33,6 +33,8 @@ METHODS = {
         dict(pseudo_labels_from="ema"),
     ),
     "guidedmix": (dict(type="GuidedMixSegmentor"), {}),
+    "cps": (dict(type="CPSSegmentor"), {}),
+    "fpl": (dict(type="CPSSegmentor", cutmix=dict(prob=1.0), pseudo_loss=dict(type="FuzzyPositiveLoss")), {}),
 }
 NECKS = dict(plain=None, allspark=neck_config(attn_drop=0.1, proj_drop=0.1))
 CASES = [(method, neck) for method in METHODS for neck in NECKS]

@@ -3,8 +3,8 @@
     pytest tests/test_golden_methods.py -s        # prints method, group, quantity and largest difference
 
 A module has ``GROUPS``: the group's name in ``tests/golden/methods/<method>.npz`` to a function that takes its arrays
-by name and yields (quantity, ours, released); perhaps ``TOLERANCES`` by group; and ``NOT_COMPARED``: group to reason.
-Differences are relative to the quantity's largest value.
+by name and yields (quantity, ours, released); perhaps ``TOLERANCES`` by group; and ``NOT_COMPARED``: group to the
+reason. Arrays without a group go to every group. Differences are relative to the quantity's largest value.
 """
 
 import importlib
@@ -21,13 +21,14 @@ MODULES = {name: importlib.import_module(f"golden_methods.{name}") for name in N
 
 
 def read(name):
-    """Arrays by group, and the text ``meta``."""
+    """Arrays by group, each with those that have no group, and the text ``meta``."""
     groups, arrays = {}, dict(np.load(ROOT / f"tests/golden/methods/{name}.npz"))
     meta = json.loads(str(arrays.pop("meta")))
     for key, value in arrays.items():
-        group, rest = re.split(r"[/.]", key, maxsplit=1)
-        groups.setdefault(group, {})[rest] = value
-    return groups, meta
+        *group, rest = re.split("/" if "/" in key else r"\.", key, maxsplit=1)
+        groups.setdefault("".join(group), {})[rest] = value
+    shared = groups.pop("", {})
+    return {group: shared | values for group, values in groups.items()}, meta
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,8 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import Tensor
+from torch import Tensor, nn
+
+from mmseg_allspark.utils.checks import check_has_type
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,17 @@ class PseudoLabel:
     valid: Tensor | None = None
     extras: dict[str, Tensor] = field(default_factory=dict)
 
+    def pixel_loss(self, logits: Tensor, loss: nn.Module | None = None) -> Tensor:
+        """Loss (B, H, W) of logits (B, K, H, W) against the labels, not weighted.
+
+        Args:
+            logits: (B, K, H, W) of what learns.
+            loss: Called with them and the logits of the labels. Default None, cross-entropy against ``label``.
+        """
+        if loss is None:
+            return F.cross_entropy(logits, self.label, reduction="none")
+        return loss(logits, self.logits)
+
     def mean_loss(self, pixel_loss: Tensor) -> Tensor:
         """Mean of a (B, H, W) loss, weighted by pixel, over all pixels that are not padding."""
         return masked_mean(pixel_loss * self.weight, self.valid)
@@ -49,6 +64,14 @@ class PseudoLabel:
         """Put together what :meth:`maps` gave, cropped or mixed."""
         own = {name: maps[name] for name in ("logits", "label", "weight", "valid") if name in maps}
         return cls(**own, extras={name: values for name, values in maps.items() if name not in own})
+
+
+def build_loss(cfg: dict | None) -> nn.Module | None:
+    """Build what ``model.pseudo_loss`` describes; None for None."""
+    if cfg is None:
+        return None
+    check_has_type("model.pseudo_loss", cfg)
+    return MODELS.build(cfg)
 
 
 def loaded_labels(data_samples: list[SegDataSample], num_classes: int) -> tuple[Tensor, Tensor]:

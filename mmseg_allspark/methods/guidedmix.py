@@ -38,7 +38,7 @@ class GuidedMixSegmentor(SemiSegmentor):
         confidence: As in :class:`SemiSegmentor`, of the target. Default None.
         sup_weight: Default 1.
         unsup_weight: Default 1; the weight 10 is in the focal loss.
-        **kwargs: Those of :class:`SemiSegmentor`, without ``cutmix``.
+        **kwargs: Those of :class:`SemiSegmentor`, without ``cutmix`` and ``pseudo_loss``.
 
     Raises:
         TypeError: If the decode head has not two parts.
@@ -65,6 +65,8 @@ class GuidedMixSegmentor(SemiSegmentor):
         )
         if self.cutmix is not None:
             raise ValueError("model.cutmix: GuidedMixSegmentor mixes images its own way; set cutmix=None.")
+        if self.pseudo_loss is not None:
+            raise ValueError("model.pseudo_loss: GuidedMixSegmentor learns by model.unsup_loss; set pseudo_loss=None.")
         check_has_type("model.unsup_loss", unsup_loss)
         if not isinstance(self.decode_head, SplitHead):
             raise TypeError(

@@ -29,7 +29,10 @@ class MeanTeacherSegmentor(SemiSegmentor):
         cutmix: Default half of the area of every image, of any aspect: ``dict(prob=1.0, area=(0.5, 0.5),
             aspect=(0.5, 2.0))``.
         mask_padding: Default True.
-        **kwargs: Those of :class:`SemiSegmentor`.
+        **kwargs: Those of :class:`SemiSegmentor`; ``pseudo_loss`` only with ``'ce'``.
+
+    Raises:
+        ValueError: On ``pseudo_loss`` with ``'mse'``.
     """
 
     @check_types
@@ -52,6 +55,8 @@ class MeanTeacherSegmentor(SemiSegmentor):
             mask_padding=mask_padding,
             **kwargs,
         )
+        if self.pseudo_loss is not None and consistency == "mse":
+            raise ValueError("model.pseudo_loss needs model.consistency='ce'; 'mse' has no loss to replace.")
         self.consistency = consistency
 
     @property

@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
@@ -20,6 +19,7 @@ from mmseg_allspark.labels import (
     loaded_labels,
     mean_prediction,
 )
+from mmseg_allspark.labels.pseudo_label import build_loss
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_valid
 from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor, check_views
 from mmseg_allspark.methods.step import Needs, Step
@@ -48,6 +48,8 @@ class SemiSegmentor(EncoderDecoder):
         cutmix: Arguments of :class:`CutMix`, ``dict()`` for its defaults. Default None, off.
         mask_padding: Leave what the pipeline padded out of the unlabeled losses; needs ``PadAndMark`` in the unlabeled
             pipeline. Default False, as AllSpark's release.
+        pseudo_loss: Config of a loss that takes the place of cross-entropy where pseudo labels are learned from, e.g.
+            ``dict(type='FuzzyPositiveLoss')``. Default None.
         pseudo_label_keys: ``inference_keys`` of the neck while labelling; None: as configured in the neck.
             The paper's configs use ``'batch'``, as the release does.
         data_preprocessor: As in a zoo config; wrapped so that it also takes semi-supervised batches.
@@ -68,6 +70,7 @@ class SemiSegmentor(EncoderDecoder):
         alignment: dict | None = None,
         cutmix: dict | None = None,
         mask_padding: bool = False,
+        pseudo_loss: dict | None = None,
         pseudo_label_keys: Literal["image", "batch"] | None = None,
         data_preprocessor: dict | nn.Module | None = None,
         **kwargs,  # noqa: ANN003
@@ -78,8 +81,8 @@ class SemiSegmentor(EncoderDecoder):
             )
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
         self.sup_weight, self.unsup_weight = sup_weight, unsup_weight
-        self.unlabeled_view, self.pseudo_label_keys = unlabeled_view, pseudo_label_keys
-        self.mask_padding = mask_padding
+        self.unlabeled_view, self.pseudo_label_keys, self.mask_padding = unlabeled_view, pseudo_label_keys, mask_padding
+        self.pseudo_loss = build_loss(pseudo_loss)
         self.confidence = build_confidence(confidence, self.num_classes)
         per_class = dict(num_classes=self.num_classes)
         self.alignment = None if alignment is None else DistributionAlignment(**per_class | dict(alignment))
@@ -120,7 +123,8 @@ class SemiSegmentor(EncoderDecoder):
                 f"{type(self).__name__} trains on labeled and unlabeled images: use train_cfg=dict("
                 "type='PseudoLabelLoop', ...), or model.type='EncoderDecoder' for supervised training."
             )
-        return self.loss(inputs, data_samples, step=step or Step())
+        losses = self.loss(inputs, data_samples, step=step or Step())
+        return losses | getattr(self.pseudo_loss, "figures", {})
 
     def loss(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, *, step: Step) -> dict[str, Tensor]:
         """Losses of one step.
@@ -142,10 +146,8 @@ class SemiSegmentor(EncoderDecoder):
         check_views(inputs, self.needs.views, type(self).__name__)
         inputs, data_samples = self.mix_labeled(inputs, data_samples, step)
         if step.unsup_scale == 0 and not self.needs.burn_in:
-            feats = self.extract_feat(inputs["labeled"])
-            return self.sup_losses(
-                JointPass(inputs, data_samples, step, len(inputs["labeled"]), list(feats), self.decode(feats))
-            )
+            feats, number = self.extract_feat(inputs["labeled"]), len(inputs["labeled"])
+            return self.sup_losses(JointPass(inputs, data_samples, step, number, list(feats), self.decode(feats)))
         pseudo = self.label(inputs, data_samples, step)
         torch.clear_autocast_cache()  # up to torch 2.9 it would hand the training pass casts of weights without a graph
         if pseudo is not None:
@@ -268,9 +270,9 @@ class SemiSegmentor(EncoderDecoder):
         return {"unsup.decode.loss_ce": loss * (self.unsup_weight * joint.step.unsup_scale)}
 
     def pseudo_label_loss(self, logits: Tensor, pseudo: PseudoLabel) -> Tensor:
-        """Weighted cross-entropy of (B_u, K, h, w) logits against (B_u, H, W) pseudo labels, mean over the pixels."""
+        """Weighted loss of (B_u, K, h, w) logits against (B_u, H, W) pseudo labels, mean over the pixels."""
         logits = self.upsample(logits, pseudo.label.shape[1:])
-        return pseudo.mean_loss(F.cross_entropy(logits, pseudo.label, reduction="none"))
+        return pseudo.mean_loss(pseudo.pixel_loss(logits, self.pseudo_loss))
 
     def decode(self, feats: list[Tensor]) -> Tensor:
         """Logits (B, K, h, w) of the decode head."""

@@ -12,7 +12,7 @@ from .heads import (
     SplitHead,
     decode_with_features,
 )
-from .losses import OhemLoss, PixelCrossEntropyLoss, PixelMSELoss, SigmoidFocalLoss
+from .losses import FuzzyPositiveLoss, OhemLoss, PixelCrossEntropyLoss, PixelMSELoss, SigmoidFocalLoss
 from .necks import AllSparkNeck
 from .semantic_memory import SemanticMemory, feature_size, group_channels
 from .teacher_average import TeacherAverage, holds_average
@@ -23,6 +23,7 @@ __all__ = [
     "ChannelSelfAttention",
     "ClassQueue",
     "DeepLabV3PlusHead",
+    "FuzzyPositiveLoss",
     "HeadTail",
     "OhemLoss",
     "PixelCrossEntropyLoss",

@@ -1,0 +1,168 @@
+"""CPS (CVPR 2021, arXiv 2106.01226): two networks, each trained with the labels of the other."""
+
+import contextlib
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from mmseg.utils import add_prefix
+from torch import Tensor
+
+from mmseg_allspark.labels import PseudoLabel
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
+from mmseg_allspark.methods.step import Needs, Step
+from mmseg_allspark.methods.two_networks import TwoNetworkSegmentor
+from mmseg_allspark.utils.checks import LossWeight, check_types
+from mmseg_allspark.utils.wrappers import eval_mode
+
+
+@MODELS.register_module()
+class CPSSegmentor(TwoNetworkSegmentor):
+    """Cross pseudo supervision (sections 3.1 and 3.2).
+
+    L = sup_weight * (L_s of both networks) + unsup_weight * (CE(P_1, argmax P_2) + CE(P_2, argmax P_1)) with the logits
+    P_1 and P_2 of the two networks.
+
+    Without ``cutmix`` the labels are those of the step's own logits, and labeled images are cross-supervised as well.
+    With ``cutmix`` both networks label the unlabeled images in a pass without gradient, images and labels are mixed,
+    and unlabeled images alone are cross-supervised, as in the release. Each image receives rectangles of the *next
+    image of the batch*; the release draws both of its unlabeled batches with one seed, so that it pastes an image into
+    itself (its issues 57, 60 and 78).
+
+    Args:
+        sup_weight: Default 1.
+        unsup_weight: The paper's lambda. Default 1.5 (release: VOC 1.5, with CutMix 1; Cityscapes 6, with CutMix 5).
+        cutmix: Default None. The release's: ``dict(prob=1.0, boxes=3, area=(0.25, 0.5), aspect=None)``.
+        cps_on_labeled: Whether labeled images are cross-supervised, too; means nothing with ``cutmix``. Default True.
+        labels_in: Mode of the networks in the labelling pass of ``cutmix``: ``'train'``, as in the release, updates
+            the statistics of batch norm; ``'eval'``. With an :class:`AllSparkNeck` the first network always labels in
+            eval mode, with the neck's memory. Default ``'train'``.
+        separate_norm: Pass labeled and unlabeled images separately, each with its own statistics of batch norm, as in
+            the release. Default False, together.
+        **kwargs: Those of :class:`TwoNetworkSegmentor`. With ``pseudo_loss`` that loss takes the place of CE.
+
+    Raises:
+        ValueError: On ``separate_norm`` with a neck that passes labeled and unlabeled images together.
+    """
+
+    @check_types
+    def __init__(
+        self,
+        *,
+        sup_weight: LossWeight = 1.0,
+        unsup_weight: LossWeight = 1.5,
+        cps_on_labeled: bool = True,
+        labels_in: Literal["train", "eval"] = "train",
+        separate_norm: bool = False,
+        **kwargs,  # noqa: ANN003
+    ) -> None:
+        super().__init__(sup_weight=sup_weight, unsup_weight=unsup_weight, **kwargs)
+        if separate_norm and self.steers_neck:
+            raise ValueError(
+                f"model.separate_norm=True, but model.neck.type={type(self.neck).__name__!r} takes labeled and "
+                "unlabeled images together: set separate_norm=False or neck=None."
+            )
+        self.cps_on_labeled = cps_on_labeled and self.cutmix is None
+        self.labels_in, self.separate_norm = labels_in, separate_norm
+
+    @property
+    def needs(self) -> Needs:
+        """Labels of the two networks in training; a teacher or label files have no part."""
+        own = " and its second network" if self.cutmix else " and its second network, out of the step itself"
+        return replace(super().needs, labels_from="model", own_labels=own)
+
+    @torch.no_grad()
+    def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel | None:
+        """Labels of the first network with those of the second as extras; without ``cutmix`` none, or the neck's."""
+        if self.cutmix is None:
+            return super().label(inputs, data_samples, step) if self.steers_neck else None
+        first = super().label(inputs, data_samples, step)
+        second = self.make_pseudo_label(self.label_by_second(inputs["weak"]), first.valid)
+        return replace(first, extras={f"second_{name}": values for name, values in second.maps().items()})
+
+    @torch.no_grad()
+    def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:
+        """Logits (B_u, K, H, W) of the weak view by the first network, in training in the mode ``labels_in``."""
+        if self.labels_in == "eval" or self.steers_neck or not self.training:
+            return super().label_unlabeled(inputs)
+        return self.upsample(self.decode(self.extract_feat(inputs["weak"])), inputs["weak"].shape[2:])
+
+    @torch.no_grad()
+    def label_by_second(self, images: Tensor) -> Tensor:
+        """Logits (B, K, H, W) of images (B, 3, H, W) by the second network, in the mode ``labels_in``."""
+        with contextlib.nullcontext() if self.labels_in == "train" else eval_mode(self.second):
+            return self._upsample_second(self._decode_second(images), images.shape[2:])
+
+    def joint_pass(
+        self,
+        inputs: dict[str, Tensor],
+        data_samples: SamplesByPart,
+        images: Tensor,
+        pseudo: PseudoLabel | None,
+        step: Step,
+    ) -> JointPass:
+        """Forward of both networks; ``hidden`` is the logits (B_l + B_u, K, h, w) of the second."""
+        labeled = inputs["labeled"]
+        if not self.separate_norm:
+            joint = super().joint_pass(inputs, data_samples, images, pseudo, step)
+            return replace(joint, hidden=self._decode_second(torch.cat([labeled, images])))
+        parts = [self.extract_feat(part) for part in (labeled, images)]
+        feats = [torch.cat(level) for level in zip(*parts, strict=True)]
+        logits = torch.cat([self.decode(part) for part in parts])
+        second = torch.cat([self._decode_second(part) for part in (labeled, images)])
+        return JointPass(inputs, data_samples, step, len(labeled), feats, logits, pseudo, second, images)
+
+    def sup_losses(self, joint: JointPass) -> dict[str, Tensor]:
+        """Losses ``sup.*`` of the first network and ``sup.second.*`` of the second."""
+        samples, images = joint.data_samples["labeled"], joint.inputs["labeled"]
+        logits = self._decode_second(images) if joint.hidden is None else joint.hidden[: joint.num_labeled]
+        losses = self.second.decode_head.loss_by_feat(logits, samples)
+        weighted = {name: value * self.sup_weight if "loss" in name else value for name, value in losses.items()}
+        return super().sup_losses(joint) | add_prefix(weighted, "sup.second")
+
+    def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
+        """Loss of each network against the other's labels, and the share of pixels on which the two disagree."""
+        start, size = 0 if self.cps_on_labeled else joint.num_labeled, joint.images.shape[2:]
+        first = self.upsample(joint.logits[start:], size)
+        second = self._upsample_second(joint.hidden[start:], size)
+        by_first, by_second = self._labels(joint, first, second)
+        if self.pseudo_loss is None:
+            of_first, of_second = by_second.pixel_loss(first), by_first.pixel_loss(second)
+        else:  # one call: a loss that looks at the whole batch sees both networks
+            logits, targets = torch.cat([first, second]), torch.cat([by_second.logits, by_first.logits])
+            of_first, of_second = self.pseudo_loss(logits, targets).chunk(2)
+        scale = self.unsup_weight * joint.step.unsup_scale
+        return {
+            "unsup.decode.loss_cps": by_second.mean_loss(of_first) * scale,
+            "unsup.second.loss_cps": by_first.mean_loss(of_second) * scale,
+            "unsup.disagreement": (by_first.label != by_second.label).float().mean(),
+        }
+
+    @torch.no_grad()
+    def _labels(self, joint: JointPass, first: Tensor, second: Tensor) -> tuple[PseudoLabel, PseudoLabel]:
+        """Labels by either network of the images whose logits (B, K, H, W) are given."""
+        if self.cutmix is not None:
+            extras = {name.removeprefix("second_"): values for name, values in joint.pseudo.extras.items()}
+            valid = {} if joint.pseudo.valid is None else dict(valid=joint.pseudo.valid)
+            return joint.pseudo, PseudoLabel.from_maps(extras | valid)
+        samples, number = joint.data_samples["unlabeled"], len(joint.images)
+        if self.cps_on_labeled:
+            samples = [*joint.data_samples["labeled"], *samples]
+        valid = self.valid_pixels(samples)
+        if joint.pseudo is None:
+            of_unlabeled = None if valid is None else valid[-number:]
+            self.observe(joint.data_samples["labeled"], first[-number:].detach(), of_unlabeled)
+        by_first = self.make_pseudo_label(first.detach(), valid)
+        recorded = {name: values[-number:] for name, values in by_first.maps().items()}
+        joint.step.record["pseudo"] = PseudoLabel.from_maps(recorded)
+        return by_first, self.make_pseudo_label(second.detach(), valid)
+
+    def _decode_second(self, images: Tensor) -> Tensor:
+        """Logits (B, K, h, w) of the second network."""
+        return self.second.decode_head(self.second.extract_feat(images))
+
+    def _upsample_second(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
+        align_corners = self.second.align_corners
+        return resize(logits, size=size, mode="bilinear", align_corners=align_corners, warning=False)
