@@ -2,19 +2,23 @@
 
 import pytest
 import torch
-from builders import CROP, Labeler, build_model, semi_batch
+from builders import CROP, Labeler, build_model, model_config, semi_batch
 from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
 from torch.nn.functional import cross_entropy, interpolate
 
+from mmseg_allspark.inference.plain import plain_model
 from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.methods import Step
 
 SURE = dict(type="ConfidenceThreshold", threshold=0.0)
 
 
+OURS = dict(type="UniMatchV2Segmentor", neck=None)
+
+
 def unimatch_v2(**changes):
-    return build_model(**dict(type="UniMatchV2Segmentor", neck=None) | changes)
+    return build_model(**OURS | changes)
 
 
 def batch_of(model, unlabeled=2, logits=None, seed=0):
@@ -122,6 +126,11 @@ def test_windows_are_averaged_as_logits_or_as_probabilities(average):
     else:
         mean = (left[..., 25:] + right[..., :15]) / 2
     torch.testing.assert_close(ours[..., 25:40], mean, rtol=1e-4, atol=1e-5)
+
+
+def test_a_plain_model_says_nothing_of_an_average_that_mmseg_does_not_have():
+    config = model_config(**OURS, test_cfg=dict(mode="slide", average="probability", stride=(9, 9), crop_size=(9, 9)))
+    assert plain_model(config).test_cfg == dict(mode="slide", stride=(9, 9), crop_size=(9, 9))
 
 
 def test_refuses_what_it_does_not_know():

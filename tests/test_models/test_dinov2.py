@@ -1,4 +1,4 @@
-"""DINOv2 for dense prediction: sizes, freezing and the weights' names; its values are in tests/golden_methods."""
+"""DINOv2 for dense prediction: sizes, weights' names, freezing and export; its values are in tests/golden_methods."""
 
 import pytest
 import torch
@@ -64,6 +64,8 @@ def test_images_of_any_size_are_resized_for_evaluation_and_refused_in_training()
     with torch.no_grad():
         got = backbone(images)
         expected = backbone(interpolate(images, size=(28, 14), mode="bilinear", align_corners=True))
+        fitting = torch.randn(1, 3, 42, 70)
+        assert torch.equal(backbone.fit_to_patches(fitting), fitting)
         assert backbone(torch.randn(1, 3, 3, 9))[0].shape[2:] == (1, 1)
     assert all(torch.equal(*pair) for pair in zip(got, expected, strict=True))
 
@@ -80,3 +82,17 @@ def test_a_supervised_model_predicts_at_the_size_of_the_image(test_cfg):
 def test_a_frozen_encoder_has_nothing_to_learn():
     backbone = backbone_of(frozen=True)
     assert not [name for name, parameter in backbone.named_parameters() if parameter.requires_grad]
+
+
+def test_an_exported_graph_takes_images_of_any_size():
+    """With the stored grid, 5 x 5, among them."""
+    pytest.importorskip("torch", minversion="2.7")
+    backbone, free = backbone_of(), torch.export.Dim.DYNAMIC
+    torch.nn.init.normal_(backbone.pos_embed)
+    backbone.eval()
+    program = torch.export.export(backbone, (torch.randn(1, 3, 85, 120),), dynamic_shapes=({2: free, 3: free},))
+    for size in ((85, 120), (70, 70), (33, 141)):
+        images = torch.randn(1, 3, *size)
+        with torch.no_grad():
+            for exported, ours in zip(program.module()(images), backbone(images), strict=True):
+                torch.testing.assert_close(exported, ours)

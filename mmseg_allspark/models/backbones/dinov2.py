@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
+from mmcv.cnn.bricks.drop import DropPath
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -79,6 +80,9 @@ class DINOv2Backbone(VisionTransformer):
             init_cfg=init_cfg,
         )
         self.patch_size = patch_size
+        for module in self.modules():
+            if isinstance(module, DropPath):  # numpy's numbers would be tensors in an exported graph
+                module.drop_prob = float(module.drop_prob)
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) -> maps (B, C, H / patch_size, W / patch_size), shallowest first.
@@ -87,7 +91,7 @@ class DINOv2Backbone(VisionTransformer):
             ValueError: In train mode, if a side is not a multiple of ``patch_size``.
         """
         tokens, grid = self.patch_embed(self.fit_to_patches(inputs))
-        tokens = torch.cat([self.cls_token.expand(len(tokens), -1, -1), tokens], dim=1) + self.positions(grid)
+        tokens = torch.cat([self.cls_token.expand(tokens.shape[0], -1, -1), tokens], dim=1) + self.positions(grid)
         maps = []
         for index, layer in enumerate(self.layers):
             tokens = layer(tokens)
@@ -99,22 +103,40 @@ class DINOv2Backbone(VisionTransformer):
         """Images (B, 3, H, W) at the nearest multiples of the patch size; in train mode another size is an error."""
         size, patch = tuple(images.shape[2:]), self.patch_size
         whole = tuple(max(1, (2 * side + patch) // (2 * patch)) * patch for side in size)
-        if size == whole:
-            return images
-        if self.training:
+        if self.training and size != whole:
             raise ValueError(
                 f"The training images are {size[0]}x{size[1]} (height x width), but DINOv2Backbone has patches of "
                 f"patch_size={patch}: set crop_size to multiples of it, for example ({whole[0]}, {whole[1]})."
             )
+        if self.training:
+            return images
         return F.interpolate(images, size=whole, mode="bilinear", align_corners=True)
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
         """Position embedding (1, 1 + h * w, C) of class token and patches for a grid of (h, w) patches."""
         stored = tuple(self.patch_resolution)
-        if tuple(grid) == stored:
+        if not torch.compiler.is_compiling() and tuple(grid) == stored:  # an exported graph takes any size
             return self.pos_embed
-        patches = self.pos_embed[:, 1:].transpose(1, 2).unflatten(2, stored)
-        # the sampling points depend on the factor, which is why 0.1 matters; the output has floor(g + 0.1) = g rows
-        factors = [(new + 0.1) / old for new, old in zip(grid, stored, strict=True)]
-        resized = F.interpolate(patches.float(), scale_factor=factors, mode="bicubic").to(patches.dtype)
-        return torch.cat([self.pos_embed[:, :1], resized.flatten(2).transpose(1, 2)], dim=1)
+        table = self.pos_embed[0, 1:].float().unflatten(0, stored)
+        sides = [torch.scalar_tensor(side, device=table.device) for side in grid]
+        is_stored = (sides[0] == stored[0]) & (sides[1] == stored[1])
+        steps = [torch.where(is_stored, 1.0, old / (side + 0.1)) for old, side in zip(stored, sides, strict=True)]
+        rows, columns = map(_cubic_weights, grid, stored, steps)
+        with torch.autocast(device_type=table.device.type, enabled=False):
+            resized = columns @ (rows @ table.flatten(1)).unflatten(1, table.shape[1:])
+        return torch.cat([self.pos_embed[:, :1], resized.flatten(0, 1)[None].to(self.pos_embed.dtype)], dim=1)
+
+
+def _cubic_weights(new: int, old: int, step: Tensor) -> Tensor:
+    """Matrix (new, old) that resamples ``old`` values bicubically at ``new`` points ``step`` apart, as torch does.
+
+    ``F.interpolate`` would freeze the size in an exported graph, as it takes the factor as a number.
+    """
+    points = (torch.arange(new, device=step.device) + 0.5) * step - 0.5
+    taps = points.floor()[:, None] + torch.arange(-1, 3, device=step.device)  # the borders are repeated
+    distance = (points[:, None] - taps).abs()
+    near = (1.25 * distance - 2.25) * distance**2 + 1
+    far = ((3.75 - 0.75 * distance) * distance - 6) * distance + 3
+    weights = torch.where(distance <= 1, near, far)
+    is_source = taps.clamp(0, old - 1)[:, :, None] == torch.arange(old, device=step.device)
+    return (weights[:, :, None] * is_source).sum(dim=1)

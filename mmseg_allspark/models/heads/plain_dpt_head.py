@@ -99,10 +99,10 @@ class PlainDPTHead(BaseDecodeHead):
             ValueError: If the maps differ in size.
         """
         levels = self._transform_inputs(inputs)
-        sizes = {tuple(level.shape[2:]) for level in levels}
-        if len(sizes) > 1:
+        sizes = [tuple(level.shape[2:]) for level in levels]
+        if any(size != sizes[0] for size in sizes):
             raise ValueError(
-                f"The backbone's maps have the sizes {sorted(sizes)}, but PlainDPTHead needs four of one size, as a "
+                f"The backbone's maps have the sizes {sizes}, but PlainDPTHead needs four of one size, as a "
                 "plain vision transformer gives: use SegformerMLPHead or UPerHead for this backbone."
             )
         stages = zip(levels, self.projects, self.resamples, self.narrow, strict=True)
