@@ -33,6 +33,16 @@ def test_logits_are_eight_times_the_grid_and_the_deepest_level_is_half_of_it():
     assert seen == [(19, 3)]
 
 
+def test_starts_with_torchs_own_initialisation():
+    """mmseg's heads start their classifier with Normal(0.01)."""
+    torch.manual_seed(0)
+    head = head_of(width=64, channels=64)
+    before = {name: value.clone() for name, value in head.state_dict().items()}
+    head.init_weights()
+    assert all(torch.equal(value, before[name]) for name, value in head.state_dict().items())
+    assert head.conv_seg.weight.std().item() == pytest.approx(64**-0.5 / 3**0.5, rel=0.1)
+
+
 def test_refuses_other_maps_and_options():
     with pytest.raises(ValueError, match="four of one size"):
         head_of()([torch.randn(1, 8, side, side) for side in (8, 4, 2, 1)])
