@@ -13,6 +13,7 @@ from mmengine.structures import PixelData
 from mmseg.models.utils import resize
 from torch import nn
 
+from mmseg_allspark.convert import convert_reference_checkpoint
 from mmseg_allspark.labels import CutMix
 from mmseg_allspark.methods import SemiBatch, Step, UniMatchV2Segmentor
 from mmseg_allspark.models import PlainDPTHead, TeacherAverage
@@ -21,28 +22,11 @@ CONFIG = ROOT / "configs/unimatch_v2/dinov2-b14_voc_1-8.py"
 LOSS = dict(type="CrossEntropyLoss", avg_non_ignore=True)
 
 
-def head_names(names):
-    """The release's name of a parameter of the head to ours."""
-    ours = {}
-    for name in names:
-        part = name.replace("scratch.", "")
-        for index in range(4):
-            part = part.replace(f"resize_layers.{index}.", f"resamples.{index}.")
-            part = part.replace(f"layer{index + 1}_rn.", f"narrow.{index}.")
-            part = part.replace(f"refinenet{index + 1}.", f"fusions.{index}.")
-        part = part.replace("resConfUnit1.", "skip_unit.").replace("resConfUnit2.", "unit.")
-        part = part.replace("output_conv.0.", "last.0.").replace("output_conv.2.", "conv_seg.")
-        ours[name] = part.replace("out_conv.", "out.")
-    # the deepest level has nothing to add: the release has four tensors there that never get a gradient
-    return {name: mine for name, mine in ours.items() if not mine.startswith("fusions.3.skip_unit.")}
-
-
-def load_head(head, arrays, prefix="weight."):
-    """Give a head the released weights, which start with ``prefix``."""
-    released = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
-    names = head_names(released)
-    head.load_state_dict({mine: torch.from_numpy(released[name]) for name, mine in names.items()})
-    return names
+def load_released(model, arrays, prefix=""):
+    """Give a module the released weights, whose names are those of the model's after ``weight.`` and ``prefix``."""
+    weights = {key.removeprefix("weight."): value for key, value in arrays.items() if key.startswith("weight.")}
+    weights = {prefix + name: torch.from_numpy(value) for name, value in weights.items()}
+    model.load_state_dict(convert_reference_checkpoint(weights))
 
 
 def small_head(**sizes):
@@ -51,7 +35,7 @@ def small_head(**sizes):
 
 def compare_head(arrays):
     head = small_head(in_channels=[8] * 4, num_classes=5)
-    names = load_head(head, arrays)
+    load_released(nn.ModuleDict(dict(decode_head=head)), arrays, "head.")
     tokens = [torch.from_numpy(arrays[f"in.{level}"]).requires_grad_() for level in range(4)]
     maps = [level.transpose(1, 2).unflatten(2, (3, 4)) for level in tokens]
     seen = {}
@@ -75,7 +59,8 @@ def compare_head(arrays):
     yield "classified", seen["conv_seg"], arrays["mid.scratch.output_conv"]
     parameters = dict(head.named_parameters())
     for key in (key for key in arrays if key.startswith("grad.")):
-        yield "gradients of weights", parameters[names[key.removeprefix("grad.")]].grad, arrays[key]
+        (name,) = convert_reference_checkpoint({f"head.{key.removeprefix('grad.')}": torch.zeros(1)})
+        yield "gradients of weights", parameters[name.removeprefix("decode_head.")].grad, arrays[key]
     assert not [name for name, parameter in parameters.items() if parameter.grad is None]
 
 

@@ -6,26 +6,9 @@ import torch
 from mmseg_allspark.methods import UniMatchV2Segmentor
 from mmseg_allspark.methods.unimatch_v2 import complementary_factors
 
-from .unimatch_v2 import LOSS, load_head
+from .unimatch_v2 import LOSS, load_released
 
 ARCH = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32)
-RENAMED = {
-    "patch_embed.proj.": "patch_embed.projection.",
-    "blocks.": "layers.",
-    ".norm1.": ".ln1.",
-    ".norm2.": ".ln2.",
-    "ls1.gamma": "attn.gamma1.weight",
-    "ls2.gamma": "ffn.gamma2.weight",
-    "mlp.fc1.": "ffn.layers.0.0.",
-    "mlp.fc2.": "ffn.layers.1.",
-}
-
-
-def encoder_name(name):
-    """The release's name of a parameter of the encoder to mmpretrain's."""
-    for theirs, ours in RENAMED.items():
-        name = name.replace(theirs, ours)
-    return name.replace("norm.", "ln1.", 1) if name.startswith("norm.") else name
 
 
 def build(arrays):
@@ -37,11 +20,7 @@ def build(arrays):
             loss_decode=LOSS,
         ),
     )  # fmt: skip
-    prefix = "weight.backbone."
-    weights = {key.removeprefix(prefix): torch.from_numpy(arrays[key]) for key in arrays if key.startswith(prefix)}
-    weights.pop("mask_token")  # of the pretraining
-    model.backbone.load_state_dict({encoder_name(name): value for name, value in weights.items()})
-    load_head(model.decode_head, arrays, "weight.head.")
+    load_released(model, arrays)
     return model
 
 
