@@ -63,7 +63,11 @@ def shrink(cfg: Config) -> Config:
 
 
 def _crop(model: ConfigDict) -> int:
-    return 3 * model.backbone.patch_size if model.backbone.type.startswith("mmpretrain.") else CROP
+    return 3 * model.backbone.get("patch_size", 14) if _is_vit(model.backbone) else CROP
+
+
+def _is_vit(backbone: ConfigDict) -> bool:
+    return backbone.type.startswith("mmpretrain.") or backbone.type == "DINOv2Backbone"
 
 
 def _shrink_model(model: ConfigDict) -> None:
@@ -71,7 +75,7 @@ def _shrink_model(model: ConfigDict) -> None:
     backbone = model.backbone
     model.pop("pretrained", None)
     backbone.pop("init_cfg", None)
-    if backbone.type.startswith("mmpretrain."):
+    if _is_vit(backbone):
         backbone.update(arch=VIT, img_size=_crop(model))
         widths, side = [32] * 4, 3
     elif backbone.type.startswith("ResNet"):
@@ -91,6 +95,7 @@ def _shrink_model(model: ConfigDict) -> None:
         several = isinstance(head.in_channels, (list, tuple))
         head.in_channels = widths[: len(head.in_channels)] if several else widths[head.in_index]
         head.channels = 8
+        head.update({"level_channels": [4, 4, 8, 8]} if "level_channels" in head else {})
         head.update({"c1_in_channels": widths[0], "c1_channels": 4} if "c1_in_channels" in head else {})
     if model.get("neck"):
         model.neck.in_channels = widths[-1]

@@ -28,6 +28,10 @@ METHODS = {
         {},
     ),
     "unimatch": (dict(type="UniMatchSegmentor", confidence=SURE, cutmix=dict(prob=1.0)), {}),
+    "unimatch_v2": (
+        dict(type="UniMatchV2Segmentor", confidence=SURE, cutmix=dict(prob=1.0)),
+        dict(pseudo_labels_from="ema"),
+    ),
     "mean_teacher": (
         dict(type="MeanTeacherSegmentor", confidence=dict(SURE, per="image")),
         dict(pseudo_labels_from="ema"),

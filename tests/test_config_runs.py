@@ -22,7 +22,7 @@ def read(name):
 
 
 # these data have neither a model nor a method of their own
-RARE = {name for name in NAMES if re.search(r"_(cityscapes|coco|facade|camvid\.py)", name)}
+RARE = {name for name in NAMES if re.search(r"_(cityscapes|coco|ade20k|facade|camvid\.py)", name)}
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,10 @@ from mmseg_allspark.utils.config_files import configured_hooks
 
 LEADING = [name for name in NAMES if name not in SAME]
 EACH = pytest.mark.parametrize("name", LEADING)
-PUBLISHED = ("voc", "cityscapes", "coco")
+PUBLISHED = ("voc", "cityscapes", "coco", "ade20k")
 # methods whose release has data settings and a schedule of its own
-OWN_PROTOCOL = {name for name in LEADING if name.startswith(("guidedmix/deeplabv3", "cps/deeplabv3", "fpl/deeplabv3"))}
+OWN = ("guidedmix/deeplabv3", "cps/deeplabv3", "fpl/deeplabv3", "unimatch_v2/dinov2")
+OWN_PROTOCOL = {name for name in LEADING if name.startswith(OWN)}
 
 
 @cache
@@ -51,7 +52,7 @@ def without_weights(cfg):
 def build_text(text):
     model = json.loads(text)
     # shapes are all that is asked for; mmseg's transformers compute numbers when they are built and need real tensors
-    with torch.device("meta" if re.match("ResNet|mmpretrain", model["backbone"]["type"]) else "cpu"):
+    with torch.device("meta" if re.match("ResNet|mmpretrain|DINOv2", model["backbone"]["type"]) else "cpu"):
         return MODELS.build(Config(model)._cfg_dict)
 
 
@@ -125,7 +126,7 @@ FREE = {
     "env_cfg.dist_cfg": {"backend"},
     "optim_wrapper.paramwise_cfg": {"custom_keys", "norm_decay_mult", "bias_decay_mult", "bypass_duplicate"},
     "model.train_cfg": set(),
-    "model.test_cfg": {"mode", "crop_size", "stride"},
+    "model.test_cfg": {"mode", "crop_size", "stride", "average"},
 }
 
 

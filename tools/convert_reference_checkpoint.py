@@ -1,10 +1,11 @@
-"""Convert a checkpoint of the AllSpark or UniMatch release, or weights of their backbones in the original naming.
+"""Convert a checkpoint of the AllSpark, UniMatch or UniMatch V2 release, or weights of a backbone in its own naming.
 
     python tools/convert_reference_checkpoint.py best.pth allspark.pth
+    python tools/convert_reference_checkpoint.py unimatch_v2.pth teacher.pth --key model_ema
     python tools/convert_reference_checkpoint.py mit_b5.pth mit_b5_mmseg.pth --backbone-only
     python tools/convert_reference_checkpoint.py resnet101.pth weights/resnet101_deep-stem.pth --backbone-only
 
-The first form gives a checkpoint for tools/test.py and load_from; the second one for
+The first two forms give a checkpoint for tools/test.py and load_from; the others one for
 model.backbone.init_cfg.checkpoint, without the prefix ``backbone.``.
 """
 
@@ -26,21 +27,24 @@ from mmseg_allspark.utils.safe_checkpoints import UnsafeCheckpointError, load_ch
 CONTAINERS = ("model", "state_dict", "model_state")
 
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
+def read_state_dict(path: Path, key: str | None = None) -> dict[str, Tensor]:
     """Read the state dict of a checkpoint without executing what a pickle may contain.
+
+    Args:
+        path: The checkpoint.
+        key: What it is called in there. Default None: one of the usual names.
 
     Raises:
         ValueError: If the file holds no state dict.
         UnsafeCheckpointError: If the file holds more than weights and plain values.
     """
     checkpoint = load_checkpoint(path, map_location="cpu")
-    for key in CONTAINERS:
-        if isinstance(checkpoint, dict) and isinstance(checkpoint.get(key), dict):
-            checkpoint = checkpoint[key]
-            break
-    if not isinstance(checkpoint, dict) or not all(isinstance(value, Tensor) for value in checkpoint.values()):
-        raise ValueError(f"{path} holds no state dict: neither tensors by name nor one of the keys {CONTAINERS}.")
-    return checkpoint
+    names = (key,) if key else CONTAINERS
+    held = checkpoint if isinstance(checkpoint, dict) else {}
+    found = next((held[name] for name in names if isinstance(held.get(name), dict)), {} if key else checkpoint)
+    if not isinstance(found, dict) or not found or not all(isinstance(value, Tensor) for value in found.values()):
+        raise ValueError(f"{path} holds no state dict: neither tensors by name nor one of the keys {names}.")
+    return found
 
 
 def main() -> None:
@@ -49,11 +53,12 @@ def main() -> None:
     parser.add_argument("source", type=Path, help="checkpoint of the release")
     parser.add_argument("target", type=Path, help="file to write")
     parser.add_argument("--backbone-only", action="store_true", help="write the encoder alone, without its prefix")
+    parser.add_argument("--key", help="key of the weights in the file, such as model_ema (default: model or the like)")
     args = parser.parse_args()
     if not args.source.is_file():
         parser.error(f"checkpoint not found: {args.source}")
     try:
-        state_dict = read_state_dict(args.source)
+        state_dict = read_state_dict(args.source, args.key)
     except (UnsafeCheckpointError, ValueError) as error:
         parser.exit(1, f"error: {error}\n")
     converted = convert_reference_checkpoint(state_dict)

@@ -1,10 +1,12 @@
-"""Checkpoints of the released AllSpark and UniMatch implementations -> our parameter names."""
+"""Checkpoints of the released AllSpark, UniMatch and UniMatch V2 implementations -> our parameter names."""
 
 import re
 from collections import defaultdict
 
 import torch
 from torch import Tensor
+
+from mmseg_allspark.convert.unimatch_v2 import unimatch_v2_name
 
 NECK_NAMES = {
     "map_in.0.weight": "map_in.0.weight",
@@ -59,13 +61,14 @@ _DEEPLAB_NAMES = (
 
 
 def convert_reference_checkpoint(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Map a checkpoint of github:xmed-lab/AllSpark, or of UniMatch's DeepLabV3+, to the names of our components.
+    """Map a checkpoint of github:xmed-lab/AllSpark, UniMatch's DeepLabV3+ or UniMatch V2 to our names.
 
     Args:
         state_dict: Names of the release, with or without ``module.`` in front. Parts are accepted: the whole
             model, ``decoder.allspark.*`` alone, the bare neck (``map_in.0.weight`` ...) or the bare encoder
             (``patch_embed1.proj.weight`` ... of a MiT, ``conv1.0.weight`` ... of a ResNet with a deep stem, as in
-            ImageNet checkpoints, whose classifier ``head.*`` or ``fc.*`` is dropped).
+            ImageNet checkpoints, whose classifier ``head.*`` or ``fc.*`` is dropped; ``blocks.0.norm1.weight`` ... of
+            DINOv2). Of UniMatch V2 the pretraining's ``mask_token`` and four tensors that are never used are dropped.
 
     Returns:
         A new dict with names ``backbone.*``, ``neck.*`` and ``decode_head.*``.
@@ -84,13 +87,15 @@ def convert_reference_checkpoint(state_dict: dict[str, Tensor]) -> dict[str, Ten
         target = _target_name(bare)
         if target is None:
             unknown.append(name)
+        elif not target:
+            continue
         elif "in_proj" in target:
             projections[target]["q" if ".attn.q." in bare else "kv"] = value
         else:
             converted[target] = _reshape(target, value)
     if unknown:
         raise KeyError(
-            f"{len(unknown)} names of the checkpoint are neither AllSpark's nor UniMatch's: {unknown[:5]}...; pass the "
+            f"{len(unknown)} names of the checkpoint are of none of the known releases: {unknown[:5]}...; pass the "
             "model's state dict itself (often checkpoint['model'] or ['state_dict'])."
         )
     for target, halves in projections.items():
@@ -104,7 +109,7 @@ def convert_reference_checkpoint(state_dict: dict[str, Tensor]) -> dict[str, Ten
 
 
 def _target_name(name: str) -> str | None:
-    """Our name for a name of the release, or None."""
+    """Our name for a name of a release, '' for one that is not needed, or None."""
     if name.startswith(HEAD_PREFIX):
         return _head_name(name.removeprefix(HEAD_PREFIX))
     neck = NECK_NAMES.get(name.removeprefix(NECK_PREFIX))
@@ -112,7 +117,8 @@ def _target_name(name: str) -> str | None:
         return f"neck.{neck}"
     bare = name.removeprefix("backbone.")
     deeplab = (pattern.sub(ours, bare) for pattern, ours in _DEEPLAB_NAMES if pattern.fullmatch(bare))
-    return _backbone_name(bare) or next(deeplab, None)
+    found = _backbone_name(bare) or next(deeplab, None)
+    return unimatch_v2_name(bare) if found is None else found
 
 
 def _backbone_name(name: str) -> str | None:
@@ -141,5 +147,5 @@ def _head_name(name: str) -> str | None:
 def _reshape(target: str, value: Tensor) -> Tensor:
     """Linear layers of the release that are 1x1 convolutions here get two spatial axes."""
     is_linear = value.dim() == 2 and target.endswith("weight")
-    is_conv_here = ".ffn.layers." in target or target.startswith("decode_head.convs.")
+    is_conv_here = re.match(r"backbone\.layers\.\d\.1\.\d+\.ffn", target) or target.startswith("decode_head.convs.")
     return value[:, :, None, None] if is_linear and is_conv_here else value

@@ -161,6 +161,7 @@ def plain_model(model: ConfigDict) -> ConfigDict:
     for key in ("pretrained", "auxiliary_head", "init_cfg"):
         plain.pop(key, None)
     plain.train_cfg = None
+    (plain.get("test_cfg") or {}).pop("average", None)  # mmseg averages the logits of windows and nothing else
     plain.backbone.pop("init_cfg", None)
     plain.backbone.pop("pretrained", None)
     if (plain.get("neck") or {}).get("type") == "AllSparkNeck":

@@ -19,6 +19,7 @@ from .semi_segmentor import SemiSegmentor
 from .step import Needs, Step
 from .two_networks import TwoNetworkSegmentor
 from .unimatch import UniMatchSegmentor
+from .unimatch_v2 import UniMatchV2Segmentor
 
 __all__ = [
     "CPSSegmentor",
@@ -37,6 +38,7 @@ __all__ = [
     "Step",
     "TwoNetworkSegmentor",
     "UniMatchSegmentor",
+    "UniMatchV2Segmentor",
     "count_pseudo_labels",
     "pseudo_label_statistics",
 ]

@@ -6,6 +6,7 @@ from .class_queue import ClassQueue
 from .heads import (
     DeepLabV3PlusHead,
     HeadTail,
+    PlainDPTHead,
     ProjectionHead,
     SegformerMLPHead,
     SplitASPPHead,
@@ -28,6 +29,7 @@ __all__ = [
     "OhemLoss",
     "PixelCrossEntropyLoss",
     "PixelMSELoss",
+    "PlainDPTHead",
     "ProjectionHead",
     "ReferenceMixVisionTransformer",
     "SegformerMLPHead",

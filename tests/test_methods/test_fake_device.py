@@ -33,6 +33,17 @@ def test_a_step_stays_on_the_device(case):
     a_step(MODELS.build(method_model(*case)))
 
 
+def test_a_step_of_dinov2_stays_on_the_device():
+    """With a grid of 5 x 5 patches for which the positions are resampled."""
+    pytest.importorskip("mmseg_allspark.models.backbones.dinov2", reason="needs mmpretrain")
+    arch = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32)
+    head = dict(type="PlainDPTHead", in_channels=[16] * 4, channels=8, level_channels=[4, 4, 8, 8], num_classes=4)
+    config = method_model("unimatch_v2", "plain")
+    config.backbone = dict(type="DINOv2Backbone", arch=arch, patch_size=CROP // 5, img_size=3 * CROP // 5)
+    config.decode_head = head | dict(loss_decode=config.decode_head.loss_decode)
+    a_step(MODELS.build(config))
+
+
 class Reads(SemiSegmentor):
     def make_pseudo_label(self, pseudo_logits, valid=None):
         pseudo_logits.max().item()

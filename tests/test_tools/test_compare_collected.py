@@ -155,7 +155,7 @@ def test_what_differs_besides_the_method_is_found_in_shipped_configs(tool):
     r101, b5, tiny = "deeplabv3plus_r101_voc_1-8", "segformer_b5_voc_1-8", "resnet18-tiny_synthetic"
     assert differing(f"allspark/{r101}", f"unimatch/{r101}") == {"labeled pipeline", "unlabeled pipeline"}
     assert differing(f"pseudo_label/{b5}", f"unimatch/{b5}") == {"labeled pipeline"}
-    for method in ("pseudo_label", "allspark", "unimatch", "mean_teacher", "guidedmix"):
+    for method in ("pseudo_label", "allspark", "unimatch", "unimatch_v2", "mean_teacher", "guidedmix"):
         for data in (tiny, "segformer_b0_own-data"):
             assert differing(f"supervised/{data}", f"{method}/{data}") == set()
 

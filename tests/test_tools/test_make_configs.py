@@ -32,6 +32,8 @@ PAPER = {
     "supervised/segformer_b5_coco_1-128": 35.90,
     "supervised/deeplabv3plus_r101_cityscapes_1-8": 72.8,
 }
+# UniMatch V2's lists, which splits.py does not know by their hashes
+ADE20K = {"1_64": 316, "1_32": 631, "1_16": 1263, "1_8": 2526, "1_4": 5052}
 
 
 def test_files_are_up_to_date():
@@ -61,7 +63,8 @@ def test_the_papers_figures():
 @NAMED
 def test_a_cell_agrees_with_its_config_its_split_and_its_table(cell):
     data, split = cell.split_list.split("/")
-    published = PUBLISHED[data].labeled[split].count if data in PUBLISHED else int(split)  # drawn: named by its size
+    counts = {name: want.count for name, want in PUBLISHED[data].labeled.items()} if data in PUBLISHED else ADE20K
+    published = counts[split] if split in counts else int(split)  # drawn: named by its size
     assert published == cell.num_labeled
     path = ROOT / "configs" / cell.method / f"{cell.name}.py"
     cfg, header = Config.fromfile(path), path.read_text().split("\n_base_")[0]

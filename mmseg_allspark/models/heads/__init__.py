@@ -2,12 +2,14 @@
 
 from .deeplabv3plus_head import DeepLabV3PlusHead
 from .penultimate import ProjectionHead, decode_with_features
+from .plain_dpt_head import PlainDPTHead
 from .segformer_mlp_head import SegformerMLPHead
 from .split_heads import HeadTail, SplitASPPHead, SplitHead
 
 __all__ = [
     "DeepLabV3PlusHead",
     "HeadTail",
+    "PlainDPTHead",
     "ProjectionHead",
     "SegformerMLPHead",
     "SplitASPPHead",

@@ -1,0 +1,6 @@
+# UniMatch V2, DINOv2-B, Cityscapes, 744 labeled images.
+# tools/dist_train.sh configs/unimatch_v2/dinov2-b14_cityscapes_1-4.py 4
+# paper mIoU 84.5 (UniMatch V2's README); this file: tools/dev/make_configs.py
+_base_ = "dinov2-b14_cityscapes_1-16.py"
+train_dataloader = dict(dataset=dict(ann_file="splits/cityscapes/1_4/labeled.txt"))
+unlabeled_dataloader = dict(dataset=dict(ann_file="splits/cityscapes/1_4/unlabeled.txt"))

@@ -1,0 +1,13 @@
+# UniMatch V2 on your own data. Step by step in docs/own_data.md.
+# Inherits data, classes and schedule from the AllSpark config; name your copy of it below.
+# python tools/train.py configs/unimatch_v2/segformer_b0_own-data.py
+_base_ = "../allspark/segformer_b0_own-data.py"
+model = dict(
+    _delete_=True,
+    type="UniMatchV2Segmentor",
+    sup_weight=1.0,  # both twice the release's: as much learning from labels as the other methods
+    unsup_weight=1.0,
+    **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
+)
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.two_strong_unlabeled))
+del _base_.default_hooks["semantic_memory"]
