@@ -1,5 +1,6 @@
 """Pseudo labels: what they are, which of them count, and how they are mixed."""
 
+from .adaptive_cutmix import AdaptiveCutMix
 from .alignment import DistributionAlignment
 from .confidence import ClassQuantileThreshold, ConfidenceThreshold, build_confidence
 from .cutmix import CutMix
@@ -7,6 +8,7 @@ from .pseudo_label import PseudoLabel, loaded_labels, masked_mean
 from .statistics import count_per_class, count_pseudo_labels, pseudo_label_statistics
 
 __all__ = [
+    "AdaptiveCutMix",
     "ClassQuantileThreshold",
     "ConfidenceThreshold",
     "CutMix",

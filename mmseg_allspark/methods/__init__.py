@@ -10,6 +10,7 @@ from mmseg_allspark.labels import (
     pseudo_label_statistics,
 )
 
+from .augseg import AugSegSegmentor
 from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
 from .mean_teacher import MeanTeacherSegmentor
@@ -20,6 +21,7 @@ from .two_networks import TwoNetworkSegmentor
 from .unimatch import UniMatchSegmentor
 
 __all__ = [
+    "AugSegSegmentor",
     "ClassQuantileThreshold",
     "ConfidenceThreshold",
     "CutMix",
