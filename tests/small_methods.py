@@ -32,6 +32,7 @@ METHODS = {
         dict(type="MeanTeacherSegmentor", confidence=dict(SURE, per="image")),
         dict(pseudo_labels_from="ema"),
     ),
+    "augseg": (dict(type="AugSegSegmentor", confidence=SURE, extra_weak=True), dict(pseudo_labels_from="ema")),
     "guidedmix": (dict(type="GuidedMixSegmentor"), {}),
 }
 NECKS = dict(plain=None, allspark=neck_config(attn_drop=0.1, proj_drop=0.1))
