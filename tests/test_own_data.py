@@ -63,7 +63,9 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
     return Config.fromfile(folder / names[-1])
 
 
-@pytest.mark.parametrize("method", ["allspark", "supervised", "pseudo_label", "unimatch", "mean_teacher", "guidedmix"])
+@pytest.mark.parametrize(
+    "method", ["allspark", "supervised", "pseudo_label", "unimatch", "mean_teacher", "guidedmix", "augseg"]
+)
 def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method):
     cfg = own_config(tmp_path, method, "max_iters", 2)
     assert cfg.train_cfg.max_iters == 2 and cfg.train_cfg.val_interval == 1

@@ -15,7 +15,7 @@ Maps = dict[str, Tensor]
 
 
 class AdaptiveCutMix:
-    """Two pastes in a row (section 3.3): labeled into unlabeled images, then those into the unlabeled images.
+    """Two pastes in a row: labeled into unlabeled images, then those into the unlabeled images.
 
     A permutation gives each image of a batch a partner. First a rectangle of the labeled partner is pasted into a copy
     of each unlabeled image, with the probability 1 - its confidence. Then a rectangle of the partner's copy is pasted

@@ -21,10 +21,10 @@ class AugSegSegmentor(SemiSegmentor):
     """A student that learns the teacher's labels on strongly augmented, mixed images.
 
     L = sup_weight * L_s + unsup_weight * L_u. L_u is the cross-entropy of the sure pixels, divided by the number of all
-    pixels. The strong view is that of ``RandomIntensity``. :class:`AdaptiveCutMix` pastes parts of labeled images with their
-    ground truth into the unlabeled images that the teacher is not sure of, then parts of the unlabeled images into each
-    other (section 3.3). Needs ``MeanTeacherHook``, ``train_cfg.pseudo_labels_from='ema'``, and as many labeled as
-    unlabeled images in a step.
+    pixels. The strong view is that of ``RandomIntensity``. :class:`AdaptiveCutMix` pastes parts of labeled images, with
+    their ground truth, into the unlabeled images that the teacher is not sure of. Then it pastes parts of the unlabeled
+    images into each other. Needs ``MeanTeacherHook``, ``train_cfg.pseudo_labels_from='ema'``, and as many
+    labeled as unlabeled images in a step.
 
     Args:
         extra_weak: Pass the weak view through the student as well. Its logits are not used; only batch norm sees them.

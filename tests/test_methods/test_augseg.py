@@ -127,7 +127,8 @@ def test_an_unsure_teacher_teaches_nothing():
 
 def test_number_and_kind_of_operations_are_equally_likely():
     np.random.seed(0)
-    draws = [RandomIntensity()._draw_steps() for _ in range(3000)]
+    transform, two = RandomIntensity(), RandomIntensity(max_ops=2, random_count=False)
+    draws = [transform._draw_steps() for _ in range(3000)]
     counts = np.bincount([len(steps) for steps in draws], minlength=4)
     assert counts[0] == 0 and len(counts) == 4 and (abs(counts[1:] - 1000) < 120).all()
     names = [name for steps in draws for name, _ in steps]
@@ -135,7 +136,7 @@ def test_number_and_kind_of_operations_are_equally_likely():
     assert any(len(steps) > len(dict(steps)) for steps in draws)  # with replacement
     hues = [strength for steps in draws for name, strength in steps if name == "hue"]
     assert -1 < min(hues) < -0.9 and 0.9 < max(hues) < 1
-    assert {len(RandomIntensity(max_ops=2, random_count=False)._draw_steps()) for _ in range(20)} == {2}
+    assert {len(two._draw_steps()) for _ in range(20)} == {2}
 
 
 def test_operations_are_named_and_brightness_never_rises():

@@ -49,7 +49,7 @@ OPERATIONS: dict[str, Operation] = {
 
 @TRANSFORMS.register_module()
 class RandomIntensity(_RandomColor):
-    """Applies a random number of random operations, each with a random strength (section 3.2 of the paper).
+    """Applies a random number of random operations, each with a random strength.
 
     Operations are drawn with replacement and applied in the order of the draw. Contrast, brightness, saturation and
     sharpness are only reduced, to a factor in (0.05, 0.95], so that the image is not distorted too much.
