@@ -4,7 +4,9 @@ from .adaptive_cutmix import AdaptiveCutMix
 from .alignment import DistributionAlignment
 from .confidence import ClassQuantileThreshold, ConfidenceThreshold, build_confidence
 from .cutmix import CutMix
+from .label_spreading import spread_labels
 from .pseudo_label import PseudoLabel, loaded_labels, masked_mean
+from .running_threshold import GlobalMaxThreshold
 from .statistics import count_per_class, count_pseudo_labels, pseudo_label_statistics
 
 __all__ = [
@@ -13,6 +15,7 @@ __all__ = [
     "ConfidenceThreshold",
     "CutMix",
     "DistributionAlignment",
+    "GlobalMaxThreshold",
     "PseudoLabel",
     "build_confidence",
     "count_per_class",
@@ -20,4 +23,5 @@ __all__ = [
     "loaded_labels",
     "masked_mean",
     "pseudo_label_statistics",
+    "spread_labels",
 ]

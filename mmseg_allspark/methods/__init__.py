@@ -11,6 +11,7 @@ from mmseg_allspark.labels import (
 )
 
 from .augseg import AugSegSegmentor
+from .corrmatch import CorrMatchSegmentor
 from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
 from .mean_teacher import MeanTeacherSegmentor
@@ -24,6 +25,7 @@ __all__ = [
     "AugSegSegmentor",
     "ClassQuantileThreshold",
     "ConfidenceThreshold",
+    "CorrMatchSegmentor",
     "CutMix",
     "DistributionAlignment",
     "GuidedMixSegmentor",

@@ -6,6 +6,7 @@ from .class_queue import ClassQueue
 from .heads import (
     DeepLabV3PlusHead,
     HeadTail,
+    PixelCorrelation,
     ProjectionHead,
     SegformerMLPHead,
     SplitASPPHead,
@@ -25,6 +26,7 @@ __all__ = [
     "DeepLabV3PlusHead",
     "HeadTail",
     "OhemLoss",
+    "PixelCorrelation",
     "PixelCrossEntropyLoss",
     "PixelMSELoss",
     "ProjectionHead",

@@ -2,12 +2,14 @@
 
 from .deeplabv3plus_head import DeepLabV3PlusHead
 from .penultimate import ProjectionHead, decode_with_features
+from .pixel_correlation import PixelCorrelation
 from .segformer_mlp_head import SegformerMLPHead
 from .split_heads import HeadTail, SplitASPPHead, SplitHead
 
 __all__ = [
     "DeepLabV3PlusHead",
     "HeadTail",
+    "PixelCorrelation",
     "ProjectionHead",
     "SegformerMLPHead",
     "SplitASPPHead",
