@@ -33,6 +33,16 @@ METHODS = {
         dict(pseudo_labels_from="ema"),
     ),
     "augseg": (dict(type="AugSegSegmentor", confidence=SURE, extra_weak=True), dict(pseudo_labels_from="ema")),
+    "corrmatch": (
+        dict(
+            type="CorrMatchSegmentor",
+            confidence=dict(type="GlobalMaxThreshold", init=0.1),
+            cutmix=dict(prob=1.0),
+            correlation=dict(channels=16, norm_cfg=dict(type="BN")),
+            segments=6,
+        ),
+        {},
+    ),
     "guidedmix": (dict(type="GuidedMixSegmentor"), {}),
 }
 NECKS = dict(plain=None, allspark=neck_config(attn_drop=0.1, proj_drop=0.1))
