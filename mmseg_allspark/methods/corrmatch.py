@@ -37,10 +37,10 @@ class CorrMatchSegmentor(UniMatchSegmentor):
     into itself, as UniMatch's does; here the next image of the batch is pasted.
 
     Args:
-        correlation: Options of :class:`PixelCorrelation`; the head gives its ``in_channels`` (those of its last level),
+        correlation: Options of :class:`PixelCorrelation`; the head gives its ``in_channels`` (those of the level),
             ``norm_cfg`` and ``align_corners``, and ``dim`` is the number of classes. Default ``dict()``.
-        corr_index: Level of the features that are correlated. With another than the last give
-            ``correlation.in_channels``. Default -1.
+        corr_index: Level of the features that are correlated. If the head does not take all levels and this is not its
+            last one, give ``correlation.in_channels``. Default -1.
         segments: Segments that are drawn in each step; 0: labels do not spread. Default 128.
         sup_corr_share: Share of the propagated logits in the loss of labeled images. Default 0.5.
         kl_weight: Default 0.25.
@@ -90,7 +90,7 @@ class CorrMatchSegmentor(UniMatchSegmentor):
                 "dict(type='GlobalMaxThreshold'), or ConfidenceThreshold with one number and per='pixel'."
             )
         head = self.decode_head
-        channels = head.in_channels if isinstance(head.in_channels, int) else head.in_channels[-1]
+        channels = head.in_channels if isinstance(head.in_channels, int) else head.in_channels[corr_index]
         options = dict(norm_cfg=head.norm_cfg, align_corners=head.align_corners) | dict(correlation)
         self.correlation = PixelCorrelation(**dict(in_channels=channels, dim=self.num_classes) | options)
         self.corr_index, self.segments, self.sup_corr_share = corr_index, segments, sup_corr_share
