@@ -32,7 +32,10 @@ METHODS = {
         dict(type="MeanTeacherSegmentor", confidence=dict(SURE, per="image")),
         dict(pseudo_labels_from="ema"),
     ),
-    "augseg": (dict(type="AugSegSegmentor", confidence=SURE, extra_weak=True), dict(pseudo_labels_from="ema")),
+    "augseg": (
+        dict(type="AugSegSegmentor", confidence=SURE, extra_weak=True, mask_padding=True),
+        dict(pseudo_labels_from="ema"),
+    ),
     "corrmatch": (
         dict(
             type="CorrMatchSegmentor",

@@ -22,8 +22,8 @@ model = dict(
 optim_wrapper = dict(optimizer=dict(lr=0.01, weight_decay=5e-4))
 train_cfg = dict(type="PseudoLabelLoop", max_epochs=_base_.max_epochs, pseudo_labels_from="ema")
 default_hooks = dict(
-    # in the first epoch the teacher is a copy of the student
-    ema=dict(type="MeanTeacherHook", momentum=0.004, begin_epoch=1, evaluated="teacher"),
+    # in the first epoch the teacher is a copy of the student: mmengine counts epochs from 1
+    ema=dict(type="MeanTeacherHook", momentum=0.004, begin_epoch=2, evaluated="teacher"),
 )
 # 4 GPUs x 4 labeled images
 auto_scale_lr = dict(base_batch_size=16)

@@ -51,7 +51,7 @@ class PixelCorrelation(BaseModule):
             ConvModule(in_channels, channels, 3, padding=1, norm_cfg=norm_cfg), nn.Dropout2d(dropout)
         )
         self.query, self.key = nn.Conv2d(channels, dim, 1), nn.Conv2d(channels, dim, 1, bias=False)
-        self.propagate, self.align_corners = propagate, align_corners
+        self.in_channels, self.propagate, self.align_corners = in_channels, propagate, align_corners
 
     def forward(self, features: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Project, correlate and propagate.
@@ -62,7 +62,15 @@ class PixelCorrelation(BaseModule):
 
         Returns:
             Propagated logits (B, K, h, w) and the affinity (B, N, N) float32, whose rows add up to 1.
+
+        Raises:
+            ValueError: If the features have other channels.
         """
+        if features.shape[1] != self.in_channels:
+            raise ValueError(
+                f"model.correlation.in_channels={self.in_channels}, but the level model.corr_index of the features has "
+                f"{features.shape[1]} channels: set in_channels accordingly."
+            )
         return self.correlate(self.project(features), logits)
 
     def correlate(self, features: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
