@@ -36,6 +36,20 @@ METHODS = {
         dict(type="MeanTeacherSegmentor", confidence=dict(SURE, per="image")),
         dict(pseudo_labels_from="ema"),
     ),
+    "augseg": (
+        dict(type="AugSegSegmentor", confidence=SURE, extra_weak=True, mask_padding=True),
+        dict(pseudo_labels_from="ema"),
+    ),
+    "corrmatch": (
+        dict(
+            type="CorrMatchSegmentor",
+            confidence=dict(type="GlobalMaxThreshold", init=0.1),
+            cutmix=dict(prob=1.0),
+            correlation=dict(channels=16, norm_cfg=dict(type="BN")),
+            segments=6,
+        ),
+        {},
+    ),
     "guidedmix": (dict(type="GuidedMixSegmentor"), {}),
     "cps": (dict(type="CPSSegmentor"), {}),
     "fpl": (dict(type="CPSSegmentor", cutmix=dict(prob=1.0), pseudo_loss=dict(type="FuzzyPositiveLoss")), {}),

@@ -64,7 +64,11 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
 
 
 @pytest.mark.parametrize(
-    "method", ["allspark", "supervised", "pseudo_label", "unimatch", "mean_teacher", "guidedmix", "cps", "fpl"]
+    "method",
+    [
+        "allspark", "supervised", "pseudo_label", "unimatch", "unimatch_v2", "mean_teacher", "guidedmix", "augseg",
+        "corrmatch", "cps", "fpl",
+    ],  # fmt: skip
 )
 def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method):
     cfg = own_config(tmp_path, method, "max_iters", 2)

@@ -1,16 +1,21 @@
 """Pseudo labels: what they are, which of them count, and how they are mixed."""
 
+from .adaptive_cutmix import AdaptiveCutMix
 from .alignment import DistributionAlignment
 from .confidence import ClassQuantileThreshold, ConfidenceThreshold, build_confidence
 from .cutmix import CutMix
+from .label_spreading import spread_labels
 from .pseudo_label import PseudoLabel, loaded_labels, masked_mean, mean_prediction
+from .running_threshold import GlobalMaxThreshold
 from .statistics import count_per_class, count_pseudo_labels, pseudo_label_statistics
 
 __all__ = [
+    "AdaptiveCutMix",
     "ClassQuantileThreshold",
     "ConfidenceThreshold",
     "CutMix",
     "DistributionAlignment",
+    "GlobalMaxThreshold",
     "PseudoLabel",
     "build_confidence",
     "count_per_class",
@@ -19,4 +24,5 @@ __all__ = [
     "masked_mean",
     "mean_prediction",
     "pseudo_label_statistics",
+    "spread_labels",
 ]

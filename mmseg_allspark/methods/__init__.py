@@ -10,6 +10,8 @@ from mmseg_allspark.labels import (
     pseudo_label_statistics,
 )
 
+from .augseg import AugSegSegmentor
+from .corrmatch import CorrMatchSegmentor
 from .cps import CPSSegmentor
 from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
@@ -22,9 +24,11 @@ from .unimatch import UniMatchSegmentor
 from .unimatch_v2 import UniMatchV2Segmentor
 
 __all__ = [
+    "AugSegSegmentor",
     "CPSSegmentor",
     "ClassQuantileThreshold",
     "ConfidenceThreshold",
+    "CorrMatchSegmentor",
     "CutMix",
     "DistributionAlignment",
     "GuidedMixSegmentor",

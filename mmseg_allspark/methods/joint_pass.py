@@ -1,6 +1,7 @@
 """What one forward of labeled and unlabeled images together gives: the argument of a method's losses."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmseg.structures import SegDataSample
@@ -25,7 +26,8 @@ class JointPass:
         logits: (B_l + B_u, K, h, w) of the decode head.
         pseudo: Pseudo labels of the unlabeled images as they went into the pass, mixed; those before mixing are
             ``step.record['pseudo']``. None: there were none in the pass.
-        hidden: What :meth:`SemiSegmentor.decode_joint` keeps besides logits; None where a method needs nothing.
+        hidden: What a method keeps besides logits, a tensor of :meth:`SemiSegmentor.decode_joint` or an object of its
+            :meth:`SemiSegmentor.joint_pass`; None where a method needs nothing.
         images: (B_u, 3, H, W), the unlabeled images as they went into the pass, mixed; None: there were none.
     """
 
@@ -36,7 +38,7 @@ class JointPass:
     feats: list[Tensor]
     logits: Tensor
     pseudo: PseudoLabel | None = None
-    hidden: Tensor | None = None
+    hidden: Any = None
     images: Tensor | None = None
 
     @property

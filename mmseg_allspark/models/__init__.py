@@ -6,6 +6,7 @@ from .class_queue import ClassQueue
 from .heads import (
     DeepLabV3PlusHead,
     HeadTail,
+    PixelCorrelation,
     PlainDPTHead,
     ProjectionHead,
     SegformerMLPHead,
@@ -27,6 +28,7 @@ __all__ = [
     "FuzzyPositiveLoss",
     "HeadTail",
     "OhemLoss",
+    "PixelCorrelation",
     "PixelCrossEntropyLoss",
     "PixelMSELoss",
     "PlainDPTHead",

@@ -80,3 +80,20 @@ def test_resumed_run_goes_on_exactly_whichever_is_evaluated(finished, data, tmp_
     assert_same_state(got.model.state_dict(), expected.model.state_dict())
     averages = [hook_of(runner, "MeanTeacherHook").ema_model.state_dict() for runner in (got, expected)]
     assert_same_state(*averages)
+
+
+def test_the_average_may_begin_after_an_epoch(data, tmp_path):
+    """Until then the teacher is a copy, buffers included; mmengine counts epochs from 1."""
+    runner = train(
+        data,
+        tmp_path,
+        loop=dict(max_epochs=2, pseudo_labels_from="ema"),
+        model=model_config(neck=None),
+        custom_hooks=[dict(type="MeanTeacherHook", momentum=0.3, begin_epoch=2)],
+        default_hooks=dict(checkpoint=dict(type="CheckpointHook", by_epoch=True, interval=1)),
+    )
+    for epoch, equal in ((1, True), (2, False)):
+        checkpoint = torch.load(tmp_path / f"epoch_{epoch}.pth", weights_only=False)
+        student, teacher = (choose_weights(checkpoint, kind, "model")[0] for kind in ("model", "ema"))
+        assert all(torch.equal(value, teacher[name]) for name, value in student.items()) == equal
+    assert runner.epoch == 2

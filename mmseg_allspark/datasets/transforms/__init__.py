@@ -3,6 +3,7 @@
 from .color import RandomColorJitter, RandomGaussianBlur, RandomGray
 from .decoding import DataFileError
 from .geometry import PadAndMark, RandomResizeLongSide
+from .intensity import RandomIntensity
 from .loading import LoadImage, LoadSegMask
 from .pseudo_labels import LoadPseudoLabel
 from .views import MultiView, PackSemiInputs
@@ -18,5 +19,6 @@ __all__ = [
     "RandomColorJitter",
     "RandomGaussianBlur",
     "RandomGray",
+    "RandomIntensity",
     "RandomResizeLongSide",
 ]

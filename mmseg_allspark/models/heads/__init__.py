@@ -2,6 +2,7 @@
 
 from .deeplabv3plus_head import DeepLabV3PlusHead
 from .penultimate import ProjectionHead, decode_with_features
+from .pixel_correlation import PixelCorrelation
 from .plain_dpt_head import PlainDPTHead
 from .segformer_mlp_head import SegformerMLPHead
 from .split_heads import HeadTail, SplitASPPHead, SplitHead
@@ -9,6 +10,7 @@ from .split_heads import HeadTail, SplitASPPHead, SplitHead
 __all__ = [
     "DeepLabV3PlusHead",
     "HeadTail",
+    "PixelCorrelation",
     "PlainDPTHead",
     "ProjectionHead",
     "SegformerMLPHead",
