@@ -66,8 +66,17 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
 @pytest.mark.parametrize(
     "method",
     [
-        "allspark", "supervised", "pseudo_label", "unimatch", "unimatch_v2", "mean_teacher", "guidedmix", "augseg",
-        "corrmatch", "cps", "fpl",
+        "allspark",
+        "supervised",
+        "pseudo_label",
+        "unimatch",
+        "unimatch_v2",
+        "mean_teacher",
+        "guidedmix",
+        "augseg",
+        "corrmatch",
+        "cps",
+        "fpl",
     ],  # fmt: skip
 )
 def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method):
