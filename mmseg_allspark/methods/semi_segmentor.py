@@ -163,16 +163,15 @@ class SemiSegmentor(EncoderDecoder):
         With ``train_cfg.pseudo_labels_from='data'`` they are those that ``LoadPseudoLabel`` read, and a pixel counts
         with its confidence.
         """
-        valid = self.valid_pixels(data_samples["unlabeled"])
+        valid, confidence = self.valid_pixels(data_samples["unlabeled"]), None
         if step.labels_from == "data":
-            logits, known = loaded_labels(data_samples["unlabeled"], self.num_classes)
-            valid = known > 0 if valid is None else valid & (known > 0)
-            self.observe(data_samples["labeled"], logits, valid)
-            pseudo = self.make_pseudo_label(logits, valid)
-            return replace(pseudo, weight=pseudo.weight * known)
-        logits = mean_prediction([labeler.label_unlabeled(inputs) for labeler in step.labelers or (self,)])
+            logits, confidence = loaded_labels(data_samples["unlabeled"], self.num_classes)
+            valid = confidence > 0 if valid is None else valid & (confidence > 0)
+        else:
+            logits = mean_prediction([labeler.label_unlabeled(inputs) for labeler in step.labelers or (self,)])
         self.observe(data_samples["labeled"], logits, valid)
-        return self.make_pseudo_label(logits, valid)
+        pseudo = self.make_pseudo_label(logits, valid)
+        return pseudo if confidence is None else replace(pseudo, weight=pseudo.weight * confidence)
 
     @torch.no_grad()
     def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from mmcv.image.geometric import cv2_interp_codes, pillow_interp_codes
 from mmcv.transforms import Pad, Resize
@@ -63,10 +65,7 @@ class RandomResizeLongSide(Resize):
             new_height, new_width = int(1.0 * height * new_long / width + 0.5), new_long
         results["scale"] = (max(new_width, 1), max(new_height, 1))
         self._resize_img(results)
-        for key in _mask_keys(results):
-            resized = dict(gt_seg_map=results[key], scale=results["scale"])
-            self._resize_seg(resized)
-            results[key] = resized["gt_seg_map"]
+        _change_masks(self._resize_seg, results)
         return results
 
     def __repr__(self) -> str:
@@ -99,12 +98,13 @@ class PadAndMark(Pad):
 
     def _pad_seg(self, results: dict) -> None:
         """Pad all masks, where mmcv pads ``gt_seg_map`` alone."""
-        for key in _mask_keys(results) - {"valid"}:
-            padded = dict(gt_seg_map=results[key], pad_shape=results["pad_shape"])
-            super()._pad_seg(padded)
-            results[key] = padded["gt_seg_map"]
+        _change_masks(super()._pad_seg, results, leave_out=("valid",))
 
 
-def _mask_keys(results: dict) -> set[str]:
-    """Names of all masks of a sample; mmcv's transforms know ``gt_seg_map`` alone."""
-    return {*results.get("seg_fields", ())} | {"gt_seg_map"} & results.keys()
+def _change_masks(change: Callable[[dict], object], results: dict, leave_out: Sequence[str] = ()) -> None:
+    """Let a step of mmcv's, which knows ``gt_seg_map`` alone, change all masks of a sample."""
+    names = {*results.get("seg_fields", ())} | {"gt_seg_map"} & results.keys()
+    for name in names.difference(leave_out):
+        sample = results | dict(gt_seg_map=results[name])
+        change(sample)
+        results[name] = sample["gt_seg_map"]
