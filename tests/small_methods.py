@@ -40,6 +40,7 @@ METHODS = {
         dict(type="AugSegSegmentor", confidence=SURE, extra_weak=True, mask_padding=True),
         dict(pseudo_labels_from="ema"),
     ),
+    "esl": (dict(type="ESLSegmentor"), dict(pseudo_labels_from="ema")),
     "corrmatch": (
         dict(
             type="CorrMatchSegmentor",

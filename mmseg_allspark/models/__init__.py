@@ -14,7 +14,15 @@ from .heads import (
     SplitHead,
     decode_with_features,
 )
-from .losses import FuzzyPositiveLoss, OhemLoss, PixelCrossEntropyLoss, PixelMSELoss, SigmoidFocalLoss
+from .losses import (
+    DynamicSoftLabelLoss,
+    FuzzyPositiveLoss,
+    OhemLoss,
+    PixelCrossEntropyLoss,
+    PixelMSELoss,
+    SigmoidFocalLoss,
+    dynamic_soft_label,
+)
 from .necks import AllSparkNeck
 from .semantic_memory import SemanticMemory, feature_size, group_channels
 from .teacher_average import TeacherAverage, holds_average
@@ -25,6 +33,7 @@ __all__ = [
     "ChannelSelfAttention",
     "ClassQueue",
     "DeepLabV3PlusHead",
+    "DynamicSoftLabelLoss",
     "FuzzyPositiveLoss",
     "HeadTail",
     "OhemLoss",
@@ -42,6 +51,7 @@ __all__ = [
     "TeacherAverage",
     "channel_attention",
     "decode_with_features",
+    "dynamic_soft_label",
     "feature_size",
     "group_channels",
     "holds_average",
