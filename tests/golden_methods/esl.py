@@ -3,7 +3,7 @@
 import torch
 from builders import build_model
 
-from mmseg_allspark.models import dynamic_soft_label
+from mmseg_allspark.models import dynamic_soft_label, info_nce
 
 tensor = torch.from_numpy
 
@@ -21,5 +21,12 @@ def soft_label(data):
         yield f"{mass} gradient", student.grad, data[f"{mass}.grad"]
 
 
-GROUPS = dict(dsl=soft_label)
-NOT_COMPARED = dict(nce="the contrast between pixels and parts is not built yet")
+def contrast(data):
+    anchors, positive, negatives = (tensor(data[name]) for name in ("anchor", "positive", "negatives"))
+    yield "loss", info_nce(anchors, positive, negatives, 0.5).mean(), data["loss"]
+    same = torch.ones(1, 1, 8)
+    level = info_nce(same[0], same[0], same.expand(1, 255, 8), 0.5)
+    yield "loss of equal similarities", level[0], data["random_255_negatives_level"]
+
+
+GROUPS = dict(dsl=soft_label, nce=contrast)
