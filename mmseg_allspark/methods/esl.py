@@ -76,7 +76,7 @@ class ESLSegmentor(SemiSegmentor):
             **kwargs,
         )
         self.contrast_weight, self.anchor_conf = contrast_weight, anchor_conf
-        self.memory = self.projection = None
+        self.memory = self.projector = None
         if contrast is not None:
             self._build_contrast(contrast, projection_channels)
 
@@ -91,7 +91,7 @@ class ESLSegmentor(SemiSegmentor):
         self.memory, self.level = PartMemory(self.num_classes, widths[-1], **contrast), indices[-1]
         width = head.trunk_channels if isinstance(head, SplitHead) else head.channels
         channels = self.memory.queue.queue.shape[2]
-        self.projection = ConvProjectionHead(width, channels, hidden_channels, norm_cfg=head.norm_cfg)
+        self.projector = ConvProjectionHead(width, channels, hidden_channels, norm_cfg=head.norm_cfg)
 
     @property
     def needs(self) -> Needs:
@@ -132,9 +132,9 @@ class ESLSegmentor(SemiSegmentor):
             return super().decode_joint(feats)
         if isinstance(self.decode_head, SplitHead):
             hidden = self.decode_head.trunk(feats)
-            return self.decode_head.tail(hidden), self.projection(hidden)
+            return self.decode_head.tail(hidden), self.projector(hidden)
         logits, hidden = decode_with_features(self.decode_head, feats)
-        return logits, self.projection(hidden)
+        return logits, self.projector(hidden)
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Loss against the soft labels, and the contrast."""

@@ -137,16 +137,16 @@ def test_a_step_fills_queues_for_training_alone():
     losses = model(**semi_batch(model) | dict(step=Step(labels_from="ema", labelers=(esl(seed=1),))), mode="loss")
     assert losses["unsup.contrast.loss_parts"] > 0 and model.memory.known.all()
     assert losses["unsup.contrast_queue"] == model.memory.queue.fill_level()[:-1].mean() > 0
-    added = {name for name in model.state_dict() if name.startswith(("memory.", "projection."))}
-    assert added == training_only_names(model) and len(added) > 10
-    assert losses["unsup.label_classes"] >= 1
+    added = {name for name in model.state_dict() if name.startswith(("memory.", "projector."))}
+    assert added == training_only_names(model) and losses["unsup.label_classes"] >= 1
 
 
 def test_anchors_of_unlabeled_images_are_sure_and_not_padding():
     model = esl()
     pseudo = model.label(*semi_batch(model, labels_from="ema").values())
     pseudo.extras["part"][:, :20] = model.memory.num_parts  # as where the image is padded
-    for model.anchor_conf, low in ((1.0, model.memory.num_parts), (0.0, 0)):
+    for conf, low in ((1.0, model.memory.num_parts), (0.0, 0)):
+        model.anchor_conf = conf
         part = model._anchors(pseudo, (CROP, CROP))
         assert part.min() >= low and (part[:, :20] == model.memory.num_parts).all()
     assert (part[:, 20:] == pseudo.extras["part"][:, 20:]).all()
