@@ -24,12 +24,9 @@ def memory(**changes):
     return PartMemory(**dict(num_classes=3, in_channels=6, channels=4, parts=2, queue=5, negatives=7) | changes)
 
 
-def logits_of(*probabilities):
-    return torch.tensor(probabilities).log()[:, :, None, None]
-
-
 def test_a_sure_pixel_has_a_hard_label_and_an_unsure_one_its_dominant_classes():
-    label = dynamic_soft_label(logits_of([0.96, 0.03, 0.01], [0.5, 0.46, 0.04], [0.4, 0.35, 0.25]), 0.95)[..., 0, 0]
+    prob = torch.tensor([[0.96, 0.03, 0.01], [0.5, 0.46, 0.04], [0.4, 0.35, 0.25]])
+    label = dynamic_soft_label(prob.log()[..., None, None], 0.95)[..., 0, 0]
     torch.testing.assert_close(label[:2], torch.tensor([[1.0, 0.0, 0.0], [0.5 / 0.96, 0.46 / 0.96, 0.0]]))
     torch.testing.assert_close(label[2], torch.tensor([0.4, 0.35, 0.25]))
 
