@@ -106,7 +106,8 @@ class ESLSegmentor(SemiSegmentor):
             return super().label(inputs, data_samples, step)
         views = [labeler.describe(inputs) for labeler in step.labelers or (self,)]
         logits, number = mean_prediction([view.logits for view in views]), len(inputs["labeled"])
-        size, unlabeled = inputs["weak"].shape[2:], self.upsample(logits[number:], inputs["weak"].shape[2:])
+        size = inputs["weak"].shape[2:]
+        unlabeled = self.upsample(logits[number:], size)
         valid = self.valid_pixels(data_samples["unlabeled"])
         self.observe(data_samples["labeled"], unlabeled, valid)
         pseudo = self.make_pseudo_label(unlabeled, valid)
