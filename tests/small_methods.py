@@ -40,6 +40,15 @@ METHODS = {
         dict(type="AugSegSegmentor", confidence=SURE, extra_weak=True, mask_padding=True),
         dict(pseudo_labels_from="ema"),
     ),
+    "esl": (
+        dict(
+            type="ESLSegmentor",
+            anchor_conf=0.3,
+            projection_channels=8,
+            contrast=dict(channels=8, parts=2, queue=8, negatives=16),
+        ),
+        dict(pseudo_labels_from="ema"),
+    ),
     "corrmatch": (
         dict(
             type="CorrMatchSegmentor",

@@ -75,6 +75,7 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
         "guidedmix",
         "augseg",
         "corrmatch",
+        "esl",
         "cps",
         "fpl",
     ],  # fmt: skip

@@ -13,6 +13,7 @@ from mmseg_allspark.labels import (
 from .augseg import AugSegSegmentor
 from .corrmatch import CorrMatchSegmentor
 from .cps import CPSSegmentor
+from .esl import ESLSegmentor
 from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
 from .mean_teacher import MeanTeacherSegmentor
@@ -31,6 +32,7 @@ __all__ = [
     "CorrMatchSegmentor",
     "CutMix",
     "DistributionAlignment",
+    "ESLSegmentor",
     "GuidedMixSegmentor",
     "JointPass",
     "MeanTeacherSegmentor",

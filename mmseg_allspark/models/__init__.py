@@ -4,6 +4,7 @@ from .backbones import ReferenceMixVisionTransformer
 from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, channel_attention
 from .class_queue import ClassQueue
 from .heads import (
+    ConvProjectionHead,
     DeepLabV3PlusHead,
     HeadTail,
     PixelCorrelation,
@@ -14,8 +15,17 @@ from .heads import (
     SplitHead,
     decode_with_features,
 )
-from .losses import FuzzyPositiveLoss, OhemLoss, PixelCrossEntropyLoss, PixelMSELoss, SigmoidFocalLoss
+from .losses import (
+    DynamicSoftLabelLoss,
+    FuzzyPositiveLoss,
+    OhemLoss,
+    PixelCrossEntropyLoss,
+    PixelMSELoss,
+    SigmoidFocalLoss,
+    dynamic_soft_label,
+)
 from .necks import AllSparkNeck
+from .part_memory import PartMemory, draw_per_class, info_nce
 from .semantic_memory import SemanticMemory, feature_size, group_channels
 from .teacher_average import TeacherAverage, holds_average
 
@@ -24,10 +34,13 @@ __all__ = [
     "ChannelCrossAttention",
     "ChannelSelfAttention",
     "ClassQueue",
+    "ConvProjectionHead",
     "DeepLabV3PlusHead",
+    "DynamicSoftLabelLoss",
     "FuzzyPositiveLoss",
     "HeadTail",
     "OhemLoss",
+    "PartMemory",
     "PixelCorrelation",
     "PixelCrossEntropyLoss",
     "PixelMSELoss",
@@ -42,7 +55,10 @@ __all__ = [
     "TeacherAverage",
     "channel_attention",
     "decode_with_features",
+    "draw_per_class",
+    "dynamic_soft_label",
     "feature_size",
     "group_channels",
     "holds_average",
+    "info_nce",
 ]

@@ -1,13 +1,14 @@
 """Decode heads."""
 
 from .deeplabv3plus_head import DeepLabV3PlusHead
-from .penultimate import ProjectionHead, decode_with_features
+from .penultimate import ConvProjectionHead, ProjectionHead, decode_with_features
 from .pixel_correlation import PixelCorrelation
 from .plain_dpt_head import PlainDPTHead
 from .segformer_mlp_head import SegformerMLPHead
 from .split_heads import HeadTail, SplitASPPHead, SplitHead
 
 __all__ = [
+    "ConvProjectionHead",
     "DeepLabV3PlusHead",
     "HeadTail",
     "PixelCorrelation",

@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
-from mmseg_allspark.utils.checks import check_positive_int
+from mmseg_allspark.utils.checks import PositiveInt, check_positive_int, check_types
 
 
 def decode_with_features(head: BaseDecodeHead, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -55,6 +55,38 @@ class ProjectionHead(BaseModule):
         check_positive_int("projection.out_channels", out_channels)
         self.hidden = ConvModule(in_channels, in_channels, 1, norm_cfg=norm_cfg)
         self.out = nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Project: (B, C, h, w) -> (B, D, h, w)."""
+        return self.out(self.hidden(features))
+
+
+class ConvProjectionHead(BaseModule):
+    """Two 3 x 3 convolutions with norm and ReLU, and a 1 x 1 convolution; for training only.
+
+    Args:
+        in_channels: Channels of the features.
+        out_channels: Channels of the projection. Default 512.
+        hidden_channels: Channels between the convolutions. Default 256.
+        norm_cfg: Norm after the first two. Default batch norm over all ranks.
+    """
+
+    training_only = True
+
+    @check_types
+    def __init__(
+        self,
+        in_channels: PositiveInt,
+        out_channels: PositiveInt = 512,
+        hidden_channels: PositiveInt = 256,
+        norm_cfg: dict | None = dict(type="SyncBN"),  # noqa: B006
+    ) -> None:
+        super().__init__()
+        self.hidden = nn.Sequential(
+            ConvModule(in_channels, hidden_channels, 3, padding=1, norm_cfg=norm_cfg),
+            ConvModule(hidden_channels, hidden_channels, 3, padding=1, norm_cfg=norm_cfg),
+        )
+        self.out = nn.Conv2d(hidden_channels, out_channels, 1)
 
     def forward(self, features: Tensor) -> Tensor:
         """Project: (B, C, h, w) -> (B, D, h, w)."""
