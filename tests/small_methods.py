@@ -50,6 +50,7 @@ METHODS = {
         ),
         {},
     ),
+    "self_training": (dict(type="SelfTrainingSegmentor"), {}),
     "guidedmix": (dict(type="GuidedMixSegmentor"), {}),
     "cps": (dict(type="CPSSegmentor"), {}),
     "fpl": (dict(type="CPSSegmentor", cutmix=dict(prob=1.0), pseudo_loss=dict(type="FuzzyPositiveLoss")), {}),
