@@ -32,7 +32,7 @@ import mmseg_allspark  # noqa: F401
 import cv2
 import numpy as np
 import torch
-from _common import require_file
+from _common import load_config, require_file
 from _errors import ROOT, Parser, errors_in_one_line, say
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
@@ -42,7 +42,6 @@ from mmseg_allspark.engine import SelfTraining, Stage
 from mmseg_allspark.engine.self_training import label_path, list_unlabeled
 from mmseg_allspark.inference import MultiScale, SegInferencer
 from mmseg_allspark.labels import image_reliability, split_by_reliability
-from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.files import write_whole
 
 
@@ -210,11 +209,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", metavar="CONFIG", help="config file with self_training")
-    parser.add_argument("--work-dir", type=Path, help="folder of all stages (default: work_dirs/<config name>)")
+    parser.add_argument("--work-dir", help="folder of all stages (default: work_dirs/<config name>)")
     parser.add_argument("--gpus", type=int, default=1, help="processes of each training (default: 1)")
     parser.add_argument("--device", help="that ranks and labels: cpu, cuda:0 ... (default: a GPU if there is one)")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings: nested.key=value ...")
-    args = parser.parse_args(argv)
+    args = parser.parse_args(argv, argparse.Namespace(launcher="none", local_rank=0))
     require_file(parser, args.config, "config")
     if args.gpus < 1:
         parser.error(f"--gpus {args.gpus}: at least 1")
@@ -225,8 +224,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Do all stages that are left; return the exit code."""
     args = parse_args(argv)
-    cfg = read_config(args.config, args.cfg_options)
-    work_dir = args.work_dir or Path("work_dirs") / Path(args.config).stem
+    cfg = load_config(args)
+    work_dir = Path(cfg.work_dir)
+    for key in ("work_dir", "experiment_name", "launcher"):  # each training has its own
+        cfg.pop(key, None)
     say(f"result: {Stages(cfg, work_dir, args.gpus, args.device).run()}")
     return 0
 

@@ -29,5 +29,6 @@ self_training = dict(
     supervised=dict(
         train_cfg=dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=max_epochs),
         train_dataloader=dict(batch_size=4, drop_last=True, sampler=dict(type="DefaultSampler")),
+        auto_scale_lr=dict(base_batch_size=16),
     )
 )

@@ -127,8 +127,7 @@ class SelfTraining:
 
     def _stage_config(self, cfg: Config) -> Config:
         cfg = copy.deepcopy(cfg)
-        for key in ("self_training", "work_dir", "experiment_name"):
-            cfg.pop(key, None)
+        cfg.pop("self_training", None)
         if self.labeler == "best":
             hook = cfg.default_hooks.checkpoint
             hook.setdefault("save_best", "mIoU")
