@@ -10,6 +10,7 @@ COLOUR = (
     dict(type="RandomGray", prob=0.2),
     dict(type="RandomGaussianBlur", sigma=(0.1, 2.0), prob=0.5),
 )
+CUTOUT = dict(type="RandomNoiseCutOut")
 
 
 def semi_pipelines(
@@ -57,14 +58,7 @@ def semi_pipelines(
         unlabeled=unlabeled(),
         strong_unlabeled=unlabeled(strong=list(colour)),
         two_strong_unlabeled=unlabeled(strong1=list(colour), strong2=list(colour)),
-        pseudo_labeled=[
-            image,
-            dict(type="LoadPseudoLabel", folder="", **masks),
-            *weak,
-            *colour,
-            dict(type="RandomNoiseCutOut"),
-            pack,
-        ],
+        pseudo_labeled=[image, dict(type="LoadPseudoLabel", folder="", **masks), *weak, *colour, CUTOUT, pack],
         test=[image, mask, pack],
     )
 
