@@ -18,8 +18,10 @@ from builders import CLASSES, CROP, WIDTHS, head_config, loader_config, model_co
 from mmengine.config import Config
 from mmengine.registry import Registry
 from mmseg.registry import DATASETS
+from small_methods import METHODS
 
 from mmseg_allspark.methods import CutMix
+from mmseg_allspark.models.backbones import dinov2  # noqa: F401 (registers itself)
 
 PACKAGE = "mmseg_allspark"
 SIZE = (CROP, CROP)
@@ -56,7 +58,8 @@ def labeled_loader(data: Path, **dataset: object) -> dict:
 
 def unlabeled_loader(data: Path) -> dict:
     loader = loader_config(data, "unlabeled")
-    colours = [dict(type=f"Random{name}", prob=1.0) for name in ("ColorJitter", "Gray", "GaussianBlur")]
+    names = ("ColorJitter", "Gray", "GaussianBlur", "Intensity", "NoiseCutOut")
+    colours = [dict(type=f"Random{name}", prob=1.0) for name in names]
     loader["dataset"] = dict(
         type="UnlabeledDataset",
         source="img/unlabeled*.png",
@@ -90,6 +93,7 @@ def whole_config(data: Path, work_dir: Path, model: Mapping = MappingProxyType({
             dict(type="SemanticMemoryHook", warmup_iters=1),
             dict(type="PseudoLabelStatisticsHook"),
             dict(type="ChannelsLastHook"),
+            dict(type="SnapshotHook"),
         ],
         optim_wrapper=dict(type="AutocastOptimWrapper", optimizer=dict(type="SGD", lr=0.01)),
     )
@@ -130,11 +134,15 @@ def all_configs(data: Path, work_dir: Path) -> Iterator[Config]:
         ),
         custom_hooks=[dict(type="CompileHook", modules=["neck"], backend="eager")],
     )
-    views = dict(unlabeled_view="weak", alignment=None)
-    for name, hook in (("UniMatchSegmentor", "MeanTeacherHook"), ("MeanTeacherSegmentor", "MeanTeacherHook")):
-        ema = dict(train_cfg=dict(type="PseudoLabelLoop", max_iters=1, pseudo_labels_from="ema"))
-        yield whole_config(data, work_dir, model=dict(type=name, **views), custom_hooks=[dict(type=hook)], **ema)
+    for model, loop in METHODS.values():
+        options = dict(train_cfg=dict(type="PseudoLabelLoop", max_iters=1, **loop))
+        plain = dict(unlabeled_view="weak", alignment=None, confidence=None, cutmix=None)
+        yield whole_config(data, work_dir, model=plain | model, custom_hooks=[dict(type="MeanTeacherHook")], **options)
     yield from guidedmix_configs(data, work_dir)
+    vit = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32)
+    backbone = dict(type="DINOv2Backbone", arch=vit, patch_size=CROP // 5, img_size=CROP)
+    head = dict(type="PlainDPTHead", in_channels=[16] * 4, level_channels=[4] * 4, channels=8, num_classes=len(CLASSES))
+    yield whole_config(data, work_dir, model=dict(backbone=backbone, neck=None, decode_head=head), custom_hooks=[])
     for name in ("CamVidDataset", "COCO81Dataset", "SyntheticDataset"):
         metainfo = dict(classes=DATASETS.get(name).METAINFO["classes"][: len(CLASSES)])
         loader = labeled_loader(data, type=name, img_suffix=".png", metainfo=metainfo)
@@ -228,7 +236,7 @@ class Case:
 
 def misspelled(word: str) -> str:
     """Two letters change places, as fingers do it."""
-    place = next(i for i in range(len(word) // 2, len(word) - 1) if word[i] != word[i + 1])
+    place = next(i for i in reversed(range(len(word) - 1)) if word[i] != word[i + 1])
     return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
 
 

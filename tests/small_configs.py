@@ -125,7 +125,9 @@ def write_tree(cfg: Config, root: Path) -> None:
         names = [f"{('unlabeled', 'labeled', 'val', 'val')[index - len(data_loaders(cfg))]}_{i}" for i in range(2)]
         if dataset.type == "UnlabeledDataset":
             dataset.source = "unlabeled"
-            _write_images([root / "unlabeled" / f"{name}.png" for name in names], seed=index)
+            images = [root / "unlabeled" / f"{name}.png" for name in names]
+            _write_images(images, seed=index)
+            _write_pseudo_labels(cfg, dataset, images)
             continue
         kind = DATASETS.get(dataset.type)
         suffixes = {key: dataset.get(key) or _default(kind, key) for key in ("img_suffix", "seg_map_suffix")}
@@ -134,10 +136,20 @@ def write_tree(cfg: Config, root: Path) -> None:
             path = root / dataset.ann_file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("".join(f"{name}\n" for name in names))
-        _write_images([root / prefix.img_path / f"{name}{suffixes['img_suffix']}" for name in names], seed=index)
+        images = [root / prefix.img_path / f"{name}{suffixes['img_suffix']}" for name in names]
+        _write_images(images, seed=index)
+        _write_pseudo_labels(cfg, dataset, images)
         classes = kind.METAINFO.get("classes") or dataset.metainfo["classes"]  # a subset is read from masks of all
         masks = [root / prefix.seg_map_path / f"{name}{suffixes['seg_map_suffix']}" for name in names]
         _write_masks(masks, len(classes), seed=index)
+
+
+def _write_pseudo_labels(cfg: Config, dataset: dict, images: list[Path]) -> None:
+    for step in dataset.pipeline:
+        if step["type"] == "LoadPseudoLabel":
+            step.folder = str(images[0].parent.with_name("pseudo_labels"))
+            labels = [Path(step.folder, image.with_suffix(".png").name) for image in images]
+            _write_masks(labels, cfg.model.decode_head.num_classes, seed=0)
 
 
 def _default(kind: type, key: str) -> str:

@@ -10,6 +10,7 @@ COLOUR = (
     dict(type="RandomGray", prob=0.2),
     dict(type="RandomGaussianBlur", sigma=(0.1, 2.0), prob=0.5),
 )
+CUTOUT = dict(type="RandomNoiseCutOut")
 
 
 def semi_pipelines(
@@ -32,7 +33,8 @@ def semi_pipelines(
 
     Returns:
         Steps by name: ``labeled`` with colour changes, ``weak_labeled`` without; ``unlabeled`` without colour changes,
-        ``strong_unlabeled`` with a second view that has them, ``two_strong_unlabeled`` with two such views; ``test``.
+        ``strong_unlabeled`` with a second view that has them, ``two_strong_unlabeled`` with two such views;
+        ``pseudo_labeled`` with colour changes, CutOut and labels from files, whose folder is still to be set; ``test``.
     """
     masks = {} if num_classes is None else dict(num_classes=num_classes)
     image, mask = dict(type="LoadImage"), dict(type="LoadSegMask", **masks)
@@ -56,6 +58,7 @@ def semi_pipelines(
         unlabeled=unlabeled(),
         strong_unlabeled=unlabeled(strong=list(colour)),
         two_strong_unlabeled=unlabeled(strong1=list(colour), strong2=list(colour)),
+        pseudo_labeled=[image, dict(type="LoadPseudoLabel", folder="", **masks), *weak, *colour, CUTOUT, pack],
         test=[image, mask, pack],
     )
 

@@ -12,11 +12,13 @@ from .hooks import (
     PseudoLabelVisualizationHook,
     ReportHook,
     SemanticMemoryHook,
+    SnapshotHook,
     StartChecksHook,
     ValidationRecordHook,
 )
 from .loop import PseudoLabelLoop
 from .optim_wrapper import AutocastOptimWrapper
+from .self_training import SelfTraining, Stage
 from .stream import StreamBatchSampler
 
 __all__ = [
@@ -34,7 +36,10 @@ __all__ = [
     "PseudoLabelStatisticsHook",
     "PseudoLabelVisualizationHook",
     "ReportHook",
+    "SelfTraining",
     "SemanticMemoryHook",
+    "SnapshotHook",
+    "Stage",
     "StartChecksHook",
     "StreamBatchSampler",
     "ValidationRecordHook",

@@ -55,7 +55,7 @@ class PseudoLabelLoop(BaseLoop):
         val_begin: First epoch (iteration, with ``max_iters``) after which is validated. Default 1.
         val_interval: Epochs (iterations) between validations. Default 1, with ``max_iters`` 1000.
         burn_in_iters: During the first iterations the unlabeled loss counts 0, and unlabeled images are left out of the
-            step where the method does not need them (``Needs.burn_in``). Default 0.
+            step where the method does not need them (``Needs.unlabeled_in_burn_in``). Default 0.
         ramp_up_iters: During the next iterations it rises from 0 to 1. Default 0, none.
         ramp_up_shape: With t from 0 to 1, ``'exp'``: exp(-5 (1 - t)^2) (arXiv 1610.02242); ``'linear'``: t;
             ``'cosine'``: (1 - cos(pi t)) / 2. Default ``'exp'``.

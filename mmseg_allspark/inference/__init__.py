@@ -4,11 +4,13 @@ from .graphs import LogitsNet, compare_outputs, export_onnx, export_torch
 from .image_files import find_images, name_outputs
 from .inferencer import Prediction, SegInferencer
 from .models import choose_weights, load_config, load_model, read_dataset_meta
+from .multi_scale import MultiScale
 from .plain import Plain, make_plain
 from .publish import publish_checkpoint
 
 __all__ = [
     "LogitsNet",
+    "MultiScale",
     "Plain",
     "Prediction",
     "SegInferencer",

@@ -6,6 +6,7 @@ from .confidence import ClassQuantileThreshold, ConfidenceThreshold, build_confi
 from .cutmix import CutMix
 from .label_spreading import spread_labels
 from .pseudo_label import PseudoLabel, loaded_labels, masked_mean, mean_prediction
+from .reliability import image_reliability, split_by_reliability
 from .running_threshold import GlobalMaxThreshold
 from .statistics import count_per_class, count_pseudo_labels, pseudo_label_statistics
 
@@ -24,5 +25,7 @@ __all__ = [
     "masked_mean",
     "mean_prediction",
     "pseudo_label_statistics",
+    "image_reliability",
+    "split_by_reliability",
     "spread_labels",
 ]

@@ -17,6 +17,7 @@ from .esl import ESLSegmentor
 from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
 from .mean_teacher import MeanTeacherSegmentor
+from .self_training import SelfTrainingSegmentor
 from .semi_batch import SemiBatch, SemiDataPreprocessor
 from .semi_segmentor import SemiSegmentor
 from .step import Needs, Step
@@ -38,6 +39,7 @@ __all__ = [
     "MeanTeacherSegmentor",
     "Needs",
     "PseudoLabel",
+    "SelfTrainingSegmentor",
     "SemiBatch",
     "SemiDataPreprocessor",
     "SemiSegmentor",

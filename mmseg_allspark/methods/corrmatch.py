@@ -110,16 +110,16 @@ class CorrMatchSegmentor(UniMatchSegmentor):
         pseudo: PseudoLabel,
         step: Step,
     ) -> JointPass:
-        """UniMatch's joint pass, with :class:`Correlated` as ``hidden``."""
+        """UniMatch's joint pass, with :class:`Correlated` as ``aux``."""
         joint = super().joint_pass(inputs, data_samples, images, pseudo, step)
-        return replace(joint, hidden=Correlated(joint.hidden, *self._correlate(joint.feats, joint.logits, images)))
+        return replace(joint, aux=Correlated(joint.aux, *self._correlate(joint.feats, joint.logits, images)))
 
     def sup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Losses of the logits and of the propagated logits of the labeled images."""
-        if joint.hidden is None:  # a step of labeled images alone
+        if joint.aux is None:  # a step of labeled images alone
             propagated, _ = self._correlate(joint.feats, joint.logits, joint.inputs["labeled"])
         else:
-            propagated = joint.hidden.propagated[: joint.num_labeled]
+            propagated = joint.aux.propagated[: joint.num_labeled]
         share = self.sup_corr_share
         losses = {
             name: value * (1.0 - share) if name.startswith("sup.decode.loss") else value
@@ -135,15 +135,15 @@ class CorrMatchSegmentor(UniMatchSegmentor):
         joint.step.record["pseudo"] = own
         spread = self._spread(joint, mixed)
         strong, strong_propagated = self._strong_pass(images)
-        weak_propagated = joint.hidden.propagated[joint.num_labeled :]
+        weak_propagated = joint.aux.propagated[joint.num_labeled :]
         propagated = self.pseudo_label_loss(strong_propagated, spread) + self.pseudo_label_loss(weak_propagated, own)
         losses = {
             "unsup.decode.loss_strong": self.pseudo_label_loss(strong, spread) * self.strong_weight,
             "unsup.decode.loss_kl": self._divergence(strong, own, mixed) * self.kl_weight,
             "unsup.corr.loss_propagated": propagated * (self.corr_weight / 2),
         }
-        if joint.hidden.perturbed is not None:
-            loss = self.pseudo_label_loss(joint.hidden.perturbed[joint.num_labeled :], own)
+        if joint.aux.perturbed is not None:
+            loss = self.pseudo_label_loss(joint.aux.perturbed[joint.num_labeled :], own)
             losses["unsup.decode.loss_feature"] = loss * self.feature_weight
         scale = self.unsup_weight * joint.step.unsup_scale
         return {name: loss * scale for name, loss in losses.items()}
@@ -178,7 +178,7 @@ class CorrMatchSegmentor(UniMatchSegmentor):
             return mixed
         size = joint.feats[self.corr_index].shape[2:]
         rows = torch.randint(max(size.numel() - 1, 1), (self.segments,), device=mixed.label.device)  # never the last
-        affinity = joint.hidden.affinity[joint.num_labeled :]
+        affinity = joint.aux.affinity[joint.num_labeled :]
         segments = self.correlation.segments(affinity, rows, size, mixed.label.shape[1:])
         inside, kept = mixed.extras["is_own"], mixed.weight > 0
         if mixed.valid is not None:

@@ -71,7 +71,7 @@ class CPSSegmentor(TwoNetworkSegmentor):
     def needs(self) -> Needs:
         """Labels of the two networks in training; a teacher or label files have no part."""
         own = " and its second network" if self.cutmix else " and its second network, out of the step itself"
-        return replace(super().needs, labels_from="model", own_labels=own)
+        return replace(super().needs, labels_from="model", label_source=own, unlabeled_in_burn_in=self.steers_neck)
 
     @torch.no_grad()
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel | None:
@@ -103,11 +103,11 @@ class CPSSegmentor(TwoNetworkSegmentor):
         pseudo: PseudoLabel | None,
         step: Step,
     ) -> JointPass:
-        """Forward of both networks; ``hidden`` is the logits (B_l + B_u, K, h, w) of the second."""
+        """Forward of both networks; ``aux`` is the logits (B_l + B_u, K, h, w) of the second."""
         labeled = inputs["labeled"]
         if not self.separate_norm:
             joint = super().joint_pass(inputs, data_samples, images, pseudo, step)
-            return replace(joint, hidden=self._decode_second(torch.cat([labeled, images])))
+            return replace(joint, aux=self._decode_second(torch.cat([labeled, images])))
         parts = [self.extract_feat(part) for part in (labeled, images)]
         feats = [torch.cat(level) for level in zip(*parts, strict=True)]
         logits = torch.cat([self.decode(part) for part in parts])
@@ -117,7 +117,7 @@ class CPSSegmentor(TwoNetworkSegmentor):
     def sup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Losses ``sup.*`` of the first network and ``sup.second.*`` of the second."""
         samples, images = joint.data_samples["labeled"], joint.inputs["labeled"]
-        logits = self._decode_second(images) if joint.hidden is None else joint.hidden[: joint.num_labeled]
+        logits = self._decode_second(images) if joint.aux is None else joint.aux[: joint.num_labeled]
         losses = self.second.decode_head.loss_by_feat(logits, samples)
         weighted = {name: value * self.sup_weight if "loss" in name else value for name, value in losses.items()}
         return super().sup_losses(joint) | add_prefix(weighted, "sup.second")
@@ -126,7 +126,7 @@ class CPSSegmentor(TwoNetworkSegmentor):
         """Loss of each network against the other's labels, and the share of pixels on which the two disagree."""
         start, size = 0 if self.cps_on_labeled else joint.num_labeled, joint.images.shape[2:]
         first = self.upsample(joint.logits[start:], size)
-        second = self._upsample_second(joint.hidden[start:], size)
+        second = self._upsample_second(joint.aux[start:], size)
         by_first, by_second = self._labels(joint, first, second)
         if self.pseudo_loss is None:
             of_first, of_second = by_second.pixel_loss(first), by_first.pixel_loss(second)

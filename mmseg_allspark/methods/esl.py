@@ -97,7 +97,9 @@ class ESLSegmentor(SemiSegmentor):
     def needs(self) -> Needs:
         """A teacher that labels; a projection learns from unlabeled losses alone."""
         needs = super().needs
-        return replace(needs, labels_from="ema", burn_in=needs.burn_in or self.memory is not None)
+        return replace(
+            needs, labels_from="ema", unlabeled_in_burn_in=needs.unlabeled_in_burn_in or self.memory is not None
+        )
 
     @torch.no_grad()
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel:
@@ -142,9 +144,9 @@ class ESLSegmentor(SemiSegmentor):
         losses = super().unsup_losses(joint)
         if self.memory is None:
             return losses
-        part = torch.cat([joint.step.record.pop("part"), self._anchors(joint.pseudo, joint.hidden.shape[2:])])
+        part = torch.cat([joint.step.record.pop("part"), self._anchors(joint.pseudo, joint.aux.shape[2:])])
         with torch.autocast(device_type=part.device.type, enabled=False):
-            loss = self.memory.loss(joint.hidden, part)
+            loss = self.memory.loss(joint.aux, part)
         losses["unsup.contrast.loss_parts"] = loss * (self.contrast_weight * joint.step.unsup_scale)
         losses["unsup.contrast_queue"] = self.memory.queue.fill_level()[:-1].mean()
         return losses

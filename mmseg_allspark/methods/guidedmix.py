@@ -81,7 +81,10 @@ class GuidedMixSegmentor(SemiSegmentor):
     def needs(self) -> Needs:
         """A labeled image for every unlabeled one; the mixture's tail learns from both from the first step."""
         return replace(
-            super().needs, equal_batches=True, burn_in=True, own_labels=" for the neck; the losses use the step's own"
+            super().needs,
+            equal_batches=True,
+            unlabeled_in_burn_in=True,
+            label_source=" for the neck; the losses use the step's own",
         )
 
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel | None:
@@ -105,7 +108,7 @@ class GuidedMixSegmentor(SemiSegmentor):
         # on the CPU, and of torch's generator, which the loop seeds every step
         share = torch.empty(()).uniform_(0.0, self.lambda_factor).item()
         order = torch.randperm(joint.num_labeled, device=joint.logits.device)  # of the unlabeled images
-        labeled, unlabeled = joint.hidden.chunk(2)
+        labeled, unlabeled = joint.aux.chunk(2)
         mixed = self.decode_head_mix(share * labeled + (1.0 - share) * unlabeled[order])
         pseudo = joint.step.record["pseudo"] = self._plain_labels(joint)
         loss = self.unsup_loss(mixed - share * joint.labeled_logits, pseudo.logits[order].float().softmax(dim=1))

@@ -21,12 +21,12 @@ class JointPass:
         inputs: ``'labeled'`` (B_l, 3, H, W) and every view of the unlabeled images (B_u, 3, H, W) by name, not mixed.
         data_samples: ``'labeled'`` with ground truth; ``'unlabeled'``.
         step: Where the training is.
-        num_labeled: B_l; in ``feats``, ``logits`` and ``hidden`` the labeled images come first.
+        num_labeled: B_l; in ``feats``, ``logits`` and ``aux`` the labeled images come first.
         feats: Multi-level features of backbone and neck, each (B_l + B_u, C_i, H_i, W_i).
         logits: (B_l + B_u, K, h, w) of the decode head.
         pseudo: Pseudo labels of the unlabeled images as they went into the pass, mixed; those before mixing are
             ``step.record['pseudo']``. None: there were none in the pass.
-        hidden: What a method keeps besides logits, a tensor of :meth:`SemiSegmentor.decode_joint` or an object of its
+        aux: What a method keeps besides logits, a tensor of :meth:`SemiSegmentor.decode_joint` or an object of its
             :meth:`SemiSegmentor.joint_pass`; None where a method needs nothing.
         images: (B_u, 3, H, W), the unlabeled images as they went into the pass, mixed; None: there were none.
     """
@@ -38,7 +38,7 @@ class JointPass:
     feats: list[Tensor]
     logits: Tensor
     pseudo: PseudoLabel | None = None
-    hidden: Any = None
+    aux: Any = None
     images: Tensor | None = None
 
     @property

@@ -101,7 +101,7 @@ class SemiSegmentor(EncoderDecoder):
     @property
     def needs(self) -> Needs:
         """What the method asks of loop and data."""
-        return Needs(views=(self.unlabeled_view,), burn_in=self.steers_neck)
+        return Needs(views=(self.unlabeled_view,), unlabeled_in_burn_in=self.steers_neck)
 
     @property
     def steers_neck(self) -> bool:
@@ -133,7 +133,7 @@ class SemiSegmentor(EncoderDecoder):
             inputs: ``'labeled'`` (B_l, 3, H, W) and the views of the unlabeled images (B_u, 3, H, W).
             data_samples: ``'labeled'`` with ground truth; of ``'unlabeled'`` the ground truth is not looked at.
             step: Where the training is. While ``unsup_scale`` is 0 the labeled images alone are learned from, unless
-                the method needs the others (``needs.burn_in``).
+                the method needs the others (``needs.unlabeled_in_burn_in``).
 
         Returns:
             Losses ``sup.*`` and ``unsup.*``; their sum is what is minimised.
@@ -145,7 +145,7 @@ class SemiSegmentor(EncoderDecoder):
         """
         check_views(inputs, self.needs.views, type(self).__name__)
         inputs, data_samples = self.mix_labeled(inputs, data_samples, step)
-        if step.unsup_scale == 0 and not self.needs.burn_in:
+        if step.unsup_scale == 0 and not self.needs.unlabeled_in_burn_in:
             feats, number = self.extract_feat(inputs["labeled"]), len(inputs["labeled"])
             return self.sup_losses(JointPass(inputs, data_samples, step, number, list(feats), self.decode(feats)))
         pseudo = self.label(inputs, data_samples, step)
@@ -231,8 +231,8 @@ class SemiSegmentor(EncoderDecoder):
             pseudo_logits=None if pseudo is None else pseudo.logits,
             **step.options,
         )
-        logits, hidden = self.decode_joint(feats)
-        return JointPass(inputs, data_samples, step, len(labeled), list(feats), logits, pseudo, hidden, images)
+        logits, aux = self.decode_joint(feats)
+        return JointPass(inputs, data_samples, step, len(labeled), list(feats), logits, pseudo, aux, images)
 
     @torch.no_grad()
     def paste(self, images: Tensor, own: PseudoLabel, pasted: PseudoLabel) -> tuple[Tensor, PseudoLabel]:
@@ -251,7 +251,7 @@ class SemiSegmentor(EncoderDecoder):
         return self.neck(feats, **neck_options) if self.steers_neck else self.neck(feats)
 
     def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Logits (B_l + B_u, K, h, w), and what a method wants to keep of the way there (``JointPass.hidden``)."""
+        """Logits (B_l + B_u, K, h, w), and what a method wants to keep of the way there (``JointPass.aux``)."""
         return self.decode(feats), None
 
     def sup_losses(self, joint: JointPass) -> dict[str, Tensor]:

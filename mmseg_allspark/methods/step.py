@@ -43,13 +43,13 @@ class Needs:
         views: Views of the unlabeled images that a step takes besides ``'weak'``, which is labeled. Default ().
         labels_from: What ``train_cfg.pseudo_labels_from`` has to be; None: any. Default None.
         equal_batches: Whether labeled images are paired with unlabeled ones. Default False.
-        burn_in: Whether a step whose unlabeled losses count 0 takes unlabeled images all the same: a memory is filled,
-            or a module would be without a gradient. Default False.
-        own_labels: For the log, what the losses use in place of the labelers' labels. Default '', nothing.
+        unlabeled_in_burn_in: Whether a step whose unlabeled losses count 0 takes unlabeled images all the same: a
+            memory is filled, or a module would be without a gradient. Default False.
+        label_source: For the log, what the losses use in place of the labelers' labels. Default '', nothing.
     """
 
     views: tuple[str, ...] = ()
     labels_from: str | None = None
     equal_batches: bool = False
-    burn_in: bool = False
-    own_labels: str = ""
+    unlabeled_in_burn_in: bool = False
+    label_source: str = ""

@@ -51,8 +51,8 @@ class TwoNetworkSegmentor(SemiSegmentor):
 
     @property
     def needs(self) -> Needs:
-        """Both networks learn in every step."""
-        return replace(super().needs, burn_in=True)
+        """Unlabeled images in every step: these losses of the base know no other way to train the second network."""
+        return replace(super().needs, unlabeled_in_burn_in=True)
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Logits (B, K, H, W) of the evaluated network; of both the logarithm of the mean probability."""

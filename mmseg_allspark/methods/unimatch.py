@@ -76,7 +76,7 @@ class UniMatchSegmentor(SemiSegmentor):
     def needs(self) -> Needs:
         """The weak view is decoded for its labels, the strong ones are trained on."""
         own = " where images are pasted, and from the step itself elsewhere" if self.own_labels == "train" else ""
-        return replace(super().needs, views=("weak", *self.strong_views), own_labels=own)
+        return replace(super().needs, views=("weak", *self.strong_views), label_source=own)
 
     def mix(
         self, inputs: dict[str, Tensor], data_samples: SamplesByPart, pseudo: PseudoLabel, step: Step
@@ -102,8 +102,8 @@ class UniMatchSegmentor(SemiSegmentor):
         strong = sum(map(self.pseudo_label_loss, logits, targets)) / len(images)
         scale = self.unsup_weight * joint.step.unsup_scale
         losses = {"unsup.decode.loss_strong": strong * (self.strong_weight * scale)}
-        if joint.hidden is not None:
-            loss = self.pseudo_label_loss(joint.hidden[joint.num_labeled :], own)
+        if joint.aux is not None:
+            loss = self.pseudo_label_loss(joint.aux[joint.num_labeled :], own)
             losses["unsup.decode.loss_feature"] = loss * (self.feature_weight * scale)
         return losses
 

@@ -27,6 +27,7 @@ READ = set(inspect.signature(Runner.__init__).parameters) | {
     "find_unused_parameters",
     "model_wrapper_cfg",
     "runner_type",
+    "self_training",
     "test_pipeline",
     "tta_model",
     "tta_pipeline",

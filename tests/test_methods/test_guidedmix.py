@@ -90,7 +90,7 @@ def test_share_is_uniform_and_follows_the_seed(limit):
     model = guidedmix(lambda_factor=limit)
     hidden = torch.ones(2 * B, model.decode_head.trunk_channels, 1, 1)
     hidden[B:] = 0
-    joint = JointPass({}, dict(labeled=[], unlabeled=[]), Step(), B, [], torch.randn(2 * B, 4, 1, 1), hidden=hidden)
+    joint = JointPass({}, dict(labeled=[], unlabeled=[]), Step(), B, [], torch.randn(2 * B, 4, 1, 1), aux=hidden)
     shares = []
     model.decode_head_mix.register_forward_pre_hook(lambda _, args: shares.append(args[0].mean().item()))
     with torch.no_grad():
@@ -110,7 +110,7 @@ def test_target_gets_no_gradient_and_the_labeled_logits_what_is_subtracted():
     torch.manual_seed(0)
     hidden = torch.randn(2 * B, model.decode_head.trunk_channels, 1, 1)
     logits = torch.randn(2 * B, 4, 1, 1, requires_grad=True)
-    joint = JointPass({}, dict(labeled=[], unlabeled=[]), Step(), B, [], logits, hidden=hidden)
+    joint = JointPass({}, dict(labeled=[], unlabeled=[]), Step(), B, [], logits, aux=hidden)
     share, order = drawn()
     mixed = model.decode_head_mix(share * hidden[:B] + (1 - share) * hidden[B:][order])
     left = (mixed - share * logits[:B]).detach().requires_grad_()

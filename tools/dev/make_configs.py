@@ -39,6 +39,7 @@ class Cell:
     paper: float | None
     measured: float | None
     absent: str
+    command: str
 
     @property
     def paper_text(self) -> str:
@@ -73,6 +74,7 @@ def read_cells(source: Path) -> Iterator[Cell]:
                 paper=paper,
                 measured=family.get("measured", {}).get(split),
                 absent=family.get("absent", "not in the paper"),
+                command=family.get("command", "tools/dist_train.sh {config} 4"),
             )
 
 
@@ -81,7 +83,7 @@ def config_text(cell: Cell) -> str:
     lists = f"splits/{cell.split_list}"
     lines = [
         f"# {cell.what}, {cell.title}, {cell.num_labeled} labeled images.",
-        f"# tools/dist_train.sh configs/{cell.method}/{cell.name}.py 4",
+        f"# {cell.command.format(config=f'configs/{cell.method}/{cell.name}.py')}",
         f"# {cell.paper_text}; {MARK}",
         f'_base_ = "{cell.lead}.py"',
         f'train_dataloader = dict(dataset=dict(ann_file="{lists}/labeled.txt"))',

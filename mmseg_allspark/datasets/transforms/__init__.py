@@ -1,6 +1,7 @@
 """Transforms, registered in mmseg's TRANSFORMS."""
 
 from .color import RandomColorJitter, RandomGaussianBlur, RandomGray
+from .cutout import RandomNoiseCutOut
 from .decoding import DataFileError
 from .geometry import PadAndMark, RandomResizeLongSide
 from .intensity import RandomIntensity
@@ -17,6 +18,7 @@ __all__ = [
     "PackSemiInputs",
     "PadAndMark",
     "RandomColorJitter",
+    "RandomNoiseCutOut",
     "RandomGaussianBlur",
     "RandomGray",
     "RandomIntensity",

@@ -8,6 +8,7 @@ from .pseudo_label_statistics import PseudoLabelStatisticsHook
 from .pseudo_label_visualization import PseudoLabelVisualizationHook
 from .report import ReportHook
 from .semantic_memory import SemanticMemoryHook
+from .snapshots import SnapshotHook
 from .speed import ChannelsLastHook, CompileHook
 from .start_checks import StartChecksHook
 from .validation_record import ValidationRecordHook
@@ -23,6 +24,7 @@ __all__ = [
     "PseudoLabelVisualizationHook",
     "ReportHook",
     "SemanticMemoryHook",
+    "SnapshotHook",
     "StartChecksHook",
     "ValidationRecordHook",
 ]

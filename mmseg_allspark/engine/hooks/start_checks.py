@@ -144,8 +144,8 @@ def _log_roles(model: nn.Module, runner: Runner, loop: BaseLoop) -> None:
     evaluated = "the model" if hook is None else f"the {role} ({type(hook).__name__})"
     runner.logger.info(f"Method: {_describe(model)}.")
     runner.logger.info(
-        f"Pseudo labels come from {labeler}{model.needs.own_labels}; validated, tested and saved as state_dict, which "
-        f"inference and export use: {evaluated}."
+        f"Pseudo labels come from {labeler}{model.needs.label_source}; validated, tested and saved as state_dict, "
+        f"which inference and export use: {evaluated}."
     )
 
 

@@ -1,0 +1,72 @@
+"""ST++: reliability of images, its mIoU, labels of several scales, CutOut, the learning rate."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.optim import PolyLR
+
+from mmseg_allspark.datasets.transforms import RandomNoiseCutOut
+from mmseg_allspark.inference import MultiScale
+from mmseg_allspark.labels.reliability import class_ious, image_reliability, mean_iou, split_by_reliability
+
+
+def rel(arrays):
+    classes = torch.as_tensor(arrays["classes"])
+    values = [image_reliability([first, second], last, num_classes=21) for first, second, last in classes]
+    agreement = [[mean_iou(labels, last, 21) for labels in earlier] for *earlier, last in classes]
+    reliable, rest = split_by_reliability(values)
+    yield "mIoU with the last checkpoint", agreement, arrays["miou_against_last"]
+    yield "reliability", values, arrays["reliability"]
+    yield "order", reliable + rest, arrays["order"]
+    yield "reliable images", reliable, arrays["reliable"]
+
+
+def miou(arrays):
+    for case in ("one", "two"):
+        labels, truth = (torch.as_tensor(arrays[f"{case}.{name}"]) for name in ("pred", "truth"))
+        released = torch.as_tensor(arrays[f"{case}.iou"])
+        ious = class_ious(labels, truth, 5)
+        yield f"{case}: classes in neither", ious.isnan(), released.isnan()
+        yield f"{case}: IoU", ious.nan_to_num(), released.nan_to_num()
+        yield f"{case}: mIoU", mean_iou(labels, truth, 5), arrays[f"{case}.mean"]
+
+
+def tta(arrays):
+    image, weight, bias = (torch.as_tensor(arrays[name]) for name in ("in", "weight", "bias"))
+
+    def network(images, metas):
+        assert metas[0]["img_shape"] == images.shape[2:]
+        return F.conv2d(images, weight, bias, padding=1)
+
+    total = MultiScale(network)(image, [dict(img_path="a.png")])
+    yield "sum of probabilities", total, arrays["sum"]
+    yield "labels", total.argmax(dim=1), arrays["label"]
+    plain = MultiScale(network, scales=(1.0,), flip=False)(image, [{}])
+    yield "one scale", plain, torch.as_tensor(arrays["plain"]).softmax(dim=1)
+
+
+def cutout(arrays):
+    cut = RandomNoiseCutOut(prob=1.0)
+    for seed in (3, 4, 5):
+        np.random.seed(seed)
+        yield f"rectangle, seed {seed}", list(cut.draw_box(40, 60)), arrays[f"box.{seed}"]
+    cut._draw = lambda: True  # the release draws it from another generator
+    np.random.seed(3)
+    sample = dict(img=np.full((40, 60, 3), 7, np.uint8), gt_seg_map=np.full((40, 60), 2, np.uint8))
+    sample = cut.transform(sample)
+    yield "image", sample["img"], arrays["image"]
+    yield "labels", sample["gt_seg_map"], arrays["mask"]
+
+
+def lr(arrays):
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.001)
+    scheduler, rates = PolyLR(optimizer, power=0.9, begin=0, end=1000, by_epoch=False), {}
+    for iteration in range(1, 1001):
+        optimizer.step()
+        scheduler.step()
+        rates[iteration] = optimizer.param_groups[0]["lr"]
+    yield "after the step", [rates[iteration] for iteration in (1, 500, 999, 1000)], arrays["after_step"]
+
+
+GROUPS = dict(rel=rel, miou=miou, tta=tta, cutout=cutout, lr=lr)
+TOLERANCES = dict(lr=3e-3)  # mmengine's PolyLR reaches 0 at the last of the 1000 iterations, the release's one later

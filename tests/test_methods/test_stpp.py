@@ -1,0 +1,132 @@
+"""ST++: the loss over pixels of both kinds of images, the ranking, CutOut, snapshots, the stages and their resume."""
+
+import csv
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from builders import CLASSES, CROP, build_model, dataset_config, loader_config, run_config, semi_batch
+from mmengine.structures import PixelData
+from test_tools.conftest import load_tool  # noqa: F401 (a fixture)
+
+from mmseg_allspark.datasets.transforms import RandomNoiseCutOut
+from mmseg_allspark.engine import SelfTraining, SnapshotHook
+from mmseg_allspark.inference import MultiScale
+from mmseg_allspark.labels import image_reliability, split_by_reliability
+
+
+def labeled_batch(model, unknown):
+    """A batch of 2 + 2 images with labels from files; the first rows of the unlabeled ones are unknown."""
+    batch = semi_batch(model, labels_from="data")
+    for sample in batch["data_samples"]["unlabeled"]:
+        label = torch.randint(0, len(CLASSES), (1, CROP, CROP), dtype=torch.uint8)
+        label[:, :unknown] = 255
+        sample.pseudo_seg_map = PixelData(data=label)
+    return batch
+
+
+@pytest.mark.parametrize("unknown", [0, 40, CROP])
+def test_the_loss_is_the_mean_over_all_labeled_pixels_of_the_batch(unknown):
+    model = build_model(type="SelfTrainingSegmentor", neck=None).train()
+    batch = labeled_batch(model, unknown)
+    losses, samples = model(**batch, mode="loss"), batch["data_samples"]
+    masks = [sample.gt_sem_seg.data for sample in samples["labeled"]]
+    masks = torch.cat([*masks, *(sample.pseudo_seg_map.data for sample in samples["unlabeled"])]).long()
+    logits = model._forward(torch.cat([batch["inputs"]["labeled"], batch["inputs"]["weak"]]))
+    logits = F.interpolate(logits, (CROP, CROP), mode="bilinear", align_corners=False)
+    expected = F.cross_entropy(logits, masks, ignore_index=255)
+    torch.testing.assert_close(losses["sup.decode.loss_ce"] + losses["unsup.decode.loss_ce"], expected)
+
+
+def test_equal_checkpoints_are_reliable_and_ties_keep_their_order():
+    labels = torch.randint(0, 5, (8, 9))
+    assert image_reliability([labels, labels], labels, 5) == 1
+    assert image_reliability([1 - labels % 2], labels % 2, 5) == 0
+    assert split_by_reliability([0.5, 1.0, 0.5, 1.0, 1.0]) == ([1, 3], [4, 0, 2])
+    with pytest.raises(ValueError, match="at least one"):
+        image_reliability([], labels, 5)
+
+
+def test_scales_and_mirror_images_change_nothing_for_a_network_of_single_pixels():
+    ramp = torch.linspace(-1, 1, 12)[None, None, None].expand(1, 2, 8, 12) * torch.tensor([1.0, -1.0])[:, None, None]
+    seen = []
+    total = MultiScale(lambda images, _: seen.append(images.shape[2:]) or images)(ramp, [{}])
+    assert total.argmax(dim=1).equal(ramp.argmax(dim=1)) and seen[::2] == [(4, 6), (6, 9), (8, 12), (12, 18), (16, 24)]
+    torch.testing.assert_close(total.sum(dim=1), torch.full((1, 8, 12), 10.0))
+
+
+def test_cutout_ignores_its_rectangle_and_leaves_the_rest():
+    image, labels = np.full((50, 70, 3), 300 % 256, np.uint8), np.ones((50, 70), np.uint8)
+    for _ in range(50):
+        sample = dict(img=image, pseudo_seg_map=labels, valid=labels, seg_fields=["pseudo_seg_map", "valid"])
+        sample = RandomNoiseCutOut(prob=1.0)(sample)
+        inside = sample["pseudo_seg_map"] == 255
+        assert 0.01 < inside.mean() <= 0.4 and (sample["img"][~inside] == image[~inside]).all()
+        assert sample["valid"].all() and len(np.unique(sample["img"][inside])) > 20
+    assert labels.all() and (image == 300 % 256).all()  # the caller's arrays are as they were
+    with pytest.raises(ValueError, match="area"):
+        RandomNoiseCutOut(area=(0.4, 0.2))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "iterations", "expected"), [(80, 880, [286, 583]), (240, 2400, [800, 1600]), (1, 100, [33, 66])]
+)
+def test_snapshots_are_of_whole_epochs(epochs, iterations, expected):
+    loop = SimpleNamespace() if epochs > 1 else SimpleNamespace(by_epoch=False)
+    runner = SimpleNamespace(max_epochs=epochs, max_iters=iterations, train_loop=loop)
+    assert SnapshotHook().iterations(runner) == expected
+
+
+def test_without_selection_all_images_are_labeled_at_once():
+    names = [stage.name for stage in SelfTraining(supervised={}, select="none").stages]
+    assert names == ["supervised", "label_all", "retrain_all"]
+
+
+def stage_config(data, folder):
+    """A self-training of 3 steps a training."""
+    unlabeled = dataset_config(data, "unlabeled")
+    unlabeled["data_prefix"] = dict(img_path=str(data / "img"))
+    steps = ["LoadImage", dict(type="LoadPseudoLabel", folder=""), "RandomNoiseCutOut", "PackSemiInputs"]
+    unlabeled["pipeline"] = [step if isinstance(step, dict) else dict(type=step) for step in steps]
+    loop = dict(
+        max_iters=3,
+        pseudo_labels_from="data",
+        unlabeled_dataloader=loader_config(data, "unlabeled", dataset=unlabeled),
+    )
+    cfg = run_config(data, folder, loop=loop, custom_imports=dict(imports=["mmseg_allspark"]), validate=True)
+    cfg.model.update(type="SelfTrainingSegmentor", neck=None)
+    cfg.test_dataloader, cfg.test_cfg, cfg.test_evaluator = cfg.val_dataloader, dict(type="TestLoop"), cfg.val_evaluator
+    supervised = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=3, val_interval=3)
+    cfg.self_training = dict(supervised=dict(train_cfg=supervised), scales=[0.5, 1.0])
+    cfg.dump(folder / "stages.py")
+    return folder / "stages.py"
+
+
+def test_stages_go_on_after_an_interruption(data, tmp_path, load_tool, monkeypatch):  # noqa: F811
+    tool, train = load_tool("self_training"), load_tool("train")
+    config, runs = stage_config(data, tmp_path), []
+
+    def run_training(path, folder, gpus):
+        runs.append(folder.name)
+        if len(runs) == 2:
+            return 1  # as after a kill
+        train.main([str(path), "--work-dir", str(folder), "--resume"])
+        return 0
+
+    monkeypatch.setattr(tool, "run_training", run_training)
+    command, work_dir = [str(config), "--work-dir", str(tmp_path / "out"), "--device", "cpu"], tmp_path / "out"
+    with pytest.raises(SystemExit):
+        tool.main(command)
+    reliable, labels = (work_dir / "reliable.txt").read_text().split(), sorted((work_dir / "labels").rglob("*.png"))
+    assert len(reliable) == len(labels) == 2
+    before = [label.read_bytes() for label in labels]
+    assert tool.main(command) == 0 and tool.main(command) == 0
+    assert runs == ["supervised", "retrain_reliable", "retrain_reliable", "retrain_all"]
+    assert [label.read_bytes() for label in labels] == before and len([*(work_dir / "labels").rglob("*.png")]) == 4
+    _, *rows = csv.reader((work_dir / "reliability.csv").open())
+    values = [float(value) for _, value in rows]
+    assert [image for image, _ in rows][:2] == reliable and values == sorted(values, reverse=True)
+    with pytest.raises(SystemExit):
+        tool.main([*command, "--cfg-options", "train_cfg.max_iters=4"])

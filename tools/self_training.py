@@ -1,0 +1,236 @@
+"""Self-training in stages, as ST++: train, rank the unlabeled images, label the reliable ones, retrain, and so on.
+
+    python tools/self_training.py CONFIG [--work-dir DIR] [--gpus N] [--device DEVICE] [--cfg-options KEY=VALUE ...]
+
+CONFIG trains on labels from files (LoadPseudoLabel); its top-level dict self_training says how the stages differ, see
+mmseg_allspark.engine.SelfTraining. Each training is a run of tools/train.py, or of tools/dist_train.sh with --gpus 2
+or more, in a folder of its own below DIR: supervised, retrain_reliable, retrain_all. Images are ranked and labeled on
+one device. DIR/labels has the labels, DIR/reliability.csv each image's reliability, DIR/reliable.txt and
+DIR/unreliable.txt the two halves. The last training's best or last checkpoint is the result.
+
+After an interruption the same command goes on: finished stages are left alone, a training resumes from its last
+checkpoint, and images that have labels are not labeled again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+# a checkout needs no installation of the plugin
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import mmseg_allspark  # noqa: F401
+
+# isort: split
+import cv2
+import numpy as np
+import torch
+from _common import load_config, require_file
+from _errors import ROOT, Parser, errors_in_one_line, say
+from mmengine.config import Config, DictAction
+from mmengine.registry import init_default_scope
+from rich.progress import track
+
+from mmseg_allspark.engine import SelfTraining, Stage
+from mmseg_allspark.engine.self_training import label_path, list_unlabeled
+from mmseg_allspark.inference import MultiScale, SegInferencer
+from mmseg_allspark.labels import image_reliability, split_by_reliability
+from mmseg_allspark.utils.files import write_whole
+
+
+class Stages:
+    """Does the stages of one self-training.
+
+    Args:
+        cfg: The config.
+        work_dir: Folder of the whole.
+        gpus: Processes of a training.
+        device: That ranks and labels; None: a GPU if there is one.
+    """
+
+    def __init__(self, cfg: Config, work_dir: Path, gpus: int, device: str | None) -> None:
+        if not cfg.get("self_training"):
+            raise ValueError(
+                "The config has no self_training: add self_training=dict(supervised=dict(train_cfg=...)), see "
+                "configs/stpp."
+            )
+        self.cfg, self.work_dir, self.gpus, self.device = cfg, work_dir.resolve(), gpus, device
+        self.plan = SelfTraining(**cfg.self_training)
+        self.labels = self.work_dir / "labels"
+
+    def run(self) -> Path:
+        """Do what is left to do.
+
+        Returns:
+            The checkpoint of the last training.
+
+        Raises:
+            ValueError: If the folder has stages of another config.
+        """
+        self.require_same_config()
+        init_default_scope(self.cfg.get("default_scope", "mmseg"))
+        if not (self.work_dir / "all.txt").is_file():
+            self.write_list("all", list_unlabeled(self.cfg))
+        for number, stage in enumerate(self.plan.stages, start=1):
+            done = self.work_dir / "done" / stage.name
+            where = f"stage {number} of {len(self.plan.stages)}, {stage.name}"
+            if done.is_file():
+                say(f"{where}: done before")
+                continue
+            say(where)
+            getattr(self, stage.kind)(stage)
+            write_whole("", done)
+        return self.checkpoint(self.plan.stages[-1].name)
+
+    def require_same_config(self) -> None:
+        """Keep the config beside the stages, and refuse another one."""
+        path, text = self.work_dir / "config.py", self.cfg.pretty_text
+        if path.is_file() and path.read_text(encoding="utf-8") != text:
+            raise ValueError(
+                f"{self.work_dir} has stages of another config, see {path}: give another --work-dir, or delete the "
+                "folder to start anew."
+            )
+        write_whole(text, path)
+
+    def supervised(self, stage: Stage) -> None:
+        """Train on the labeled images."""
+        self.train(stage, self.plan.supervised_config(self.cfg))
+
+    def retrain(self, stage: Stage) -> None:
+        """Train on labeled and pseudo-labeled images, from the config's start weights."""
+        images = self.work_dir / f"{stage.images}.txt"
+        self.train(stage, self.plan.retraining_config(self.cfg, images, self.labels))
+
+    def select(self, stage: Stage) -> None:
+        """Rank the images by the agreement of the snapshots with the last checkpoint."""
+        folder = self.work_dir / stage.labeler
+        snapshots = [folder / f"snapshot_{number}.pth" for number in range(1, len(self.plan.snapshots) + 1)]
+        models = [self.load(stage.labeler, path) for path in (*snapshots, self.last_checkpoint(stage.labeler))]
+        num_classes, images = len(models[0].model.dataset_meta["classes"]), self.read_list(stage.images)
+        values, streams = [], [model.stream(images) for model in models]
+        for predictions in track(zip(*streams, strict=True), description="ranking", total=len(images)):
+            *earlier, last = (torch.from_numpy(prediction.labels) for prediction in predictions)
+            values.append(image_reliability(earlier, last, num_classes))
+        reliable, unreliable = split_by_reliability(values, self.plan.reliable_share)
+        if not reliable:
+            raise ValueError(
+                f"self_training.reliable_share={self.plan.reliable_share} of {len(images)} unlabeled images is none: "
+                "raise it, or set self_training.select='none'."
+            )
+        table = io.StringIO(newline="")
+        ranked = [(images[index], values[index]) for index in reliable + unreliable]
+        csv.writer(table).writerows([("image", "reliability"), *ranked])
+        write_whole(table.getvalue(), self.work_dir / "reliability.csv")
+        self.write_list("reliable", [images[index] for index in reliable])
+        self.write_list("unreliable", [images[index] for index in unreliable])
+        say(f"mean reliability {np.mean(values):.3f}; {len(reliable)} reliable images, {len(unreliable)} others")
+
+    def label(self, stage: Stage) -> None:
+        """Write the labels of images that have none yet."""
+        targets = {image: label_path(self.labels, image) for image in self.read_list(stage.images)}
+        missing = [image for image, target in targets.items() if not target.is_file()]
+        labeler = self.load(stage.labeler, self.checkpoint(stage.labeler))
+        if len(labeler.model.dataset_meta["classes"]) > 255:
+            raise ValueError("Labels are files of 8 bits, so self-training needs at most 255 classes.")
+        labeler.model.inference = MultiScale(labeler.model.inference, self.plan.scales, self.plan.flip)
+        for prediction in track(labeler.stream(missing), description="labeling", total=len(missing)):
+            picture = cv2.imencode(".png", prediction.labels.astype(np.uint8))[1]
+            write_whole(picture.tobytes(), targets[prediction.source])
+
+    def train(self, stage: Stage, cfg: Config) -> None:
+        """Run a training, or the rest of it.
+
+        Raises:
+            RuntimeError: If it fails.
+        """
+        path, folder = self.work_dir / f"{stage.name}.py", self.work_dir / stage.name
+        write_whole(cfg.pretty_text, path)
+        code = run_training(path, folder, self.gpus)
+        if code:
+            raise RuntimeError(
+                f"The training {stage.name} ended with exit code {code}, see above and {folder}. The same command goes "
+                "on from there."
+            )
+
+    def load(self, training: str, checkpoint: Path) -> SegInferencer:
+        """A model of one of the trainings."""
+        return SegInferencer(self.work_dir / f"{training}.py", checkpoint, device=self.device)
+
+    def last_checkpoint(self, training: str) -> Path:
+        """The last checkpoint of a training."""
+        folder = self.work_dir / training
+        # by its name: the file holds the path at the time of the training, and folders are moved
+        return folder / Path((folder / "last_checkpoint").read_text(encoding="utf-8").strip()).name
+
+    def checkpoint(self, training: str) -> Path:
+        """The checkpoint that labels: the best where there is one and the config asks for it, else the last."""
+        best = sorted((self.work_dir / training).glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
+        return best[-1] if best and self.plan.labeler == "best" else self.last_checkpoint(training)
+
+    def read_list(self, name: str) -> list[str]:
+        """Paths of one of the lists of images."""
+        return (self.work_dir / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+
+    def write_list(self, name: str, images: Sequence[str]) -> None:
+        """Write a list of images, refusing two whose labels would be one file.
+
+        Raises:
+            ValueError: Naming the file.
+        """
+        seen: dict[Path, str] = {}
+        for image in images:
+            target = label_path(self.labels, image)
+            if target in seen:
+                raise ValueError(
+                    f"{image} and {seen[target]} would share the labels {target}: rename one of them, or a folder."
+                )
+            seen[target] = image
+        write_whole("\n".join(images) + "\n", self.work_dir / f"{name}.txt")
+
+
+def run_training(config: Path, folder: Path, gpus: int) -> int:
+    """Train in processes of their own, so that nothing of one training is left in the next; return the exit code."""
+    options = ["--work-dir", str(folder), "--resume"]
+    if gpus == 1:
+        command = [sys.executable, str(ROOT / "tools/train.py"), str(config), *options]
+    else:
+        command = ["bash", str(ROOT / "tools/dist_train.sh"), str(config), str(gpus), *options]
+    return subprocess.run(command, env=os.environ | dict(PYTHON=sys.executable), check=False).returncode
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", metavar="CONFIG", help="config file with self_training")
+    parser.add_argument("--work-dir", help="folder of all stages (default: work_dirs/<config name>)")
+    parser.add_argument("--gpus", type=int, default=1, help="processes of each training (default: 1)")
+    parser.add_argument("--device", help="that ranks and labels: cpu, cuda:0 ... (default: a GPU if there is one)")
+    parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings: nested.key=value ...")
+    args = parser.parse_args(argv, argparse.Namespace(launcher="none", local_rank=0))
+    require_file(parser, args.config, "config")
+    if args.gpus < 1:
+        parser.error(f"--gpus {args.gpus}: at least 1")
+    return args
+
+
+@errors_in_one_line
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do all stages that are left; return the exit code."""
+    args = parse_args(argv)
+    cfg = load_config(args)
+    work_dir = Path(cfg.work_dir)
+    for key in ("work_dir", "experiment_name", "launcher"):  # each training has its own
+        cfg.pop(key, None)
+    say(f"result: {Stages(cfg, work_dir, args.gpus, args.device).run()}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
