@@ -175,10 +175,10 @@ def _reliability(run: Run) -> dict | None:
         return None
     step = max(run.reliability)
     entry = run.reliability[step]
-    tables = {
-        kind: dict(columns=entry["columns"], rows={name: [100 * v for v in row] for name, row in entry[kind].items()})
-        for kind in ("right", "kept")
-    }
+    tables = {}
+    for kind in ("right", "kept"):
+        rows = {name: [value if value is None else 100 * value for value in row] for name, row in entry[kind].items()}
+        tables[kind] = dict(columns=entry["columns"], rows=rows)
     return dict(tables, step=step)
 
 

@@ -158,7 +158,7 @@ def _check_reliability(entry: dict) -> None:
     for row in (*entry["kept"].values(), *entry["right"].values()):
         if len(row) != len(entry["columns"]):
             raise ValueError(f"{len(row)} numbers for {len(entry['columns'])} columns")
-        sum(row)
+        sum(value for value in row if value is not None)
 
 
 def _json_lines(run: Run, path: Path, check: Callable[[dict], None] = lambda entry: None) -> Iterator[dict]:

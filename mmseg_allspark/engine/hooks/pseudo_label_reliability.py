@@ -1,4 +1,4 @@
-"""PseudoLabelReliabilityHook: how right the labels are that the run gives to images it does not learn from."""
+"""PseudoLabelReliabilityHook: how right the labels are that a run gives to images it does not learn from."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from typing import Annotated
 import numpy as np
 import torch
 from mmcv.transforms import LoadImageFromFile
-from mmengine.dataset import Compose
+from mmengine.dataset import BaseDataset, Compose
 from mmengine.dist import all_reduce, get_rank, get_world_size, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -29,6 +29,7 @@ from mmseg_allspark.utils.wrappers import bare_model, eval_mode
 
 RECORD = "reliability.json"  # in the run's time-stamped folder: one JSON object a line
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+COLUMNS = ("in force", *map(str, THRESHOLDS))
 _LOADING = (LoadImageFromFile, LoadAnnotations)
 
 
@@ -36,21 +37,21 @@ _LOADING = (LoadImageFromFile, LoadAnnotations)
 class PseudoLabelReliabilityHook(Hook):
     """Holds labeled images out of the training, and says at each validation how right their pseudo labels are.
 
-    The images go through the unlabeled pipeline, with the same random crops each time, and are labeled in eval mode by
-    the run's labelers, with the alignment and the confidence rule in force. The log has for each class the share of
-    the pixels of this label that is kept and the share of those that is right, in force and for some thresholds;
-    the visualizer has those in force, and the report has all. Of two networks the first one labels. Use it with
-    ``PseudoLabelLoop``; supervised trainings keep all images.
+    The images go through the unlabeled pipeline, with the same random crops each time. The run's labelers label them in
+    eval mode, with the alignment and the confidence rule in force; of two networks the first one does. By class of the
+    label the hook gives the share of the pixels that is kept, and the share of these that is right: in force, and for
+    thresholds from 0.5 to 0.99. The log and the report have all, the visualizer has those in force. It needs
+    ``PseudoLabelLoop``; without it no image is held out.
 
     Args:
         share: Of the labeled images that is held out, rounded to whole images. Default 0.1.
         seed: Of the choice. It is not the run's, so that runs with other seeds hold out the same images. Default 0.
-        min_images: Fewer are refused: their figures mean little. Default 5.
+        min_images: Fewer are refused, as their figures mean little. Default 5.
 
     Raises:
-        TypeError: If the labeled data set is none of mmengine's ``BaseDataset``, which can be divided.
-        ValueError: If too few images would be held out or left, if a held-out image is also an unlabeled one, or if
-            labels come from files.
+        TypeError: If the labeled data set is a wrapper of others.
+        ValueError: If too few images would be held out or left, if one of them is an unlabeled image, too, or if labels
+            come from files.
     """
 
     priority = "HIGH"
@@ -60,26 +61,21 @@ class PseudoLabelReliabilityHook(Hook):
         self, share: Annotated[float, Between(0.001, 0.9)] = 0.1, seed: Count = 0, min_images: PositiveInt = 5
     ) -> None:
         self.share, self.seed, self.min_images = share, seed, min_images
-        self.held_out: Dataset | None = None
+        self.held_out: BaseDataset | None = None
 
     def hold_out(self, dataset: Dataset) -> None:
-        """Take the held-out images out of the labeled data set; ``PseudoLabelLoop`` asks before it builds the loader.
-
-        Args:
-            dataset: The labeled images, which become fewer.
-        """
-        if not hasattr(dataset, "get_subset_") or hasattr(dataset, "datasets") or hasattr(dataset, "dataset"):
+        """Take images out of the labeled data set; ``PseudoLabelLoop`` asks for it before it builds the loader."""
+        if not isinstance(dataset, BaseDataset):
             raise TypeError(
-                f"train_dataloader.dataset.type={type(dataset).__name__} cannot be divided: list all labeled images in "
-                "one data set, or leave PseudoLabelReliabilityHook out."
+                f"PseudoLabelReliabilityHook cannot divide train_dataloader.dataset.type={type(dataset).__name__}: "
+                "list all labeled images in one data set, or leave the hook out."
             )
-        total = len(dataset)
-        number = round(self.share * total)
-        if number < self.min_images or number >= total:
+        total, number = len(dataset), round(self.share * len(dataset))
+        if not self.min_images <= number < total:
             raise ValueError(
-                f"PseudoLabelReliabilityHook.share={self.share} of {total} labeled images holds out {number}, but at "
-                f"least min_images={self.min_images} are needed and one has to stay: change share, or leave the hook "
-                "out."
+                f"PseudoLabelReliabilityHook.share={self.share} of {total} labeled images is {number}, but at least "
+                f"min_images={self.min_images} have to be held out and one has to stay: change share, or leave the "
+                "hook out."
             )
         order = np.random.default_rng(self.seed).permutation(total).tolist()
         self.held_out = dataset.get_subset(sorted(order[:number]))
@@ -88,35 +84,29 @@ class PseudoLabelReliabilityHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Give the held-out images the unlabeled pipeline."""
         if self.held_out is None:
-            runner.logger.warning(
-                "PseudoLabelReliabilityHook does nothing without PseudoLabelLoop: no image is held out."
-            )
+            runner.logger.warning("PseudoLabelReliabilityHook needs PseudoLabelLoop: it holds out no image here.")
             return
         loop = runner.train_loop
         if loop.pseudo_labels_from == "data":
             raise ValueError(
-                "PseudoLabelReliabilityHook looks at labels of models, but train_cfg.pseudo_labels_from='data': leave "
-                "the hook out."
+                "PseudoLabelReliabilityHook looks at the labels of models, but train_cfg.pseudo_labels_from='data': "
+                "leave the hook out."
             )
-        names, unlabeled = (
-            {os.path.realpath(entry.image) for entry in list_files(part)}
-            for part in (self.held_out, loop.dataloader.dataset)
-        )
-        if shared := sorted(names & unlabeled):
+        parts = (self.held_out, loop.dataloader.dataset)
+        own, unlabeled = ({os.path.realpath(entry.image) for entry in list_files(part)} for part in parts)
+        if shared := sorted(own & unlabeled):
             raise ValueError(
-                f"PseudoLabelReliabilityHook: {len(shared)} of {len(names)} held-out images are unlabeled ones, too, "
-                f"first: {shared[0]}. Take the labeled images off the list of unlabeled_dataloader."
+                f"PseudoLabelReliabilityHook: {len(shared)} of the {len(own)} held-out images are unlabeled images, "
+                f"too, first: {shared[0]}. Take the labeled images off the list of unlabeled_dataloader."
             )
-        labeled, geometry = self.held_out.pipeline.transforms, next(iter_leaves(loop.dataloader.dataset)).pipeline
-        loading = [step for step in labeled if isinstance(step, _LOADING)]
-        self.held_out.pipeline = Compose(
-            loading + [step for step in geometry.transforms if not isinstance(step, _LOADING)]
-        )
-        runner.logger.info(f"PseudoLabelReliabilityHook holds {len(names)} labeled images out of the training.")
+        unlabeled_steps = next(iter_leaves(loop.dataloader.dataset)).pipeline.transforms
+        loading = [step for step in self.held_out.pipeline.transforms if isinstance(step, _LOADING)]
+        self.held_out.pipeline = Compose(loading + [step for step in unlabeled_steps if not isinstance(step, _LOADING)])
+        runner.logger.info(f"PseudoLabelReliabilityHook holds {len(own)} labeled images out of the training.")
 
     @torch.no_grad()
     def before_val(self, runner: Runner) -> None:
-        """Label the held-out images and report; an ``EMAHook`` exchanges the weights only afterwards."""
+        """Label the held-out images and report; an ``EMAHook`` exchanges the weights only after this."""
         if self.held_out is None:
             return
         model, loop = bare_model(runner.model), runner.train_loop
@@ -143,27 +133,25 @@ class PseudoLabelReliabilityHook(Hook):
 
     def _report(self, runner: Runner, counts: Tensor) -> None:
         """Write the shares into log, visualizer and record; the first row is for all classes."""
-        names = class_names(runner, counts.shape[2])
-        counts = torch.cat([counts.sum(dim=2, keepdim=True), counts], dim=2)
-        pixels, right = counts.unbind(dim=1)
-        shares = dict(kept=pixels[1:] / pixels[0], right=right[1:] / pixels[1:])  # (1 + T, 1 + K), NaN without pixels
-        rows = {
-            kind: dict(zip(["all classes", *names], values.T.tolist(), strict=True)) for kind, values in shares.items()
-        }
-        table = PrettyTable(["class", "in force", *THRESHOLDS])
-        for name in rows["kept"]:
+        names = ["all classes", *class_names(runner, counts.shape[2])]
+        pixels, right = torch.cat([counts.sum(dim=2, keepdim=True), counts], dim=2).unbind(dim=1)
+        rows = {}  # by kind and class: a share for each column, None without pixels
+        for kind, shares in dict(kept=pixels[1:] / pixels[0], right=right[1:] / pixels[1:]).items():
+            values = [[None if value != value else value for value in row] for row in shares.T.tolist()]
+            rows[kind] = dict(zip(names, values, strict=True))
+        table = PrettyTable(["class", *COLUMNS])
+        for name in names:
             pairs = zip(rows["kept"][name], rows["right"][name], strict=True)
-            table.add_row([name, *(f"{100 * kept:.0f} / {100 * right:.0f}" for kept, right in pairs)])
+            table.add_row([name, *(" / ".join("–" if v is None else f"{100 * v:.1f}" for v in pair) for pair in pairs)])
         runner.logger.info(
-            f"Reliability of the pseudo labels, {len(self.held_out)} held-out images: % of the pixels of a label that are "
-            f"kept / % of these that are right, in force and by threshold of confidence\n{table}"
+            f"Pseudo labels of {len(self.held_out)} held-out images: % of the pixels of a label that are kept / % of "
+            f"these that are right, in force and by threshold of confidence\n{table}"
         )
         scalars = {f"reliability/{kind}_{name}": row[0] for kind in rows for name, row in rows[kind].items()}
-        scalars = {name.removesuffix("_all classes"): value for name, value in scalars.items() if value == value}
+        scalars = {key.removesuffix("_all classes"): value for key, value in scalars.items() if value is not None}
         runner.visualizer.add_scalars(scalars, step=runner.iter)
-        columns = ["in force", *map(str, THRESHOLDS)]
         with (Path(runner.log_dir) / RECORD).open("a") as file:
-            file.write(json.dumps(dict(step=runner.iter, columns=columns, **rows)) + "\n")
+            file.write(json.dumps(dict(step=runner.iter, columns=COLUMNS, **rows)) + "\n")
 
 
 def _count(model: nn.Module, labelers: Sequence[nn.Module], batch: dict) -> Tensor:
