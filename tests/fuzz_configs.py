@@ -103,6 +103,7 @@ def whole_config(data: Path, work_dir: Path, model: Mapping = MappingProxyType({
     cfg.default_hooks.update(non_finite=dict(type="NonFiniteHook"), collapse=dict(type="CollapseMonitorHook"))
     cfg.default_hooks.fit = dict(type="CheckpointFitHook")
     cfg.default_hooks.visualization = dict(type="PredictionVisualizationHook")
+    cfg.default_hooks.reliability = dict(type="PseudoLabelReliabilityHook", share=0.5, min_images=1)
     for name in ("PseudoLabelVisualizationHook", "ValidationRecordHook", "ReportHook"):
         cfg.default_hooks[name] = dict(type=name)
     return cfg

@@ -150,6 +150,8 @@ def _write_pseudo_labels(cfg: Config, dataset: dict, images: list[Path]) -> None
             step.folder = str(images[0].parent.with_name("pseudo_labels"))
             labels = [Path(step.folder, image.with_suffix(".png").name) for image in images]
             _write_masks(labels, cfg.model.decode_head.num_classes, seed=0)
+            if "confidence_folder" in step:
+                step.confidence_folder = step.folder  # any number is a confidence
 
 
 def _default(kind: type, key: str) -> str:

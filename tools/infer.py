@@ -1,12 +1,14 @@
 """Label images, folders, globs and videos with a trained model.
 
-    python tools/infer.py CONFIG CHECKPOINT INPUT [INPUT ...] --out DIR [--labels] [--weights ema|model]
+    python tools/infer.py CONFIG CHECKPOINT INPUT [INPUT ...] --out DIR [--labels [--confidence]] [--weights ema|model]
 
 Writes DIR/painted/<name>.png (a video: .mp4) and, with --labels, DIR/labels/<name>.png: one channel with the numbers
 of your mask files, as tools/test.py --out writes it: class numbers from 0 on, or from 1 on if the data set has
-reduce_zero_label=True. Labels of a video's frames are DIR/labels/<name>.mp4/000000.png and so on. Two inputs of one
-name get different results, and no input is ever overwritten. Exit code 1 if an image or video could not be read or a
-folder is empty (the others are done), 2 if nothing can be done. CONFIG may be '-': the config inside the checkpoint.
+reduce_zero_label=True. Labels of a video's frames are DIR/labels/<name>.mp4/000000.png and so on. With --confidence,
+DIR/confidence/<name>.png has the probability of each label, 255 for 1; another model can then be trained on these
+files (LoadPseudoLabel), and what it could not use is refused. Two inputs of one name get different results, and no
+input is ever overwritten. Exit code 1 if an image or video could not be read or a folder is empty (the others are
+done), 2 if nothing can be done. CONFIG may be '-': the config inside the checkpoint.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ from mmengine.config import DictAction
 from rich.progress import track
 
 from mmseg_allspark.inference import Prediction, SegInferencer, find_images, name_outputs
-from mmseg_allspark.inference.image_files import is_video
+from mmseg_allspark.inference.image_files import check_label_names, is_video
 from mmseg_allspark.inference.models import MEANING
 from mmseg_allspark.report.label_pictures import colour_labels
 
@@ -47,26 +49,26 @@ class Results:
     Args:
         out: Folder for the results.
         opacity: Of the colours over the image, 0 to 1.
-        with_labels: Whether class numbers are written, too.
+        kinds: What is written beside the painted images: 'labels', and perhaps 'confidence'.
 
     Attributes:
         palette: (R, G, B) of each class; to be set before anything is painted.
         first: Number of the first class in written labels.
     """
 
-    def __init__(self, out: Path, opacity: float, with_labels: bool) -> None:
-        self.out, self.opacity, self.with_labels = out, opacity, with_labels
+    def __init__(self, out: Path, opacity: float, kinds: Sequence[str]) -> None:
+        self.out, self.opacity, self.kinds = out, opacity, kinds
         self.palette: Sequence[Sequence[int]] = ()
         self.first = 0
         self.seconds: list[float] = []
         self.unreadable: list[str] = []
 
     def targets(self, path: str, name: str) -> list[Path]:
-        """Files (for the labels of a video: the folder) that are written for an input."""
+        """Files that are written for an input: the painted one, then those of ``kinds``, of a video their folders."""
         painted = self.out / "painted" / f"{name}{'.mp4' if is_video(path) else '.png'}"
         suffix = Path(path).suffix if is_video(path) else ".png"  # no image's labels are in a folder of frames
-        labels = self.out / "labels" / (name if is_video(path) and name.endswith(suffix) else name + suffix)
-        return [painted, labels] if self.with_labels else [painted]
+        file = name if is_video(path) and name.endswith(suffix) else name + suffix
+        return [painted, *(self.out / kind / file for kind in self.kinds)]
 
     def add_unreadable(self, error: Exception) -> None:
         """Count an input that could not be read, and say why."""
@@ -78,14 +80,17 @@ class Results:
         colours = colour_labels(prediction.labels, self.palette, ignore_index=None)[..., ::-1]
         return cv2.addWeighted(np.ascontiguousarray(colours), self.opacity, prediction.image, 1 - self.opacity, 0)
 
-    def write(self, prediction: Prediction, painted: Path | None, labels: Path | None) -> None:
-        """Write one image's files, each where it has a path."""
+    def write(self, prediction: Prediction, painted: Path | None, maps: Sequence[Path]) -> None:
+        """Write one image's files: the painted one where it has a path, and those of ``kinds``."""
         self.seconds.append(prediction.seconds)
         if painted is not None:
             write_png(painted, self.paint(prediction))
-        if labels is not None:
-            is_small = len(self.palette) + self.first <= 256
-            write_png(labels, (prediction.labels + self.first).astype(np.uint8 if is_small else np.uint16))
+        for kind, path in zip(self.kinds, maps, strict=True):
+            if kind == "confidence":
+                write_png(path, np.rint(255 * prediction.confidence).astype(np.uint8))
+            else:
+                is_small = len(self.palette) + self.first <= 256
+                write_png(path, (prediction.labels + self.first).astype(np.uint8 if is_small else np.uint16))
 
 
 def write_png(path: Path, picture: np.ndarray) -> None:
@@ -97,22 +102,24 @@ def write_png(path: Path, picture: np.ndarray) -> None:
 
 def label_images(inferencer: SegInferencer, names: dict[str, str], results: Results, batch_size: int) -> None:
     """Label image files and write what comes out; unreadable ones are skipped."""
-    stream = inferencer.stream(names, batch_size=batch_size, unreadable="skip")
+    confidence = "confidence" in results.kinds
+    stream = inferencer.stream(names, batch_size=batch_size, unreadable="skip", confidence=confidence)
     for prediction in track(stream, description="images", total=len(names)):
         if prediction.error is not None:
             results.add_unreadable(prediction.error)
             continue
-        painted, *labels = results.targets(prediction.source, names[prediction.source])
-        results.write(prediction, painted, labels[0] if labels else None)
+        painted, *maps = results.targets(prediction.source, names[prediction.source])
+        results.write(prediction, painted, maps)
 
 
 def label_video(inferencer: SegInferencer, path: str, name: str, results: Results, batch_size: int) -> None:
     """Label a video frame by frame: a painted video, and with labels a folder of PNGs by frame number."""
     reader = mmcv.VideoReader(path)
-    painted, *labels = results.targets(path, name)
+    painted, *folders = results.targets(path, name)
     painted.parent.mkdir(parents=True, exist_ok=True)
     writer, count = None, 0
-    stream = inferencer.stream(read_frames(reader), batch_size=batch_size)
+    confidence = "confidence" in results.kinds
+    stream = inferencer.stream(read_frames(reader), batch_size=batch_size, confidence=confidence)
     try:
         for prediction in track(stream, description=Path(path).name, total=reader.frame_cnt or None):
             if writer is None:
@@ -122,7 +129,7 @@ def label_video(inferencer: SegInferencer, path: str, name: str, results: Result
                 if not writer.isOpened():
                     raise RuntimeError(f"{painted} cannot be written: this OpenCV has no encoder for mp4 (mp4v).")
             writer.write(results.paint(prediction))
-            results.write(prediction, None, labels[0] / f"{count:06d}.png" if labels else None)
+            results.write(prediction, None, [folder / f"{count:06d}.png" for folder in folders])
             count += 1
     finally:
         if writer is not None:
@@ -148,7 +155,7 @@ def collect(inputs: Sequence[str], results: Results, recursive: bool) -> dict[st
                 raise  # a misspelled name; nothing has been done yet
             results.add_unreadable(error)
             continue
-        earlier = [(results.out / part).resolve() for part in ("painted", "labels")]
+        earlier = [(results.out / part).resolve() for part in ("painted", "labels", "confidence")]
         for path, name in found_images.items():
             if path == source or not any(Path(path).resolve().is_relative_to(part) for part in earlier):
                 files.append((path, name))
@@ -170,6 +177,24 @@ def refuse_overwriting(names: dict[str, str], results: Results) -> None:
             raise ValueError(f"The result {target} would overwrite the input {path}: give another --out.")
 
 
+def refuse_other_numbers(results: Results) -> None:
+    """Raise if LoadPseudoLabel would read other classes from the label files than the model gave.
+
+    Raises:
+        ValueError: With the option to set, or the number of classes.
+    """
+    if results.first:
+        raise ValueError(
+            "--confidence: LoadPseudoLabel reads class numbers from 0 on, but the masks of this data set begin with 1 "
+            "(reduce_zero_label=True): add --label-numbers classes."
+        )
+    if len(results.palette) > 255:
+        raise ValueError(
+            f"--confidence: LoadPseudoLabel reads 8 bits, of which 255 is 'unknown', and the model has "
+            f"{len(results.palette)} classes: there is room for 255."
+        )
+
+
 def read_palette(text: str) -> str | list:
     """Read ``--palette``: the name of a data set, or a list of colours."""
     if not text.lstrip().startswith(("[", "(")):
@@ -188,6 +213,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("inputs", metavar="INPUT", nargs="+", help="image, video, folder, or glob in quotes")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
     parser.add_argument("--labels", action="store_true", help="also write labels, as one-channel PNGs")
+    confidence = "with --labels: also write the probability of each label, 255 for 1, as one-channel PNGs"
+    parser.add_argument("--confidence", action="store_true", help=confidence)
     numbers = "numbers of --labels: those of your mask files, or classes from 0 on (default: masks)"
     parser.add_argument("--label-numbers", choices=("masks", "classes"), default="masks", help=numbers)
     parser.add_argument("--opacity", type=float, default=0.5, help="of the colours, 0 to 1 (default: 0.5)")
@@ -200,6 +227,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings: nested.key=value ...")
     args = parser.parse_args(argv)
     require_model_files(parser, args)
+    if args.confidence and not args.labels:
+        parser.error("--confidence belongs to labels: give --labels as well")
     if not 0 <= args.opacity <= 1:
         parser.error(f"--opacity {args.opacity}: 0 to 1")
     if args.batch_size < 1:
@@ -225,15 +254,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit code: 0, or 1 if some input could not be read.
     """
     args = parse_args(argv)
-    results = Results(args.out, args.opacity, args.labels)
+    kinds = ("labels", "confidence")[: args.labels + args.confidence]
+    results = Results(args.out, args.opacity, kinds)
     names = collect(args.inputs, results, args.recursive)
     refuse_overwriting(names, results)
+    if args.confidence:
+        check_label_names(names)
     config = None if args.config == "-" else args.config
     options = dict(palette=args.palette, device=args.device, cfg_options=args.cfg_options, which=args.weights)
     inferencer = SegInferencer(config, args.checkpoint, **options)
     say(f"weights: {MEANING.get(inferencer.which, inferencer.which)}")
     results.palette = inferencer.model.dataset_meta["palette"]
     results.first = int(inferencer.reduce_zero_label and args.label_numbers == "masks")
+    if args.confidence:
+        refuse_other_numbers(results)
     start = perf_counter()
     images = {path: name for path, name in names.items() if not is_video(path)}
     if images:

@@ -16,6 +16,7 @@ from mmseg_allspark.utils.config_types import type_name
 from .checks import check_pipeline, describe_distortion
 from .findings import SPLIT_KEYS, Finding, find_in_classes, find_in_files
 from .inspection import Inspection, inspect_samples
+from .label_files import check_own_labels
 from .parts import iter_leaves
 from .setting_checks import LOADER_KEYS, check_batch, check_classes, check_zero_label, choose_unlabeled
 
@@ -179,6 +180,8 @@ def _find_refused_settings(
             (name, "batch_size", check_batch, (len(dataset), loaders[name].get("batch_size", 1), drop_last)),
         ]
     checks.append(("labeled", "dataset.reduce_zero_label", check_zero_label, (cfg, datasets)))
+    if "unlabeled" in datasets:
+        checks.append(("unlabeled", "dataset.pipeline", check_own_labels, (datasets["unlabeled"],)))
     for name, setting, check, arguments in checks:
         try:
             check(*arguments)

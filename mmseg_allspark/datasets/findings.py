@@ -29,6 +29,11 @@ _REMEDIES = {
     ("size", "mask"): ("seg_map_suffix", "Pair images and masks right, or resize one of them."),
     ("labels", "mask"): ("metainfo.classes", "Name all classes, set reduce_zero_label, or convert the masks."),
     ("pairing", "mask"): ("data_prefix.seg_map_path", "Give data_prefix.seg_map_path."),
+    ("missing", "label file"): ("pipeline", "Write it, or correct the folder of LoadPseudoLabel."),
+    ("unreadable", "label file"): ("pipeline", "Create it again as a PNG of one channel of class numbers."),
+    ("truncated", "label file"): ("pipeline", "The file was cut off: create it again."),
+    ("size", "label file"): ("pipeline", "Make labels of the image's size, or correct the folder of LoadPseudoLabel."),
+    ("labels", "label file"): ("pipeline", "Write class numbers from 0 on, and 255 where nothing is known."),
     ("depth", "image"): ("pipeline", "Scale the values to the whole range, in 8 or 16 bit, before training."),
     ("channels", "image"): (
         "pipeline",

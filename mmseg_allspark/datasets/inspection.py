@@ -22,6 +22,7 @@ from mmseg_allspark.utils.images import loads_8bit
 from .parts import iter_leaves
 from .transforms.decoding import DataFileError, read_bytes
 from .transforms.loading import IMAGE_KEYS, LoadImage, LoadSegMask
+from .transforms.pseudo_labels import LoadPseudoLabel, find_label
 
 _GREY_LEVELS = 64  # of 256; an image of 16 bit that has fewer in 8 bit has lost what tells things apart
 _COLORS_OF_MASKS = 32  # photographs have more in each channel
@@ -36,7 +37,7 @@ class Problem:
     Attributes:
         kind: As of ``DataFileError``, or, which are warnings, 'depth' (few grey levels are left in 8 bit), 'channels'
             or 'pages' (not all are read).
-        what: 'image' or 'mask'.
+        what: 'image', 'mask' or 'label file' (of an unlabeled image).
         path: The file.
         message: What the loader says, with values and remedy.
     """
@@ -96,6 +97,7 @@ class SampleReader:
         own = dict(ignore_index=getattr(dataset, "ignore_index", 255))
         self._masks = LoadSegMask(**(own | {key: getattr(mask, key) for key in keys if hasattr(mask, key)}))
         self._needs_masks, self._loads_masks = needs_masks, mask is not None
+        self._labels = _find_step(dataset, LoadPseudoLabel)
         classes = (getattr(dataset, "metainfo", None) or {}).get("classes")
         self._num_classes = len(classes) if classes else None
 
@@ -118,7 +120,17 @@ class SampleReader:
             found["counts"] = self._count_labels(info)
         except ValueError as error:  # one that is no DataFileError is about reduce_zero_label
             problems.append(Problem(getattr(error, "kind", "labels"), "mask", str(mask or path), str(error)))
+        problems += self._find_in_label_files(info)
         return Inspection(path, mask, problems=tuple(problems), **found)
+
+    def _find_in_label_files(self, info: dict) -> Iterator[Problem]:
+        """What is wrong with the files that ``LoadPseudoLabel`` would read."""
+        for key, (folder, _) in self._labels.sources.items() if self._labels else ():
+            try:
+                self._labels.read(key, info)
+            except ValueError as error:
+                path = str(find_label(folder, info["img_path"]))
+                yield Problem(getattr(error, "kind", "labels"), "label file", path, str(error))
 
     def _count_labels(self, info: dict) -> np.ndarray | None:
         path = info.get("seg_map_path")
@@ -199,11 +211,12 @@ def hash_bytes(content: bytes) -> bytes:
 
 
 def _find_step(dataset: Any, kind: type) -> Any | None:
-    """The first step of a kind in the pipeline of a dataset or of what it wraps."""
+    """The first step of a kind in the pipeline of a dataset or of what it wraps; pseudo labels are no masks."""
     while hasattr(dataset, "dataset"):
         dataset = dataset.dataset
     steps = getattr(getattr(dataset, "pipeline", None), "transforms", ())
-    return next((step for step in steps if isinstance(step, kind)), None)
+    found = (step for step in steps if isinstance(step, kind))
+    return next((step for step in found if kind is LoadPseudoLabel or not isinstance(step, LoadPseudoLabel)), None)
 
 
 def _read(task: tuple[SampleReader, dict]) -> Inspection:

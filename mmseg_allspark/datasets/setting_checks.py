@@ -13,6 +13,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import DATASETS
 
 from .parts import iter_leaves, iter_steps
+from .transforms.pseudo_labels import LoadPseudoLabel
 
 LOADER_KEYS = dict(labeled="train_dataloader", unlabeled="unlabeled_dataloader", validation="val_dataloader")
 
@@ -89,7 +90,9 @@ def check_zero_label(cfg: Mapping, datasets: Mapping[str, Any]) -> None:
 
 def _has_masks(dataset: Any) -> bool:
     """Whether the pipeline loads masks and the first sample has one."""
-    loads = any(isinstance(step, LoadAnnotations) for step in iter_steps(dataset))
+    loads = any(
+        isinstance(step, LoadAnnotations) and not isinstance(step, LoadPseudoLabel) for step in iter_steps(dataset)
+    )
     return loads and len(dataset) > 0 and os.path.isfile(dataset.get_data_info(0).get("seg_map_path") or "")
 
 

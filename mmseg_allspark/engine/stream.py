@@ -194,9 +194,10 @@ def build_stream(runner: Runner, cfg: dict, key: str) -> DataLoader:
     labeled = key == "train_dataloader"
     cfg["batch_sampler"] = dict(type=StreamBatchSampler, drop_last=cfg.pop("drop_last", False), cycle=labeled)
     stream = RandomStream("labeled" if labeled else "unlabeled", runner.seed, get_rank())
-    cfg["dataset"] = dict(type=SeededDataset, dataset=cfg["dataset"], random_stream=stream)
     diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
     try:
+        dataset = _divide(cfg["dataset"], runner) if labeled else cfg["dataset"]
+        cfg["dataset"] = dict(type=SeededDataset, dataset=dataset, random_stream=stream)
         loader = runner.build_dataloader(cfg, seed=runner.seed, diff_rank_seed=diff_rank_seed)
     except (TypeError, ValueError) as error:
         # what numpy says when mmengine's data sets have no image
@@ -205,6 +206,15 @@ def build_stream(runner: Runner, cfg: dict, key: str) -> DataLoader:
     if not labeled:
         _skip_unreadable(loader.dataset)
     return loader
+
+
+def _divide(dataset: dict, runner: Runner) -> dict | Dataset:
+    """The labeled data set without the images that a hook holds out (``PseudoLabelReliabilityHook``)."""
+    hooks = [hook for hook in runner.hooks if hasattr(hook, "hold_out")]
+    built = DATASETS.build(dataset) if hooks else dataset
+    for hook in hooks:
+        hook.hold_out(built)
+    return built
 
 
 def _skip_unreadable(dataset: Dataset) -> None:

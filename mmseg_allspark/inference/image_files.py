@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mmseg_allspark.datasets.transforms.pseudo_labels import label_names
 from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
 from mmseg_allspark.utils.files import expand_glob
 
@@ -71,3 +72,23 @@ def name_outputs(files: Iterable[tuple[str, str]]) -> dict[str, str]:
         taken.add(final.lower())
         names[path] = final
     return {path: names[path] for path in wished}
+
+
+def check_label_names(names: dict[str, str]) -> None:
+    """Raise if ``LoadPseudoLabel`` would not find the labels of each image below the names of their results.
+
+    Args:
+        names: Of :func:`name_outputs`; videos have no label file of their own.
+
+    Raises:
+        ValueError: Naming the image.
+    """
+    written = {f"{name}.png" for name in names.values()}
+    for path, name in names.items():
+        found = next((end for end in label_names(path) if end in written), None)
+        if found != f"{name}.png" and not is_video(path):
+            other = "no file" if found is None else f"{found}, another image's"
+            raise ValueError(
+                f"The labels of {path} would be {name}.png, but in training LoadPseudoLabel would find {other}. Give "
+                "one folder that holds all images, and --recursive if they are in subfolders."
+            )

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
 from mmseg.apis import MMSegInferencer
@@ -16,7 +17,7 @@ from mmseg.datasets.transforms import LoadImageFromNDArray
 from mmseg.structures import SegDataSample
 from mmseg.utils import get_palette
 from mmseg.visualization import SegLocalVisualizer
-from torch import nn
+from torch import Tensor, nn
 
 from mmseg_allspark.datasets.transforms import DataFileError, LoadImage
 from mmseg_allspark.utils.checks import check_choice, check_positive_int
@@ -40,6 +41,7 @@ class Prediction:
         labels: (H, W) int64 class numbers, 0 ... K-1; None if the image could not be loaded.
         seconds: Of preprocessing and network, of this image's part of the batch.
         error: Why there are no labels.
+        confidence: (H, W) float32 in [0, 1], the probability of each label; None if it was not asked for.
     """
 
     source: str | int
@@ -47,6 +49,7 @@ class Prediction:
     labels: np.ndarray | None = None
     seconds: float = 0.0
     error: DataFileError | None = None
+    confidence: np.ndarray | None = None
 
     @cached_property
     def image(self) -> np.ndarray | None:
@@ -167,7 +170,7 @@ class SegInferencer(MMSegInferencer):
         return super().visualize(inputs, preds, **kwargs)
 
     def stream(
-        self, sources: Iterable[Image], *, batch_size: int = 1, unreadable: str = "stop"
+        self, sources: Iterable[Image], *, batch_size: int = 1, unreadable: str = "stop", confidence: bool = False
     ) -> Iterator[Prediction]:
         """Predict images one batch after the other, without keeping logits.
 
@@ -177,6 +180,7 @@ class SegInferencer(MMSegInferencer):
             batch_size: Images in one batch. Default 1.
             unreadable: ``'stop'``: an image that cannot be loaded raises. ``'skip'``: its prediction has an ``error``
                 and no labels. Default ``'stop'``.
+            confidence: Whether predictions have the probability of each label, too. Default False.
 
         Returns:
             An iterator: a prediction for each source, in their order.
@@ -189,9 +193,11 @@ class SegInferencer(MMSegInferencer):
         check_choice("unreadable", unreadable, ("stop", "skip"))
         if isinstance(sources, (str, os.PathLike, np.ndarray)):
             sources = [sources]
-        return self._stream(sources, batch_size, unreadable)
+        return self._stream(sources, batch_size, unreadable, confidence)
 
-    def _stream(self, sources: Iterable[Image], batch_size: int, unreadable: str) -> Iterator[Prediction]:
+    def _stream(
+        self, sources: Iterable[Image], batch_size: int, unreadable: str, confidence: bool
+    ) -> Iterator[Prediction]:
         numbered = enumerate(sources)
         while batch := list(islice(numbered, batch_size)):
             predictions, samples = [], []
@@ -212,7 +218,26 @@ class SegInferencer(MMSegInferencer):
                 loaded = [prediction for prediction in predictions if prediction.loaded is not None]
                 for prediction, prediction.labels in zip(loaded, labels, strict=True):
                     prediction.seconds = (perf_counter() - start) / len(loaded)
+                if confidence:
+                    for prediction, output in zip(loaded, outputs, strict=True):
+                        prediction.confidence = label_confidence(output).cpu().numpy()
             yield from predictions
+
+
+@torch.no_grad()
+def label_confidence(sample: SegDataSample) -> Tensor:
+    """Probability (H, W) float32 of each label of a prediction.
+
+    The classes are added up one after the other, so that no second map of all classes is made.
+
+    Args:
+        sample: With ``seg_logits``, from which ``pred_sem_seg`` was decided; of one class it holds its probability.
+    """
+    logits = sample.seg_logits.data
+    if len(logits) == 1:  # a sigmoid output, to which mmseg has applied the sigmoid
+        return torch.where(sample.pred_sem_seg.data[0] > 0, logits[0], 1 - logits[0]).float()
+    highest = logits.amax(dim=0).float()
+    return 1 / sum((plane - highest).exp_() for plane in logits)
 
 
 def _loader(step: ConfigDict, channels: int) -> Callable[[Image], dict]:

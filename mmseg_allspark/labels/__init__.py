@@ -8,7 +8,7 @@ from .label_spreading import spread_labels
 from .pseudo_label import PseudoLabel, loaded_labels, masked_mean, mean_prediction
 from .reliability import image_reliability, split_by_reliability
 from .running_threshold import GlobalMaxThreshold
-from .statistics import count_per_class, count_pseudo_labels, pseudo_label_statistics
+from .statistics import count_per_class, count_pseudo_labels, count_right_labels, pseudo_label_statistics
 
 __all__ = [
     "AdaptiveCutMix",
@@ -21,6 +21,7 @@ __all__ = [
     "build_confidence",
     "count_per_class",
     "count_pseudo_labels",
+    "count_right_labels",
     "loaded_labels",
     "masked_mean",
     "mean_prediction",

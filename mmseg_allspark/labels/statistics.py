@@ -1,5 +1,7 @@
 """What pseudo labels look like in figures."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -69,3 +71,29 @@ def pseudo_label_statistics(counts: Tensor) -> dict[str, Tensor]:
         statistics["precision"] = known_kept.diagonal() / known_kept.sum(dim=0)
         statistics["recall"] = known.diagonal() / known.sum(dim=1)
     return statistics
+
+
+@torch.no_grad()
+def count_right_labels(pseudo: PseudoLabel, truth: Tensor, num_classes: int, thresholds: Sequence[float]) -> Tensor:
+    """Count the pixels whose truth is known, and those that are right, by label; counts of batches can be added.
+
+    Args:
+        pseudo: The pseudo labels of a batch.
+        truth: (B, H, W) int64; what is not in [0, num_classes) is unknown.
+        num_classes: Classes K.
+        thresholds: T thresholds of the largest probability.
+
+    Returns:
+        (2 + T, 2, K) float64. First all pixels, then the sum of their weights, then those that reach each threshold;
+        of these first all, then those whose label is the truth.
+    """
+    confidence = pseudo.logits.float().softmax(dim=1).amax(dim=1)
+    known = (truth >= 0) & (truth < num_classes)
+    known = known if pseudo.valid is None else known & pseudo.valid
+    index = torch.where(known, pseudo.label + num_classes * (pseudo.label == truth), 2 * num_classes).flatten()
+    counts = []
+    for weight in (torch.ones_like(confidence), pseudo.weight, *(confidence >= least for least in thresholds)):
+        sums = torch.zeros(2 * num_classes + 1, dtype=torch.float64, device=index.device)
+        wrong, right = sums.index_add_(0, index, weight.flatten().double())[:-1].unflatten(0, (2, num_classes))
+        counts.append(torch.stack([wrong + right, right]))
+    return torch.stack(counts)

@@ -25,6 +25,8 @@ _AGREEMENT = (
     "(agreement_kept: among the kept)."
 )
 
+_RIGHT = "right: equals the ground truth, among what is kept."
+
 
 def write_report(work_dir: Path, out: Path | None = None) -> Path:
     """Write the page of a run; a reader sees the old one or the new one, never half of it.
@@ -62,6 +64,7 @@ def make_report(run: Run) -> str:
         metric=metric,
         confusion=_confusion(run),
         shares=_shares(run),
+        reliability=_reliability(run),
         samples=_samples(run),
         pseudo_labels=_pictures(run.pictures.get("pseudo_labels", {}), photo=True),
         details=_details(run),
@@ -92,11 +95,13 @@ def _charts(run: Run) -> list[Chart]:
     }
     losses = {name: curve for name, curve in found.items() if "loss" in name and "/" not in name}
     pseudo = _some(found, "pseudo/kept", "pseudo/agreement", "pseudo/agreement_kept")
+    held_out = _some(found, "reliability/kept", "reliability/right")
     options = dict(last=run.last_iter, marks=[start for _, start in run.starts if start])
     charts = (
         draw_curves("validation (%)", validation, **options),
         draw_curves("loss", losses, **options),
         draw_curves("pseudo labels, share of pixels", pseudo, most=1, note=_AGREEMENT, **options),
+        draw_curves("pseudo labels of held-out images, share of pixels", held_out, most=1, note=_RIGHT, **options),
         draw_curves("entropy of the pseudo labels (nats)", _some(found, "pseudo/entropy"), **options),
         draw_curves("fill of the semantic memory, share of its slots", _memory(found), most=1, **options),
         draw_curves("learning rate", _some(found, "lr"), **options),
@@ -162,6 +167,19 @@ def _shares(run: Run) -> dict | None:
     steps = thin(sorted(set().union(*found.values())), _MOST_COLUMNS)
     rows = {name: [100 * curve[step] if step in curve else None for step in steps] for name, curve in found.items()}
     return dict(columns=steps, rows=rows) if found else None
+
+
+def _reliability(run: Run) -> dict | None:
+    """Shares kept and right by class and threshold at the last validation, in percent."""
+    if not run.reliability:
+        return None
+    step = max(run.reliability)
+    entry = run.reliability[step]
+    tables = {}
+    for kind in ("right", "kept"):
+        rows = {name: [value if value is None else 100 * value for value in row] for name, row in entry[kind].items()}
+        tables[kind] = dict(columns=entry["columns"], rows=rows)
+    return dict(tables, step=step)
 
 
 def _samples(run: Run) -> dict | None:

@@ -15,7 +15,12 @@ from typing import NamedTuple
 from mmengine.config import Config
 
 Curve = dict[int, float]  # iteration -> value
-HOOK_SCALARS = ("memory/", "pseudo/", "IoU/")  # the rest without "iter" is what LoggerHook writes of a validation
+HOOK_SCALARS = (
+    "memory/",
+    "pseudo/",
+    "reliability/",
+    "IoU/",
+)  # the rest without "iter" is what LoggerHook writes of a validation
 _ENTRY = re.compile(r"^(?P<time>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - \S+ - (?P<level>[A-Z]+) - ", re.MULTILINE)
 _RESUMED = re.compile(r"resumed epoch: \d+, iter: (\d+)")
 _PICTURE = re.compile(r"(?P<name>.+)_(?P<step>\d+)\.png")
@@ -43,6 +48,7 @@ class Run:
     scalars: dict[str, Curve] = field(default_factory=dict)  # figures of the training by name, IoU/<class> too
     metrics: dict[str, Curve] = field(default_factory=dict)  # figures of the validations by name
     validations: dict[int, dict] = field(default_factory=dict)  # lines of ValidationRecordHook by iteration
+    reliability: dict[int, dict] = field(default_factory=dict)  # of PseudoLabelReliabilityHook, likewise
     pictures: dict[str, dict[int, Path]] = field(default_factory=dict)  # of add_image by name and iteration
     warnings: list[Warned] = field(default_factory=list)  # in the order of the log
     damaged_lines: list[str] = field(default_factory=list)  # file and number of each that could not be read
@@ -99,9 +105,12 @@ def _add_part(run: Run, folder: Path) -> None:
         for curve in curves.values():
             _cut(curve, start)
     _cut(run.validations, start)
+    _cut(run.reliability, start)
     _read_scalars(run, folder / "vis_data" / "scalars.json", start)
     for entry in _json_lines(run, folder / "validations.json", _check_validation):
         run.validations[int(entry["step"])] = entry
+    for entry in _json_lines(run, folder / "reliability.json", _check_reliability):
+        run.reliability[int(entry["step"])] = entry
     for path in sorted((folder / "vis_data" / "vis_image").glob("*.png")):
         if found := _PICTURE.fullmatch(path.name):
             run.pictures.setdefault(found["name"], {})[int(found["step"])] = path
@@ -142,6 +151,14 @@ def _check_validation(entry: dict) -> None:
     [(sample["name"], sample["image"]) for sample in entry["samples"]]
     if any(size != count for size in sizes) or len(entry["confusion"]) not in (0, count):
         raise ValueError(f"lists of {sizes} entries for {count} classes")
+
+
+def _check_reliability(entry: dict) -> None:
+    """Raise ValueError, TypeError or KeyError unless each class has a number for each column."""
+    for row in (*entry["kept"].values(), *entry["right"].values()):
+        if len(row) != len(entry["columns"]):
+            raise ValueError(f"{len(row)} numbers for {len(entry['columns'])} columns")
+        sum(value for value in row if value is not None)
 
 
 def _json_lines(run: Run, path: Path, check: Callable[[dict], None] = lambda entry: None) -> Iterator[dict]:

@@ -108,6 +108,19 @@ def test_figures_are_those_of_the_log(page):
     )
 
 
+def test_reliability_of_the_last_validation_by_class_and_threshold(tmp_path):
+    folder = write_whole(tmp_path) / "20260101_000000"
+    old, new = (dict(step=step, columns=["in force", "0.9"], kept={}, right={}) for step in (20, 30))
+    rows = dict(kept={"all classes": [1.0, 0.5], "sky": [None, 0.25]}, right={"all classes": [0.75, 0.875]})
+    lines = [json.dumps(old), json.dumps(new | rows), json.dumps(new | dict(kept={"sky": [1]})), "{"]
+    (folder / "reliability.json").write_text("\n".join(lines))
+    page = report(tmp_path)
+    right, kept = page.tables[3:5]
+    assert right == [["class", "in force", "0.9"], ["all classes", "75.0", "87.5"]]
+    assert kept[1:] == [["all classes", "100.0", "50.0"], ["sky", "–", "25.0"]]
+    assert "Held-out labeled images at iteration 30" in page.text and "2 line(s)" in page.text
+
+
 @pytest.mark.parametrize("loop", ["PseudoLabelLoop", "IterBasedTrainLoop"])
 def test_unlabeled_data_are_listed_where_they_are_used(tmp_path, loop):
     """A supervised config inherits them from the base of its data."""

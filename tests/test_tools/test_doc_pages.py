@@ -15,6 +15,7 @@ from mmseg.visualization import SegLocalVisualizer
 from mmseg_allspark.utils.config_files import configured_hooks
 
 LOADERS = ("train_dataloader", "unlabeled_dataloader", "val_dataloader", "test_dataloader")
+KINDS = ("labels", "confidence")
 SHORT = {
     "tools/prepare/synthetic.py": "--num-labeled 8 --num-unlabeled 8 --num-val 2",
     "tools/train.py": "train_cfg.max_iters=2 train_cfg.val_interval=2 train_cfg.burn_in_iters=0 "
@@ -44,6 +45,8 @@ def run(load_tool, monkeypatch, command):
         monkeypatch.syspath_prepend(words.pop(0).removeprefix("PYTHONPATH="))
     assert words[0] == "python" and (ROOT / words[1]).is_file(), command
     short = SHORT.get(words[1], "").split()
+    if "configs/supervised/" in command:  # mmengine's loop knows no burn-in
+        short = [option for option in short if "burn_in" not in option and "ramp_up" not in option]
     if words[1] == "tools/train.py" and "--cfg-options" not in words:
         short.insert(0, "--cfg-options")
     SegLocalVisualizer._instance_dict.clear()  # one a process, whose backends are those of the first run
@@ -71,6 +74,27 @@ def test_get_started(checkout, load_tool, monkeypatch):
     run(load_tool, monkeypatch, option)  # on the same data
     config = Config.fromfile(checkout / "work_dirs/resnet18-tiny_synthetic/resnet18-tiny_synthetic.py")
     assert config.randomness.seed == 1 and config.model.neck.sync == "gather"
+
+
+def test_labels_of_one_model_train_another(checkout, load_tool, monkeypatch):
+    (example,) = blocks("labels_from_files.md", "bash")
+    names = [line.split()[1].rpartition("/")[2] for line in lines(example)]
+    assert names == ["synthetic.py", "train.py", "infer.py", "check_data.py", "train.py"]
+    for command in lines(example):
+        run(load_tool, monkeypatch, command)
+    labels, confidence = (sorted((checkout / "data/synthetic_labels" / kind).glob("*")) for kind in KINDS)
+    assert len(labels) == 16 and [path.name for path in labels] == [path.name for path in confidence]
+    log = next((checkout / "work_dirs/resnet18-tiny_synthetic_labels-from-files").glob("*/*.log")).read_text()
+    assert "Pseudo labels come from LoadPseudoLabel's files" in log and "unsup.decode.loss_ce" in log
+
+
+def test_config_of_the_page_about_label_files(tmp_path):
+    (text,) = blocks("labels_from_files.md", "python")
+    (tmp_path / "labels.py").write_text(text.replace('"../', f'"{ROOT}/configs/'))
+    config = Config.fromfile(tmp_path / "labels.py")
+    steps = [step.type for step in config.unlabeled_dataloader.dataset.pipeline]
+    assert steps[:2] == ["LoadImage", "LoadPseudoLabel"] and steps[-1] == "PackSemiInputs"
+    assert config.train_cfg.pseudo_labels_from == "data" and config.model.confidence is None
 
 
 def git(*arguments):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from pathlib import Path, PurePath
 
+import numpy as np
 from mmseg.registry import TRANSFORMS
 
 from mmseg_allspark.utils.checks import check_types
 
+from .decoding import DataFileError
 from .loading import LoadSegMask
 
 
@@ -16,8 +19,9 @@ class LoadPseudoLabel(LoadSegMask):
     """Reads class numbers, and perhaps a confidence for each pixel, that belong to an unlabeled image.
 
     For ``train_cfg.pseudo_labels_from='data'``. Use it after ``LoadImage``, before geometric transforms; the maps are
-    resized, cropped and flipped with the image, and padded by ``PadAndMark``. The file of
-    ``.../a/b/name.jpg`` is ``folder/a/b/name.png`` or, if there is none, ``folder/b/name.png`` or ``folder/name.png``.
+    resized, cropped and flipped with the image, and padded by ``PadAndMark``. The file of ``.../a/b/name.jpg`` is the
+    first one that exists of ``folder/.../a/b/name.png``, ``folder/b/name.png``, ``folder/name.png``, where
+    ``name.jpg.png`` may stand for ``name.png``: ``tools/infer.py --labels --confidence`` writes such names.
 
     Args:
         folder: Of the label files: PNGs of one channel with class numbers; ``ignore_index`` where nothing is known.
@@ -26,6 +30,9 @@ class LoadPseudoLabel(LoadSegMask):
 
     Added keys, both (H, W) uint8 and in ``seg_fields``: ``pseudo_seg_map`` and, with ``confidence_folder``,
     ``pseudo_confidence``.
+
+    Raises:
+        DataFileError: At a sample, if a file is missing or does not fit its image.
     """
 
     @check_types
@@ -38,21 +45,41 @@ class LoadPseudoLabel(LoadSegMask):
 
     def transform(self, results: dict) -> dict:
         """Add the maps to the sample."""
-        for key, (folder, reader) in self.sources.items():
-            path = find_label(folder, results["img_path"])
-            named = dict(seg_map_path=str(path), reduce_zero_label=False, label_map=None)
-            results[key] = reader.read_labels(results | named)
+        for key in self.sources:
+            results[key] = self.read(key, results)
             results.setdefault("seg_fields", []).append(key)
         return results
 
+    def read(self, key: str, results: dict) -> np.ndarray:
+        """Read one map of a sample, (H, W) uint8; ``key`` is one of ``sources``."""
+        folder, reader = self.sources[key]
+        path = find_label(folder, results["img_path"])
+        if not path.is_file():
+            raise DataFileError(
+                f"LoadPseudoLabel finds no labels of {results['img_path']}: neither {path} nor a file below the "
+                "names of its folders exists. Correct the folder, make the file, or take the image off the list.",
+                "missing",
+            )
+        return reader.read_labels(results | dict(seg_map_path=str(path), reduce_zero_label=False, label_map=None))
+
 
 def find_label(folder: Path, image: str) -> Path:
-    """Return the label file of an image: under the longest end of its path for which there is one.
+    """Return the label file of an image, the first of :func:`label_names` that exists, or else the last of them.
 
     Args:
         folder: Of the label files.
         image: The image's path; folders of equally named images are told apart by it.
     """
-    parts = Path(image).with_suffix(".png").parts
-    candidates = [folder.joinpath(*parts[start:]) for start in range(max(1, len(parts) - 3), len(parts))]
+    candidates = [folder / name for name in label_names(image)]
     return next((path for path in candidates if path.is_file()), candidates[-1])
+
+
+def label_names(image: str) -> list[str]:
+    """Return the names below the folder of label files that an image's labels may have, in the order of the search.
+
+    Args:
+        image: The image's path, e.g. ``/b/x.jpg``: ``b/x.jpg.png``, ``b/x.png``, ``x.jpg.png``, ``x.png``.
+    """
+    path = PurePath(os.path.abspath(image))
+    folders, names = path.parts[1:-1], (f"{path.name}.png", f"{path.stem}.png")
+    return [str(PurePath(*folders[start:], name)) for start in range(len(folders) + 1) for name in names]

@@ -4,6 +4,7 @@ from .collapse_monitor import CollapseMonitorHook
 from .mean_teacher import MeanTeacherHook
 from .non_finite import NonFiniteHook
 from .prediction_visualization import PredictionVisualizationHook
+from .pseudo_label_reliability import PseudoLabelReliabilityHook
 from .pseudo_label_statistics import PseudoLabelStatisticsHook
 from .pseudo_label_visualization import PseudoLabelVisualizationHook
 from .report import ReportHook
@@ -20,6 +21,7 @@ __all__ = [
     "MeanTeacherHook",
     "NonFiniteHook",
     "PredictionVisualizationHook",
+    "PseudoLabelReliabilityHook",
     "PseudoLabelStatisticsHook",
     "PseudoLabelVisualizationHook",
     "ReportHook",

@@ -10,6 +10,7 @@ from mmseg.registry import HOOKS
 from torch import nn
 
 from mmseg_allspark.datasets.checks import check_splits, describe_distortion, list_files
+from mmseg_allspark.datasets.label_files import check_missing_labels, check_own_labels
 from mmseg_allspark.datasets.mask_checks import check_masks
 from mmseg_allspark.datasets.setting_checks import LOADER_KEYS, check_classes, check_zero_label
 from mmseg_allspark.engine.checkpoint import AtomicCheckpointHook
@@ -31,8 +32,8 @@ class StartChecksHook(Hook):
         ValueError: At the start, if ranks differ in their images, if labeled, unlabeled and validation images overlap,
             if a data set's number of classes is not the model's, if data sets differ in reduce_zero_label, if a method
             is missing, if EMA labels are asked for without an ``EMAHook``, if masks would choose the crops of unlabeled
-            images, or if a method needs equal batches.
-        FileNotFoundError: At the start, if image or mask files are missing.
+            images, if a method needs equal batches, or if two images would have the same label file.
+        FileNotFoundError: At the start, if files of images, masks or labels (``LoadPseudoLabel``) are missing.
     """
 
     priority = "HIGHEST"
@@ -61,6 +62,8 @@ class StartChecksHook(Hook):
             datasets["labeled"], datasets["unlabeled"], datasets.get("validation"), allow_overlap=loop.allow_overlap
         )
         _log_sizes(sizes, runner)
+        check_own_labels(datasets["unlabeled"])
+        check_missing_labels(datasets["unlabeled"])
         if (text := describe_distortion(datasets["unlabeled"])) is not None:
             runner.logger.warning(text)
         check_masks(datasets, runner.logger)
