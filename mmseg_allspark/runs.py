@@ -6,7 +6,9 @@ import sys
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from mmseg_allspark.utils.checks import Between, check_value
 
 if TYPE_CHECKING:
     from mmseg_allspark.inference import SegInferencer
@@ -15,9 +17,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 class Run:
-    """A training's work directory, and what its model predicts.
-
-    ``Run("work_dirs/my_data")`` opens a training of any time; :func:`train` returns that of a new one.
+    """A training's results: ``Run("work_dirs/my_data")``, or what :func:`train` returns.
 
     Args:
         work_dir: Folder that a training has written to.
@@ -89,7 +89,7 @@ def train(
         cfg_options: Changes of the config, nested keys with dots. Default None.
 
     Returns:
-        The run. Trainings of several processes are started by ``tools/dist_train.sh``.
+        The run.
 
     Raises:
         FileNotFoundError: If config, data or start weights do not exist.
@@ -97,12 +97,15 @@ def train(
     """
     if not Path(config).is_file():
         raise FileNotFoundError(f"config={os.fspath(config)!r} is not a file (looked in {Path.cwd()}).")
+    check_value("steps", steps, Annotated[int, Between(2, 10**9)] | None)
     tool = _load_tool()
-    flags = [*(["--work-dir", os.fspath(work_dir)] if work_dir else []), *["--resume"] * resume, *["--amp"] * amp]
-    args = tool.parse_args([os.fspath(config), *flags])
-    args.cfg_options = cfg_options
-    args.steps = steps
-    return Run(tool.run(args).work_dir)
+    args = tool.parse_args([os.fspath(config)])
+    args.steps, args.amp, args.cfg_options = steps, amp, cfg_options
+    args.work_dir = None if work_dir is None else os.fspath(work_dir)
+    args.resume = "auto" if resume else None
+    cfg = tool.settle_config(args)
+    tool.run(cfg, args)
+    return Run(cfg.work_dir)
 
 
 def _load_tool() -> ModuleType:

@@ -13,7 +13,14 @@ from builders import ROOT
 
 PAGES = sorted(
     str(path.relative_to(ROOT))
-    for pattern in ("README.md", "docs/*.md", "configs/*/README.md", "docker/README.md", "tools/**/README.md")
+    for pattern in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/*.md",
+        "configs/*/README.md",
+        "docker/README.md",
+        "tools/**/README.md",
+    )
     for path in ROOT.glob(pattern)
 )
 PLACEHOLDERS = ("configs/allspark/my_data.py",)  # made by the page

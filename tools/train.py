@@ -207,17 +207,28 @@ class PlainLoopHook(Hook):
 def main(argv: Sequence[str] | None = None) -> None:
     """Train what the command line asks for."""
     args = parse_args(argv)
-    begin()
-    cfg = load_config(args)
-    set_length(cfg, args)
-    start_processes(cfg)
+    cfg = settle_config(args)
     try:
-        with only_training_in(cfg.work_dir):
-            train(cfg, args)
+        run(cfg, args)
     except KeyboardInterrupt:
         if is_main_process():
             say(f"\n{describe_stop(cfg.work_dir, args.resume is not None)}")
         raise SystemExit(130) from None
+
+
+def settle_config(args: argparse.Namespace) -> Config:
+    """The config with all that the arguments change."""
+    begin()
+    cfg = load_config(args)
+    set_length(cfg, args)
+    return cfg
+
+
+def run(cfg: Config, args: argparse.Namespace) -> None:
+    """Train with as many processes as the launcher started."""
+    start_processes(cfg)
+    with only_training_in(cfg.work_dir):
+        train(cfg, args)
     shutdown_distributed()
 
 

@@ -1,4 +1,4 @@
-# ConvNeXt-T (ImageNet) with the MLP head, 256 wide: 30 M parameters. Needs mmpretrain, which a concrete config imports:
+# ConvNeXt-T (ImageNet) with the MLP head, 256 wide: 28 M parameters. Needs mmpretrain, which a concrete config imports:
 #   custom_imports = dict(imports=["mmseg_allspark", "mmseg_allspark.models.backbones.from_mmpretrain"])
 _base_ = "mobilenetv2_mlp.py"
 checkpoint = "https://download.openmmlab.com/mmclassification/v0/convnext/downstream/convnext-tiny_3rdparty_32xb128-noema_in1k_20220301-795e9634.pth"
