@@ -25,7 +25,7 @@ from importlib import import_module, metadata, util
 from pathlib import Path
 from typing import NamedTuple
 
-LOWEST, TOO_HIGH = (3, 10), (3, 13)
+LOWEST, TOO_HIGH = (3, 10), (3, 14)
 FORK = ("onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation", "onedl-mmpretrain")
 UPSTREAM = ("mmengine", "mmengine-lite", "mmcv", "mmcv-lite", "mmcv-full", "mmsegmentation", "mmpretrain")
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
@@ -103,7 +103,7 @@ def family() -> str:
 def base_problems() -> Iterator[Problem]:
     """Wrong Python, and both families at once."""
     if not LOWEST <= sys.version_info[:2] < TOO_HIGH:
-        text = f"{sys.executable} is Python {platform.python_version()}; 3.10, 3.11 or 3.12 is needed"
+        text = f"{sys.executable} is Python {platform.python_version()}; 3.10 to 3.13 is needed"
         yield Problem(True, text, "tools/setup_env.sh makes an environment with a fitting Python")
     fork, upstream = installed(FORK), installed(UPSTREAM)
     if fork and upstream:
