@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import time
 import warnings
@@ -33,6 +34,8 @@ HARMLESS = (
     "The prefix is not set in metric class",
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias',
+    "The shape of value will convert",
+    "`broadcast_buffers` is deprecated",
 )
 PATIENCE = 10.0  # seconds without a line of a validation
 _EACH_IMAGE = ("after_val_iter", "after_test_iter")
@@ -69,7 +72,7 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        text = super().format(record)
+        text = record.getMessage()  # no traceback, which the log file has
         return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
 
 
@@ -81,11 +84,14 @@ def console_of(logger: MMLogger) -> logging.Handler:
 
 
 def begin() -> None:
-    """Make warnings one line each, leave out those that are harmless, and write plain lines."""
+    """Make warnings one line each, without those that are harmless, and write plain lines; all of it on one rank."""
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     for text in HARMLESS:
         warnings.filterwarnings("ignore", message=text)
-    console_of(MMLogger.get_current_instance())
+    console = console_of(MMLogger.get_current_instance())
+    if int(os.environ.get("RANK", 0)) > 0:
+        warnings.simplefilter("ignore")
+        console.setLevel(logging.ERROR)
 
 
 class QuietLogger:

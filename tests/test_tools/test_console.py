@@ -39,7 +39,7 @@ def start(load_tool, data, tmp_path, monkeypatch):
 
 
 def test_a_training_says_what_it_trains_how_far_it_is_and_what_came_out(start, tmp_path, capsys):
-    start()
+    start(model=model_config(neck=None))
     lines = capsys.readouterr().out.splitlines()
     first = next(index for index, line in enumerate(lines) if "Iter(train)" in line)
     block = "\n".join(lines[:first])
