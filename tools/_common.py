@@ -111,8 +111,8 @@ def start_processes(cfg: Config) -> None:
     init_dist(cfg.launcher, **env_cfg.get("dist_cfg", {}))
 
 
-def build_runner(cfg: Config) -> Runner:
-    """Build the Runner a config asks for (``runner_type``, else mmengine's).
+def build_runner(cfg: Config, shows_tables: bool = False) -> Runner:
+    """Build the Runner a config asks for (``runner_type``, else mmengine's), with a quiet console.
 
     mmengine shares logs and visualizers of the same name within a process: each run gets names of its own.
     mmseg's visualization hook becomes ours in the Runner alone: other tools read the config.
@@ -124,7 +124,7 @@ def build_runner(cfg: Config) -> Runner:
     kind = RUNNERS.get(kind) if isinstance(kind, str) else kind
     if kind is None:
         raise ValueError(f"runner_type={cfg.runner_type!r} is not registered: correct it, or import its module.")
-    runner = type(kind.__name__, (QuietLogger, kind), {}).from_cfg(cfg)
+    runner = type(kind.__name__, (QuietLogger, kind), dict(shows_tables=shows_tables)).from_cfg(cfg)
     for hook in runner.hooks:
         if type(hook) is SegVisualizationHook:
             hook.__class__ = PredictionVisualizationHook

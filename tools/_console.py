@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import time
 import warnings
@@ -33,15 +34,23 @@ HARMLESS = (
     "The prefix is not set in metric class",
     '"FileClient" will be deprecated',
     '"HardDiskBackend" is the alias',
+    "The shape of value will convert",
+    "`broadcast_buffers` is deprecated",
 )
 PATIENCE = 10.0  # seconds without a line of a validation
 _EACH_IMAGE = ("after_val_iter", "after_test_iter")
 
 
 class ProgressFilter(logging.Filter):
-    """Lets through warnings, the lines of ``LoggerHook`` that say how far it is, results, and what this file says."""
+    """Lets through warnings, the lines of ``LoggerHook`` that say how far it is, results, and what this file says.
 
-    _last = 0.0
+    Args:
+        shows_tables: Whether tables of results, of one line a class, are let through.
+    """
+
+    def __init__(self, shows_tables: bool) -> None:
+        super().__init__()
+        self.shows_tables, self._last = shows_tables, 0.0
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the console shows a record."""
@@ -54,7 +63,8 @@ class ProgressFilter(logging.Filter):
             return is_due
         is_progress = record.module == "logger_hook" and not text.startswith("Exp name")
         self._last = time.monotonic() if is_progress else self._last
-        return is_progress or record.module == "_console"
+        is_table = self.shows_tables and text.startswith("\n+-")
+        return is_progress or is_table or record.module == "_console"
 
 
 class PlainFormatter(logging.Formatter):
@@ -62,34 +72,37 @@ class PlainFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        text = super().format(record)
+        text = record.getMessage()  # no traceback, which the log file has
         return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
 
 
-def quieten(logger: MMLogger, only_progress: bool) -> None:
-    """Let a logger write plain lines to the console, and if ``only_progress`` no more than ``ProgressFilter`` shows."""
-    for handler in logger.handlers:
-        if type(handler) is logging.StreamHandler and not isinstance(handler.formatter, PlainFormatter):
-            handler.setFormatter(PlainFormatter())
-            if only_progress:
-                handler.addFilter(ProgressFilter())
+def console_of(logger: MMLogger) -> logging.Handler:
+    """What writes a logger's records to the console, from now on as plain lines."""
+    handler = next(handler for handler in logger.handlers if type(handler) is logging.StreamHandler)
+    handler.setFormatter(PlainFormatter())
+    return handler
 
 
 def begin() -> None:
-    """Make warnings one line each, leave out those that are harmless, and write plain lines."""
+    """Make warnings one line each, without those that are harmless, and write plain lines; all of it on one rank."""
     warnings.formatwarning = lambda message, *_, **__: f"warning: {message}\n"
     for text in HARMLESS:
         warnings.filterwarnings("ignore", message=text)
-    quieten(MMLogger.get_current_instance(), only_progress=False)
+    console = console_of(MMLogger.get_current_instance())
+    if int(os.environ.get("RANK", 0)) > 0:
+        warnings.simplefilter("ignore")
+        console.setLevel(logging.ERROR)
 
 
 class QuietLogger:
     """For a Runner: its log is quiet on the console from the first line on."""
 
+    shows_tables = False
+
     def build_logger(self, *args: object, **kwargs: object) -> MMLogger:
         """As the Runner's own."""
         logger = super().build_logger(*args, **kwargs)
-        quieten(logger, only_progress=True)
+        console_of(logger).addFilter(ProgressFilter(self.shows_tables))
         return logger
 
 
@@ -108,8 +121,8 @@ def describe_start(runner: Runner) -> str:
     loop, model, cfg = runner.train_loop, bare_model(runner.model), runner.cfg
     parts = [type(getattr(model, name)).__name__ for name in ("backbone", "neck", "decode_head") if _has(model, name)]
     device, ranks = get_device().replace("cpu", "the CPU"), get_world_size()
-    where = f"{ranks} processes on {device}" if ranks > 1 else device
-    since = f", from {loop.iter} on" if loop.iter else ""
+    where = device if ranks == 1 else f"{device}, {ranks} processes"
+    since = f", from iteration {loop.iter} on," if loop.iter else ""
     by_epoch = getattr(loop, "by_epoch", isinstance(loop, EpochBasedTrainLoop))
     length = f"{loop.max_epochs} epochs of {len(loop.dataloader)}" if by_epoch else str(loop.max_iters)
     is_semi = hasattr(loop, "labeled_dataloader")
@@ -117,7 +130,7 @@ def describe_start(runner: Runner) -> str:
     names = (getattr(labeled.dataset, "metainfo", None) or {}).get("classes") or ()
     lines = {
         "model": f"{type(model).__name__} ({', '.join(parts)}), {cfg.filename}",
-        "length": f"{length} iterations{since}, {where}",
+        "length": f"{length} iterations{since} on {where}",
         "labeled": f"{describe_images(labeled)}, with masks of {len(names)} classes: {shorten(names)}",
     }
     if is_semi:

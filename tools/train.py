@@ -56,6 +56,8 @@ from mmseg_allspark.utils.distributed import shutdown_distributed
 from mmseg_allspark.utils.work_dir_lock import only_training_in
 from mmseg_allspark.utils.wrappers import bare_model
 
+LENGTHS = ("train_cfg.max_iters", "train_cfg.max_epochs")
+
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; a missing config or checkpoint is a usage error (exit code 2)."""
@@ -75,9 +77,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         require_file(parser, args.resume, "checkpoint to resume")
     if args.steps is not None and args.steps < 2:
         parser.error(f"--steps {args.steps}: at least 2")
-    clash = {"train_cfg.max_iters", "train_cfg.max_epochs"} & set(args.cfg_options or ())
+    clash = [key for key in LENGTHS if key in (args.cfg_options or ())]
     if clash and (args.steps or args.quick):
-        parser.error(f"--cfg-options {clash.pop()}: --steps says this")
+        parser.error(f"--cfg-options {clash[0]}: --steps says this")
     return args
 
 
@@ -90,21 +92,23 @@ def set_length(cfg: Config, args: argparse.Namespace) -> None:
     given = args.cfg_options or {}
     if args.quick:
         options, said = quick_options(cfg, args.steps, given)
-        say(f"--quick: {said}")
+        if is_main_process():
+            say(f"--quick: {said}")
         cfg.merge_from_dict(options)
         if args.work_dir is None and "work_dir" not in given:
             cfg.work_dir = cfg.experiment_name = f"{cfg.work_dir}_quick"  # no checkpoint of it is in the way later
     elif args.steps is not None:
         length, phases = steps_options(cfg, args.steps, given=given)
         cfg.merge_from_dict(length | phases)
-    else:
-        with suppress(ValueError):  # whose share of the training cannot be told
-            before = read_config(args.config, {key: given[key] for key in given if "train_cfg.max_" not in key})
-            if kept := left_behind(before, given):
-                key = next(key for key in given if "train_cfg.max_" in key)
-                more = f" and {len(kept) - 4} more" if len(kept) > 4 else ""
-                text = f"--cfg-options {key}={given[key]} leaves {', '.join(kept[:4])}{more} as they are. --steps N"
-                warnings.warn(f"{text} moves them, too.", stacklevel=2)
+    elif key := next((key for key in LENGTHS if key in given), None):
+        before = read_config(args.config, {name: given[name] for name in given if name != key})
+        kept = []
+        with suppress(ValueError):  # for a setting whose share of the training cannot be told
+            kept = left_behind(before, given)
+        if kept:
+            more = f" and {len(kept) - 4} more" if len(kept) > 4 else ""
+            text = f"--cfg-options {key}={given[key]} leaves {', '.join(kept[:4])}{more} as they are"
+            warnings.warn(f"{text}. --steps N moves them, too.", stacklevel=2)
 
 
 def enable_amp(cfg: Config) -> None:
@@ -217,16 +221,16 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def settle_config(args: argparse.Namespace) -> Config:
-    """The config with all that the arguments change."""
+    """The config with all that the arguments change, and all ranks running."""
     begin()
     cfg = load_config(args)
+    start_processes(cfg)
     set_length(cfg, args)
     return cfg
 
 
 def run(cfg: Config, args: argparse.Namespace) -> None:
-    """Train with as many processes as the launcher started."""
-    start_processes(cfg)
+    """Train a settled config."""
     with only_training_in(cfg.work_dir):
         train(cfg, args)
     shutdown_distributed()
