@@ -85,7 +85,7 @@ setup(
     keywords="computer vision, semantic segmentation, semi-supervised learning, mmsegmentation",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
     include_package_data=True,
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.10,<3.14",
     install_requires=["torch>=2.6", "numpy", "pillow", "jinja2"],
     extras_require={
         "fork": read_requirements("requirements.txt"),
@@ -107,6 +107,7 @@ setup(
         "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
 )

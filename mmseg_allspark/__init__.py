@@ -14,5 +14,6 @@ if ("-m", "mmseg_allspark.doctor") not in zip(sys.orig_argv, sys.orig_argv[1:], 
 
     prepare()  # first: it settles what differs between the two families
     from . import convert, datasets, engine, labels, methods, models
+    from .runs import Run, train
 
-__all__ = ["__version__", "convert", "datasets", "engine", "labels", "methods", "models"]
+__all__ = ["Run", "__version__", "convert", "datasets", "engine", "labels", "methods", "models", "train"]

@@ -9,19 +9,23 @@ that is not fit: tools/doctor.py loads this file by its path, and imports what m
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
+import logging
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib import import_module, metadata, util
 from pathlib import Path
 from typing import NamedTuple
 
-LOWEST, TOO_HIGH = (3, 10), (3, 13)
+LOWEST, TOO_HIGH = (3, 10), (3, 14)
 FORK = ("onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation", "onedl-mmpretrain")
 UPSTREAM = ("mmengine", "mmengine-lite", "mmcv", "mmcv-lite", "mmcv-full", "mmsegmentation", "mmpretrain")
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
@@ -99,7 +103,7 @@ def family() -> str:
 def base_problems() -> Iterator[Problem]:
     """Wrong Python, and both families at once."""
     if not LOWEST <= sys.version_info[:2] < TOO_HIGH:
-        text = f"{sys.executable} is Python {platform.python_version()}; 3.10, 3.11 or 3.12 is needed"
+        text = f"{sys.executable} is Python {platform.python_version()}; 3.10 to 3.13 is needed"
         yield Problem(True, text, "tools/setup_env.sh makes an environment with a fitting Python")
     fork, upstream = installed(FORK), installed(UPSTREAM)
     if fork and upstream:
@@ -233,6 +237,20 @@ def prepare() -> None:
         version_of("mmsegmentation") is None
     ):  # let _base_ = 'mmseg::...' find the fork, whose distribution is not so named
         import_module("mmengine.config.utils").MODULE2PACKAGE["mmseg"] = "mmseg"
+    _import_quietly()
+
+
+def _import_quietly() -> None:
+    """Import mmseg without its notices of optional parts that are not installed."""
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # CUDA's compiler without a GPU
+    said = io.StringIO()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(said):
+            warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention``")
+            for name in ("mmseg.datasets", "mmseg.models", "mmseg.apis"):
+                import_module(name)
+    finally:
+        sys.stdout.write(said.getvalue().replace("Could not import OneDL\n", ""))
 
 
 def report() -> tuple[list[str], list[Problem]]:
@@ -278,7 +296,6 @@ def main() -> int:
     for problem in problems:
         lines += [f"{'PROBLEM' if problem.fatal else 'warning'}: {problem.text}", f"    mend it: {problem.remedy}"]
     fatal = sum(problem.fatal for problem in problems)
-    lines.append('"Could not import OneDL" and "Fail to import MultiScaleDeformableAttention" at a start are harmless.')
     lines.append(f"{fatal} problems, {len(problems) - fatal} warnings." if problems else "All is well.")
     sys.stdout.write("\n".join(lines) + "\n")
     return int(fatal > 0)

@@ -9,7 +9,14 @@ import pytest
 from builders import ROOT
 
 PAGES = [
-    *("README.md", "CHANGELOG.md", "docker/README.md", "tools/benchmark/README.md", "tests/golden/README.md"),
+    *(
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "docker/README.md",
+        "tools/benchmark/README.md",
+        "tests/golden/README.md",
+    ),
     *sorted(str(path.relative_to(ROOT)) for path in (*ROOT.glob("docs/*.md"), *ROOT.glob("configs/*/README.md"))),
 ]
 

@@ -54,7 +54,7 @@ def write_images(root: Path, *, labeled: int = 5, rest: int = 2, unlabeled: int 
 def own_config(folder: Path, method: str, variable: str, value: object) -> Config:
     """The config of a method on top of the AllSpark config with one of its variables edited."""
     names = [f"configs/{name}/segformer_b0_own-data.py" for name in dict.fromkeys(("allspark", method))]
-    base = (ROOT / names[0]).read_text().replace('"segformer', f'"{ROOT}/configs/allspark/segformer')
+    base = (ROOT / names[0]).read_text().replace('_base_ = "', f'_base_ = "{ROOT}/configs/allspark/')
     text, count = re.subn(rf"^{variable} = [^#\n]+", f"{variable} = {value}", base, flags=re.MULTILINE)
     assert count == 1
     for name, content in zip(names, (text, (ROOT / names[-1]).read_text()), strict=False):

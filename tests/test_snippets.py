@@ -13,7 +13,14 @@ from builders import ROOT
 
 PAGES = sorted(
     str(path.relative_to(ROOT))
-    for pattern in ("README.md", "docs/*.md", "configs/*/README.md", "docker/README.md", "tools/**/README.md")
+    for pattern in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/*.md",
+        "configs/*/README.md",
+        "docker/README.md",
+        "tools/**/README.md",
+    )
     for path in ROOT.glob(pattern)
 )
 PLACEHOLDERS = ("configs/allspark/my_data.py",)  # made by the page
@@ -67,7 +74,7 @@ def test_tools_options_and_configs_of_a_command_exist(page, words):
         if re.match(r"(tools|configs|docker|tests)/\S*\.\w+$", word) and "*" not in word and word not in PLACEHOLDERS:
             assert (ROOT / word).is_file(), f"{page}: {word}"
     tools = [word for word in words if re.fullmatch(r"tools/\S+\.(py|sh)", word)]
-    if not tools or tools[0] == "tools/test.sh":
+    if not tools or tools[0] in ("tools/test.sh", "tools/setup_env.sh"):
         return
     tool, rest = tools[0], words[words.index(tools[0]) + 1 :]
     used = {word.partition("=")[0] for word in rest if re.match(r"--\w", word)}

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from _config_checks import check_options, warn_of_misspelled_keys
+from _console import QuietLogger
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.dist import init_dist, is_distributed
@@ -110,8 +111,8 @@ def start_processes(cfg: Config) -> None:
     init_dist(cfg.launcher, **env_cfg.get("dist_cfg", {}))
 
 
-def build_runner(cfg: Config) -> Runner:
-    """Build the Runner a config asks for (``runner_type``, else mmengine's).
+def build_runner(cfg: Config, shows_tables: bool = False) -> Runner:
+    """Build the Runner a config asks for (``runner_type``, else mmengine's), with a quiet console.
 
     mmengine shares logs and visualizers of the same name within a process: each run gets names of its own.
     mmseg's visualization hook becomes ours in the Runner alone: other tools read the config.
@@ -119,7 +120,11 @@ def build_runner(cfg: Config) -> Runner:
     load_safely_from_now_on()
     if cfg.get("visualizer"):
         cfg.visualizer.pop("name", None)  # mmengine shares visualizers of one name within a process
-    runner = Runner.from_cfg(cfg) if "runner_type" not in cfg else RUNNERS.build(cfg)
+    kind = cfg.get("runner_type", "Runner")
+    kind = RUNNERS.get(kind) if isinstance(kind, str) else kind
+    if kind is None:
+        raise ValueError(f"runner_type={cfg.runner_type!r} is not registered: correct it, or import its module.")
+    runner = type(kind.__name__, (QuietLogger, kind), dict(shows_tables=shows_tables)).from_cfg(cfg)
     for hook in runner.hooks:
         if type(hook) is SegVisualizationHook:
             hook.__class__ = PredictionVisualizationHook

@@ -170,5 +170,5 @@ def drop_pretrained(cfg: Config) -> None:
     for _, part in walk(cfg.model, "model"):
         if isinstance(part.get("init_cfg"), dict) and part["init_cfg"].get("type") == "Pretrained":
             part["init_cfg"] = None
-        if isinstance(part.get("pretrained"), str):
-            part["pretrained"] = None
+        if part.get("pretrained"):  # a name or an address; True in TIMMBackbone, whose default it is
+            part["pretrained"] = None if isinstance(part["pretrained"], str) else False

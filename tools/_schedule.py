@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from _config_checks import walk
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DefaultScope
+from mmseg.registry import DATASETS
 
 Options = dict[str, object]
 LOOPS = ("IterBasedTrainLoop", "EpochBasedTrainLoop", "PseudoLabelLoop")
@@ -13,6 +16,8 @@ PHASES = ("burn_in_iters", "ramp_up_iters", "warmup_iters", "begin_iter")  # of 
 EPOCH_PHASES = {"warmup_epochs": "warmup_iters", "begin_epoch": "begin_iter"}
 TIMES = ("begin", "end", "T_max", "total_steps", "step_size")  # of schedulers
 LISTS = ("milestones", "periods")
+PICTURES = "PseudoLabelVisualizationHook"
+QUICK_STEPS, QUICK_VALIDATIONS, QUICK_IMAGES = 200, 4, 50  # of a first look
 
 
 def counts_epochs(cfg: Config) -> bool:
@@ -25,9 +30,9 @@ def steps_options(
 ) -> tuple[Options, Options]:
     """Options that stretch or shorten a training and all its phases in proportion; epochs become iterations.
 
-    Validations and checkpoints come every ``val_interval`` iterations, by default eight times. Keys that the user has
-    ``given`` stay. The first part is about loop, validations, log and checkpoints, the second about schedules and
-    phases.
+    Validations, checkpoints and pictures of pseudo labels come every ``val_interval`` iterations, by default eight
+    times. Keys that the user has ``given`` stay. The first part is about loop, validations, log, checkpoints and
+    pictures, the second about schedules and phases.
 
     Raises:
         ValueError: For a setting whose share of the training cannot be told, naming its key.
@@ -52,6 +57,7 @@ def _loop(cfg: Config, kind: str, steps: int, val_interval: int, given: Collecti
             options |= {"train_cfg._delete_": True, "train_cfg.type": "IterBasedTrainLoop"}
     hooks = cfg.get("default_hooks") or {}
     logger, checkpoint = hooks.get("logger") or {}, hooks.get("checkpoint") or {}
+    pictures = [name for name, hook in hooks.items() if hook and hook.get("type") == PICTURES]
     options |= {
         "log_processor.by_epoch": False,
         "default_hooks.logger.type": logger.get("type", "LoggerHook"),
@@ -62,7 +68,7 @@ def _loop(cfg: Config, kind: str, steps: int, val_interval: int, given: Collecti
         "default_hooks.checkpoint.by_epoch": False,
         "default_hooks.checkpoint.interval": val_interval,
         "default_hooks.checkpoint.max_keep_ckpts": 2,
-    }
+    } | {f"default_hooks.{name}.interval": val_interval for name in pictures}
     return {key: value for key, value in options.items() if key not in given}
 
 
@@ -119,6 +125,51 @@ def _unknown(cfg: Config, key: str, value: object) -> ValueError:
         f"{key}={value} counts {other} while the training counts {own}: which share of the training that is cannot be "
         f"told. Say it in {own} in the config, or set what it shall be with --cfg-options."
     )
+
+
+def left_behind(cfg: Config, given: Mapping[str, object]) -> list[str]:
+    """Settings, with their values, that stay where they are though the user has ``given`` the training another length.
+
+    Raises:
+        ValueError: As :func:`steps_options`.
+    """
+    key = "max_epochs" if counts_epochs(cfg) else "max_iters"
+    steps, whole = given.get(f"train_cfg.{key}"), cfg.train_cfg.get(key)
+    if not isinstance(steps, int) or not whole or steps == whole:
+        return []
+    moved = _schedulers(cfg, steps, whole, given) | _phases(cfg, steps, whole, given)
+    before = {f"{path}.{last}": part[last] for path, part in walk(cfg._cfg_dict.to_dict()) for last in part}
+    words = ("by_epoch", "convert_to_iter_based")
+    names = [name for name in moved if name in before and name.rpartition(".")[2] not in words]
+    return [f"{name}={before[name]}" for name in names if before[name] != moved[name]]
+
+
+def quick_options(cfg: Config, steps: int | None, given: Collection[str]) -> tuple[Options, str]:
+    """Options of a first look: few iterations, few validations, on images spread over the validation set.
+
+    Args:
+        cfg: The config.
+        steps: Iterations. None: 200.
+        given: Keys that the user has set.
+
+    Returns:
+        The options, and what they do, in words.
+
+    Raises:
+        ValueError: As :func:`steps_options`.
+    """
+    steps = steps or QUICK_STEPS
+    interval = max(1, steps // QUICK_VALIDATIONS)
+    length, phases = steps_options(cfg, steps, interval, given)
+    options, said = length | phases, f"{steps} iterations, validated every {interval}"
+    key = "val_dataloader.dataset"
+    if cfg.get("val_dataloader") and "indices" not in cfg.val_dataloader.dataset and key not in given:
+        with DefaultScope.overwrite_default_scope(cfg.get("default_scope", "mmseg")):
+            images = DATASETS.build(cfg.val_dataloader.dataset)
+        if len(images) > QUICK_IMAGES and isinstance(images, BaseDataset):
+            options[f"{key}.indices"] = [len(images) * number // QUICK_IMAGES for number in range(QUICK_IMAGES)]
+            said += f" on {QUICK_IMAGES} of {len(images)} images"
+    return options, said
 
 
 def to_arguments(options: Options) -> list[str]:

@@ -71,8 +71,8 @@ is_ready() {  # is_ready LEVEL
 }
 
 make_venv() {
-    local name fits='import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))'
-    for name in ${PYTHON:+"$PYTHON"} python3 python3.11 python3.12 python3.10 python; do
+    local name fits='import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))'
+    for name in ${PYTHON:+"$PYTHON"} python3 python3.11 python3.12 python3.13 python3.10 python; do
         # only running it tells: pyenv's shims exist for versions that are not active, too
         if "$name" -c "$fits" 2>/dev/null; then
             say "making $VENV from $name ($("$name" --version 2>&1))"
@@ -82,9 +82,9 @@ make_venv() {
             return
         fi
         [ -z "${PYTHON:-}" ] ||
-            die "PYTHON=$PYTHON cannot make the environment: Python 3.10, 3.11 or 3.12 with venv is needed."
+            die "PYTHON=$PYTHON cannot make the environment: Python 3.10 to 3.13 with venv is needed."
     done
-    die "no Python 3.10, 3.11 or 3.12 with venv found (on Debian: apt-get install python3-venv)." \
+    die "no Python 3.10 to 3.13 with venv found (on Debian: apt-get install python3-venv)." \
         "Install one, or name it: PYTHON=/path/to/python3.11 $0"
 }
 

@@ -16,7 +16,10 @@ import mmseg_allspark  # noqa: F401
 # isort: split
 from _common import add_common_arguments, build_runner, load_config, require_file, start_processes
 from _config_checks import check_component_keys, check_data_paths, drop_pretrained
+from _console import begin
+from _errors import Parser, errors_in_one_line, say
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmseg_allspark.utils.distributed import shutdown_distributed
@@ -24,12 +27,14 @@ from mmseg_allspark.utils.distributed import shutdown_distributed
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; a missing config or checkpoint is a usage error (exit code 2)."""
-    parser = argparse.ArgumentParser(description="Test (and evaluate) a segmentor")
+    parser = Parser(description="Test (and evaluate) a segmentor")
     parser.add_argument("config", help="config file")
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument("--out", metavar="DIR", help="folder to save predictions in, as PNG label maps")
     parser.add_argument("--show", action="store_true", help="show predictions in a window")
-    parser.add_argument("--show-dir", metavar="DIR", help="folder to save painted predictions in")
+    parser.add_argument(
+        "--show-dir", metavar="DIR", help="folder for pictures of truth and prediction, named as the images are"
+    )
     parser.add_argument("--wait-time", type=float, default=2, help="seconds each window of --show stays (default: 2)")
     parser.add_argument("--tta", action="store_true", help="test-time augmentation (tta_model, tta_pipeline)")
     add_common_arguments(parser)
@@ -40,33 +45,20 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def enable_drawing(cfg: Config, show: bool, show_dir: str | None, wait_time: float) -> None:
-    """Make the visualization hook draw predictions.
-
-    Raises:
-        KeyError: The config has no ``default_hooks.visualization`` or no ``visualizer``.
-    """
-    if "visualization" not in cfg.get("default_hooks", {}):
-        raise KeyError('--show and --show-dir need default_hooks.visualization=dict(type="SegVisualizationHook").')
-    hook = cfg.default_hooks.visualization
-    hook.draw = True
-    hook.interval = 1  # upstream mmseg otherwise draws every 50th image of a test, too
-    if show:
-        hook.show, hook.wait_time = True, wait_time
-    if show_dir:
-        if cfg.get("visualizer") is None:
-            raise KeyError('--show-dir needs visualizer=dict(type="SegLocalVisualizer", …) in the config.')
-        cfg.visualizer.save_dir = show_dir
+    """Let predictions be drawn, whatever hook of that name the config has."""
+    hook = dict(type="PredictionVisualizationHook", draw=True, show=show, wait_time=wait_time, show_dir=show_dir)
+    cfg.merge_from_dict({"default_hooks.visualization": dict(hook, _delete_=True)})
 
 
 def enable_tta(cfg: Config) -> None:
     """Wrap the model and replace the test pipeline for test-time augmentation.
 
     Raises:
-        KeyError: The config lacks ``tta_model`` or ``tta_pipeline``.
+        ValueError: The config lacks ``tta_model`` or ``tta_pipeline``.
     """
     missing = [key for key in ("tta_model", "tta_pipeline") if key not in cfg]
     if missing:
-        raise KeyError(f"--tta needs {' and '.join(missing)} in the config; mmseg's dataset configs show both.")
+        raise ValueError(f"--tta needs {' and '.join(missing)} in the config; mmseg's dataset configs show both.")
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
@@ -84,6 +76,7 @@ def set_output(cfg: Config, out: str) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Evaluate what the command line asks for."""
     args = parse_args(argv)
+    begin()
     cfg = load_config(args)
     cfg.load_from = args.checkpoint
     cfg.resume = False
@@ -103,8 +96,11 @@ def evaluate(cfg: Config, args: argparse.Namespace) -> None:
         enable_tta(cfg)
     if args.out:
         set_output(cfg, args.out)
-    build_runner(cfg).test()
+    build_runner(cfg, shows_tables=True).test()
+    if args.show_dir and is_main_process():
+        say(f"pictures: {args.show_dir}")
 
 
 if __name__ == "__main__":
-    record(main)()  # torchrun's last words then show the exception of the rank that failed first
+    # record: torchrun's last words then show the exception of the rank that failed first
+    errors_in_one_line(record(main))()

@@ -1,10 +1,11 @@
-"""Train a segmentor: ``python tools/train.py CONFIG [--work-dir DIR] [--resume [CHECKPOINT]] [--amp] …``."""
+"""Train a segmentor: ``python tools/train.py CONFIG [--steps N | --quick] [--work-dir DIR] [--resume] [--amp] …``."""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import repeat
@@ -35,9 +36,12 @@ from _config_checks import (
     drop_pretrained,
     pretrained_weights,
 )
+from _console import StartHook, begin, describe_end, describe_stop
+from _errors import Parser, errors_in_one_line, say
+from _schedule import left_behind, quick_options, steps_options
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import broadcast_object_list
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
@@ -45,16 +49,24 @@ from mmseg.registry import HOOKS
 from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
-from mmseg_allspark.datasets.setting_checks import check_zero_label
+from mmseg_allspark.datasets.setting_checks import LOADER_KEYS, check_classes, check_zero_label
 from mmseg_allspark.engine.checkpoint.resume_point import NAMES, find_resume_point
+from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.distributed import shutdown_distributed
 from mmseg_allspark.utils.work_dir_lock import only_training_in
+from mmseg_allspark.utils.wrappers import bare_model
+
+LENGTHS = ("train_cfg.max_iters", "train_cfg.max_epochs")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; a missing config or checkpoint is a usage error (exit code 2)."""
-    parser = argparse.ArgumentParser(description="Train a segmentor")
+    parser = Parser(description="Train a segmentor")
     parser.add_argument("config", help="config file")
+    what = "train N iterations instead; schedule, burn-in, ramp-up, warm-ups and all intervals in proportion"
+    parser.add_argument("--steps", type=int, metavar="N", help=what)
+    what = "a first look: 200 iterations unless --steps says how many, 4 validations on 50 images at most"
+    parser.add_argument("--quick", action="store_true", help=what)
     what = "go on from CHECKPOINT, or from the latest one in the work directory when none is named"
     parser.add_argument("--resume", nargs="?", const="auto", metavar="CHECKPOINT", help=what)
     parser.add_argument("--amp", action="store_true", help="train with mixed precision (on the CPU: bfloat16)")
@@ -63,7 +75,40 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     require_file(parser, args.config, "config")
     if args.resume not in (None, "auto"):
         require_file(parser, args.resume, "checkpoint to resume")
+    if args.steps is not None and args.steps < 2:
+        parser.error(f"--steps {args.steps}: at least 2")
+    clash = [key for key in LENGTHS if key in (args.cfg_options or ())]
+    if clash and (args.steps or args.quick):
+        parser.error(f"--cfg-options {clash[0]}: --steps says this")
     return args
+
+
+def set_length(cfg: Config, args: argparse.Namespace) -> None:
+    """Do what ``--steps`` and ``--quick`` ask for; without them warn of a length that the schedule does not follow.
+
+    Raises:
+        ValueError: For a setting that cannot be moved, naming it.
+    """
+    given = args.cfg_options or {}
+    if args.quick:
+        options, said = quick_options(cfg, args.steps, given)
+        if is_main_process():
+            say(f"--quick: {said}")
+        cfg.merge_from_dict(options)
+        if args.work_dir is None and "work_dir" not in given:
+            cfg.work_dir = cfg.experiment_name = f"{cfg.work_dir}_quick"  # no checkpoint of it is in the way later
+    elif args.steps is not None:
+        length, phases = steps_options(cfg, args.steps, given=given)
+        cfg.merge_from_dict(length | phases)
+    elif key := next((key for key in LENGTHS if key in given), None):
+        before = read_config(args.config, {name: given[name] for name in given if name != key})
+        kept = []
+        with suppress(ValueError):  # for a setting whose share of the training cannot be told
+            kept = left_behind(before, given)
+        if kept:
+            more = f" and {len(kept) - 4} more" if len(kept) > 4 else ""
+            text = f"--cfg-options {key}={given[key]} leaves {', '.join(kept[:4])}{more} as they are"
+            warnings.warn(f"{text}. --steps N moves them, too.", stacklevel=2)
 
 
 def enable_amp(cfg: Config) -> None:
@@ -151,8 +196,11 @@ class PlainLoopHook(Hook):
         if not isinstance(loop, EpochBasedTrainLoop | IterBasedTrainLoop):
             return
         loops = dict(labeled=loop, validation=runner.val_loop)
+        datasets = {name: part.dataloader.dataset for name, part in loops.items() if part}
+        for name, dataset in datasets.items():
+            check_classes(LOADER_KEYS[name], dataset, getattr(bare_model(runner.model), "num_classes", None))
         with suppress(TypeError):  # data sets of another kind than mmseg's
-            check_zero_label(runner.cfg, {name: part.dataloader.dataset for name, part in loops.items() if part})
+            check_zero_label(runner.cfg, datasets)
         if loop.iter >= loop.max_iters and runner.val_loop is not None:
             runner.val_loop.run()
             batches = getattr(loop, "dataloader_iterator", None)
@@ -163,8 +211,26 @@ class PlainLoopHook(Hook):
 def main(argv: Sequence[str] | None = None) -> None:
     """Train what the command line asks for."""
     args = parse_args(argv)
+    cfg = settle_config(args)
+    try:
+        run(cfg, args)
+    except KeyboardInterrupt:
+        if is_main_process():
+            say(f"\n{describe_stop(cfg.work_dir, args.resume is not None)}")
+        raise SystemExit(130) from None
+
+
+def settle_config(args: argparse.Namespace) -> Config:
+    """The config with all that the arguments change, and all ranks running."""
+    begin()
     cfg = load_config(args)
     start_processes(cfg)
+    set_length(cfg, args)
+    return cfg
+
+
+def run(cfg: Config, args: argparse.Namespace) -> None:
+    """Train a settled config."""
     with only_training_in(cfg.work_dir):
         train(cfg, args)
     shutdown_distributed()
@@ -188,6 +254,7 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
     weights = pretrained_weights(cfg)
     runner = build_runner(cfg)
     runner.register_hook(PlainLoopHook())
+    runner.register_hook(StartHook())
     try:
         runner.train()
     except URLError as error:
@@ -196,7 +263,10 @@ def train(cfg: Config, args: argparse.Namespace) -> None:
             f"Pretrained weights cannot be downloaded ({error.reason}): {listed}. Without a network give a file, "
             "--cfg-options model.backbone.init_cfg.checkpoint=FILE, or start without: model.backbone.init_cfg=None."
         ) from error
+    if is_main_process():
+        say(describe_end(runner))
 
 
 if __name__ == "__main__":
-    record(main)()  # torchrun's last words then show the exception of the rank that failed first
+    # record: torchrun's last words then show the exception of the rank that failed first
+    errors_in_one_line(record(main))()

@@ -10,7 +10,8 @@
 # python tools/train.py configs/allspark/segformer_b0_own-data.py
 # The backbone's ImageNet weights are downloaded; without a network give a file, or none:
 # --cfg-options model.backbone.init_cfg.checkpoint=FILE        --cfg-options model.backbone.init_cfg=None
-_base_ = "segformer_b0_camvid_1-16_robust.py"
+# Another backbone: mobilenetv2, convnext-t or dinov2-s instead of mit-b0 below, see docs/backbones.md.
+_base_ = "../_base_/own_data/mit-b0.py"
 # an import above _base_ would be another kind of config
 from mmseg_allspark.datasets import semi_pipelines
 from mmseg_allspark.models import feature_size
@@ -23,12 +24,11 @@ seg_map_suffix = ".png"
 reduce_zero_label = False  # True: 0 in the masks is ignored, the classes are 1 ... K
 max_iters = 10000
 
-crop_size = (257, 257)  # (h, w)
+crop_size = _base_.crop_size  # (h, w)
 interval = max(1, max_iters // 10)
 num_classes = len(palette)
 metainfo = dict(classes=classes, palette=palette)
 dataset = dict(
-    _delete_=True,
     type="BaseSegDataset",
     data_root=data_root,
     img_suffix=img_suffix,
@@ -38,29 +38,52 @@ dataset = dict(
     metainfo=metainfo,
 )
 pipelines = semi_pipelines(crop_size, num_classes=num_classes, unlabeled_masks=False)
-train_dataloader = dict(dataset=dict(dataset, ann_file="labeled.txt", pipeline=pipelines.labeled))
+train_dataloader = dict(
+    batch_size=4,
+    num_workers=2,
+    drop_last=True,
+    dataset=dict(dataset, ann_file="labeled.txt", pipeline=pipelines.labeled),
+)
 unlabeled_dataloader = dict(
+    num_workers=2,
     dataset=dict(
-        _delete_=True,
         type="UnlabeledDataset",
         source="unlabeled",
         data_root=data_root,
         metainfo=metainfo,
         pipeline=pipelines.strong_unlabeled,
-    )
+    ),
 )
-val_dataloader = dict(dataset=dict(dataset, ann_file="val.txt", pipeline=pipelines.test))
+val_dataloader = dict(num_workers=2, dataset=dict(dataset, ann_file="val.txt", pipeline=pipelines.test))
 test_dataloader = val_dataloader
 test_pipeline = pipelines.test  # for mmseg.apis
+tta_pipeline = pipelines.tta
+# AllSpark with what keeps self-training from collapsing, all off in the paper: docs/results_camvid.md
 model = dict(
-    # class by class: one threshold for all lets easy classes take over (docs/results_camvid.md)
-    confidence=dict(_delete_=True, type="ClassQuantileThreshold", keep=0.5),
-    neck=dict(num_classes=num_classes, memory_size=feature_size(crop_size)),
+    type="SemiSegmentor",
+    sup_weight=1.0,
+    unsup_weight=0.5,
+    unlabeled_view="strong",
+    # class by class: one threshold for all lets easy classes take over
+    confidence=dict(type="ClassQuantileThreshold", keep=0.5),
+    alignment=dict(),
+    cutmix=dict(),
+    # as the release: while labelling, an image's keys are all images of the batch
+    pseudo_label_keys="batch",
+    neck=dict(
+        type="AllSparkNeck",
+        in_channels=_base_.model.decode_head.in_channels[-1],
+        num_classes=num_classes,
+        memory_size=feature_size(crop_size, _base_.stride),
+    ),
     decode_head=dict(num_classes=num_classes),
 )
 train_cfg = dict(
+    _delete_=True,
+    type="PseudoLabelLoop",
     max_iters=max_iters,
     val_interval=interval,
+    pseudo_labels_from="ema",
     burn_in_iters=max_iters // 4,
     ramp_up_iters=max_iters // 4,
 )
@@ -68,5 +91,7 @@ param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=max_
 default_hooks = dict(
     checkpoint=dict(interval=interval),
     pseudo_label_pictures=dict(interval=interval),
-    semantic_memory=dict(warmup_iters=max(1, min(75, max_iters // 10))),
+    ema=dict(type="MeanTeacherHook", momentum=0.01, evaluated="teacher"),
+    semantic_memory=dict(type="SemanticMemoryHook", warmup_iters=max(1, min(75, max_iters // 10))),
 )
+auto_scale_lr = dict(base_batch_size=4)

@@ -11,6 +11,7 @@ COLOUR = (
     dict(type="RandomGaussianBlur", sigma=(0.1, 2.0), prob=0.5),
 )
 CUTOUT = dict(type="RandomNoiseCutOut")
+TTA_RATIOS = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)  # mmseg's
 
 
 def semi_pipelines(
@@ -34,7 +35,8 @@ def semi_pipelines(
     Returns:
         Steps by name: ``labeled`` with colour changes, ``weak_labeled`` without; ``unlabeled`` without colour changes,
         ``strong_unlabeled`` with a second view that has them, ``two_strong_unlabeled`` with two such views;
-        ``pseudo_labeled`` with colour changes, CutOut and labels from files, whose folder is still to be set; ``test``.
+        ``pseudo_labeled`` with colour changes, CutOut and labels from files, whose folder is still to be set; ``test``;
+        ``tta`` for ``tools/test.py --tta``: six scales, each image as it is and mirrored.
     """
     masks = {} if num_classes is None else dict(num_classes=num_classes)
     image, mask = dict(type="LoadImage"), dict(type="LoadSegMask", **masks)
@@ -60,7 +62,16 @@ def semi_pipelines(
         two_strong_unlabeled=unlabeled(strong1=list(colour), strong2=list(colour)),
         pseudo_labeled=[image, dict(type="LoadPseudoLabel", folder="", **masks), *weak, *colour, CUTOUT, pack],
         test=[image, mask, pack],
+        tta=_augmented_test(
+            image, [dict(type="Resize", scale_factor=ratio, keep_ratio=True) for ratio in TTA_RATIOS], mask, pack
+        ),
     )
+
+
+def _augmented_test(image: dict, resizings: Steps, mask: dict, pack: dict) -> Steps:
+    """Test pipeline that gives an image once for each resizing, and again for each resizing mirrored."""
+    flips = [dict(type="RandomFlip", prob=prob, direction="horizontal") for prob in (0.0, 1.0)]
+    return [image, dict(type="TestTimeAug", transforms=[resizings, flips, [mask], [pack]])]
 
 
 def guidedmix_pipelines(scale: tuple[int, int], crop_size: tuple[int, int], num_classes: int) -> ConfigDict:
@@ -74,7 +85,7 @@ def guidedmix_pipelines(scale: tuple[int, int], crop_size: tuple[int, int], num_
         num_classes: Masks with larger numbers (but 255) are refused.
 
     Returns:
-        Steps by name: ``labeled``, ``unlabeled``, ``test``.
+        Steps by name: ``labeled``, ``unlabeled``, ``test``, ``tta`` as in :func:`semi_pipelines`.
     """
     image, mask = dict(type="LoadImage"), dict(type="LoadSegMask", num_classes=num_classes)
     resize = dict(type="RandomResize", scale=scale, ratio_range=(0.5, 2.0), keep_ratio=True)
@@ -97,4 +108,13 @@ def guidedmix_pipelines(scale: tuple[int, int], crop_size: tuple[int, int], num_
         labeled=training(mask, 0.75),
         unlabeled=training(dict(mask, optional=True), 1.0),
         test=[image, dict(type="Resize", scale=scale, keep_ratio=True), mask, pack],
+        tta=_augmented_test(
+            image,
+            [
+                dict(type="Resize", scale=tuple(round(side * ratio) for side in scale), keep_ratio=True)
+                for ratio in TTA_RATIOS
+            ],
+            mask,
+            pack,
+        ),
     )

@@ -155,6 +155,8 @@ def load_model(cfg: Config, checkpoint: dict, name: str, which: str | None = Non
     init_default_scope(cfg.get("default_scope", "mmseg"))
     model_cfg = cfg.model.copy()
     model_cfg.pop("pretrained", None)  # replaced anyway
+    if model_cfg.backbone.get("pretrained") is True:
+        model_cfg.backbone = dict(model_cfg.backbone, pretrained=False)  # TIMMBackbone would download weights
     model_cfg.train_cfg = model_cfg.get("train_cfg") or {}
     model = MODELS.build(model_cfg)
     check_fit(model, weights, name, checkpoint)

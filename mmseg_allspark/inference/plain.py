@@ -163,7 +163,8 @@ def plain_model(model: ConfigDict) -> ConfigDict:
     plain.train_cfg = None
     (plain.get("test_cfg") or {}).pop("average", None)  # mmseg averages the logits of windows and nothing else
     plain.backbone.pop("init_cfg", None)
-    plain.backbone.pop("pretrained", None)
+    if plain.backbone.pop("pretrained", None) is True:
+        plain.backbone.pretrained = False  # TIMMBackbone would download weights
     if (plain.get("neck") or {}).get("type") == "AllSparkNeck":
         for key in _NECK_MEMORY:
             plain.neck.pop(key, None)

@@ -12,9 +12,10 @@ from builders import CLASSES, backbone_config, dataset_config, loader_config, mo
 from html_page import Page
 from mmengine.structures import PixelData
 from mmengine.visualization import LocalVisBackend
+from mmseg.visualization import SegLocalVisualizer
 from PIL import Image
 
-from mmseg_allspark.engine import ValidationRecordHook
+from mmseg_allspark.engine import PredictionVisualizationHook, ValidationRecordHook
 from mmseg_allspark.engine.hooks import validation_record
 from mmseg_allspark.report.label_pictures import GAP, TITLE_HEIGHT, colour_confidence
 
@@ -259,3 +260,31 @@ def test_supervised_training_has_records_and_a_report_and_no_pseudo_labels(data,
     page = Page((tmp_path / "report.html").read_text())
     page.check()
     assert "This run makes no pseudo labels" in page.text and "EncoderDecoder" in page.text
+
+
+class Images(list):
+    """Paths of images that are all black."""
+
+    pipeline = SimpleNamespace(transforms=[lambda results: dict(img=np.zeros((4, 6, 3), np.uint8))])
+
+    def get_data_info(self, index):
+        return dict(img_path=self[index])
+
+
+def test_pictures_of_a_test_are_called_as_the_images_are(tmp_path):
+    paths = [f"{tmp_path}/images/{name}" for name in ("a/1.jpg", "b/1.jpg", "b/2.jpg", "b/2.png")]
+    visualizer = SegLocalVisualizer.get_instance(str(tmp_path), alpha=1.0)
+    visualizer.dataset_meta = dict(classes=CLASSES, palette=PALETTE)
+    hook = PredictionVisualizationHook(draw=True, show_dir=str(tmp_path / "out"))
+    runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=Images(paths)))
+    hook.before_test_epoch(runner)
+    for path in paths:
+        sample = sample_with_mask(torch.full((4, 6), 1), path)
+        sample.pred_sem_seg = PixelData(data=torch.full((1, 4, 6), 2))
+        hook.after_test_iter(runner, 0, {}, [sample])
+    written = sorted(tmp_path.glob("out/**/*.png"))
+    names = [str(path.relative_to(tmp_path / "out")) for path in written]
+    assert names == ["a/1.png", "b/1.png", "b/2.jpg.png", "b/2.png.png"]
+    picture = np.asarray(Image.open(written[0]))
+    truth, prediction = picture[TITLE_HEIGHT:, GAP:], picture[TITLE_HEIGHT:, 6 + 2 * GAP :]
+    assert (truth[:4, :6] == PALETTE[1]).all() and (prediction[:4, :6] == PALETTE[2]).all()

@@ -227,8 +227,10 @@ def test_pretrained_weights_are_found_named_where_missing_and_left_out(checks, t
     monkeypatch.setenv("HOME", str(tmp_path))
     cfg.model.backbone.init_cfg.checkpoint = "~/weights/b0.pth"
     checks.check_pretrained_files(cfg)
+    cfg.model.backbone.pretrained = True  # TIMMBackbone
     checks.drop_pretrained(cfg)  # a checkpoint replaces them
     assert cfg.model.backbone.init_cfg is None and checks.pretrained_weights(cfg) == {}
+    assert cfg.model.backbone.pretrained is False
 
 
 def test_a_failed_download_names_key_address_and_remedy(load_tool, monkeypatch, tmp_path):

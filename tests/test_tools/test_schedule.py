@@ -25,6 +25,7 @@ def test_shipped_configs_train_any_number_of_steps(load_tool, name):
     whole = before.train_cfg.get("max_epochs") or before.train_cfg.max_iters
     assert cfg.train_cfg.max_iters == 800 and cfg.train_cfg.get("max_epochs") is None
     assert cfg.train_cfg.val_interval == 100 == cfg.default_hooks.checkpoint.interval
+    assert cfg.default_hooks.get("pseudo_label_pictures", dict(interval=100))["interval"] == 100
     assert not cfg.log_processor.by_epoch and not cfg.default_hooks.checkpoint.by_epoch
     for scheduler, old in zip(cfg.param_scheduler, before.param_scheduler, strict=True):
         assert not scheduler.by_epoch and not scheduler.get("convert_to_iter_based")

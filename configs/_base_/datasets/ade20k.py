@@ -32,3 +32,5 @@ val_dataloader = dict(
     )
 )
 test_dataloader = val_dataloader
+test_pipeline = pipelines.test  # for mmseg.apis
+tta_pipeline = pipelines.tta

@@ -31,3 +31,4 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 test_pipeline = pipelines.test  # for mmseg.apis
+tta_pipeline = pipelines.tta

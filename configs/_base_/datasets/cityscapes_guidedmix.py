@@ -17,3 +17,4 @@ unlabeled_dataloader = dict(
 val_dataloader = dict(dataset=dict(pipeline=pipelines.test))
 test_dataloader = val_dataloader
 test_pipeline = pipelines.test  # for mmseg.apis
+tta_pipeline = pipelines.tta

@@ -24,3 +24,4 @@ unlabeled_dataloader = dict(
 val_dataloader = dict(loader, dataset=dict(dataset, ann_file="val.txt", pipeline=pipelines.test))
 test_dataloader = val_dataloader
 test_pipeline = pipelines.test  # for mmseg.apis
+tta_pipeline = pipelines.tta

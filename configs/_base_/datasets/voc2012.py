@@ -23,3 +23,4 @@ unlabeled_dataloader = dict(
 val_dataloader = dict(dataset=dict(dataset, ann_file="ImageSets/Segmentation/val.txt", pipeline=pipelines.test))
 test_dataloader = val_dataloader
 test_pipeline = pipelines.test  # for mmseg.apis
+tta_pipeline = pipelines.tta

@@ -139,16 +139,23 @@ def _describe(model: nn.Module) -> str:
     return f"{type(model).__name__}, {', '.join(options)}, mask_padding {model.mask_padding}"
 
 
+def describe_labeler(model: SemiSegmentor, loop: BaseLoop) -> str:
+    """Where the labels of unlabeled images come from."""
+    return f"{_LABELERS[loop.pseudo_labels_from]}{model.needs.label_source}"
+
+
+def describe_evaluated(runner: Runner) -> str:
+    """Which model is validated, tested and saved as ``state_dict``."""
+    hook = next((hook for hook in runner.hooks if isinstance(hook, EMAHook)), None)
+    return "the model" if hook is None else f"the {getattr(hook, 'evaluated', 'teacher')} ({type(hook).__name__})"
+
+
 def _log_roles(model: nn.Module, runner: Runner, loop: BaseLoop) -> None:
     """Say what the method is made of, and which model labels, is validated and is saved."""
-    labeler = _LABELERS[loop.pseudo_labels_from]
-    hook = next((hook for hook in runner.hooks if isinstance(hook, EMAHook)), None)
-    role = getattr(hook, "evaluated", "teacher")
-    evaluated = "the model" if hook is None else f"the {role} ({type(hook).__name__})"
     runner.logger.info(f"Method: {_describe(model)}.")
     runner.logger.info(
-        f"Pseudo labels come from {labeler}{model.needs.label_source}; validated, tested and saved as state_dict, "
-        f"which inference and export use: {evaluated}."
+        f"Pseudo labels come from {describe_labeler(model, loop)}; validated, tested and saved as state_dict, "
+        f"which inference and export use: {describe_evaluated(runner)}."
     )
 
 
