@@ -11,6 +11,7 @@ from mmseg_allspark.labels import (
 )
 
 from .augseg import AugSegSegmentor
+from .ccvc import CCVCSegmentor
 from .corrmatch import CorrMatchSegmentor
 from .cps import CPSSegmentor
 from .esl import ESLSegmentor
@@ -27,6 +28,7 @@ from .unimatch_v2 import UniMatchV2Segmentor
 
 __all__ = [
     "AugSegSegmentor",
+    "CCVCSegmentor",
     "CPSSegmentor",
     "ClassQuantileThreshold",
     "ConfidenceThreshold",

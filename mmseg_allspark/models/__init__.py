@@ -6,6 +6,7 @@ from .class_queue import ClassQueue
 from .heads import (
     ConvProjectionHead,
     DeepLabV3PlusHead,
+    FeatureMapping,
     HeadTail,
     PixelCorrelation,
     PlainDPTHead,
@@ -37,6 +38,7 @@ __all__ = [
     "ConvProjectionHead",
     "DeepLabV3PlusHead",
     "DynamicSoftLabelLoss",
+    "FeatureMapping",
     "FuzzyPositiveLoss",
     "HeadTail",
     "OhemLoss",
