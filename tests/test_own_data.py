@@ -77,6 +77,7 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
         "corrmatch",
         "esl",
         "cps",
+        "ccvc",
         "fpl",
         "stpp",
     ],  # fmt: skip
