@@ -63,6 +63,7 @@ METHODS = {
     "self_training": (dict(type="SelfTrainingSegmentor"), {}),
     "guidedmix": (dict(type="GuidedMixSegmentor"), {}),
     "cps": (dict(type="CPSSegmentor"), {}),
+    "mkd": (dict(type="MKDSegmentor", cutmix=dict(prob=1.0)), dict(pseudo_labels_from="ema")),
     "ccvc": (dict(type="CCVCSegmentor", conflict_threshold=0.3, cutmix=dict(prob=1.0)), {}),
     "fpl": (dict(type="CPSSegmentor", cutmix=dict(prob=1.0), pseudo_loss=dict(type="FuzzyPositiveLoss")), {}),
 }

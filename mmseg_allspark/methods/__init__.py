@@ -18,6 +18,7 @@ from .esl import ESLSegmentor
 from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
 from .mean_teacher import MeanTeacherSegmentor
+from .mkd import MKDSegmentor
 from .self_training import SelfTrainingSegmentor
 from .semi_batch import SemiBatch, SemiDataPreprocessor
 from .semi_segmentor import SemiSegmentor
@@ -38,6 +39,7 @@ __all__ = [
     "ESLSegmentor",
     "GuidedMixSegmentor",
     "JointPass",
+    "MKDSegmentor",
     "MeanTeacherSegmentor",
     "Needs",
     "PseudoLabel",
