@@ -78,6 +78,7 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
         "esl",
         "cps",
         "ccvc",
+        "mkd",
         "fpl",
         "stpp",
     ],  # fmt: skip
