@@ -63,6 +63,8 @@ METHODS = {
     "self_training": (dict(type="SelfTrainingSegmentor"), {}),
     "guidedmix": (dict(type="GuidedMixSegmentor"), {}),
     "cps": (dict(type="CPSSegmentor"), {}),
+    "mkd": (dict(type="MKDSegmentor", cutmix=dict(prob=1.0)), dict(pseudo_labels_from="ema")),
+    "ccvc": (dict(type="CCVCSegmentor", conflict_threshold=0.3, cutmix=dict(prob=1.0)), {}),
     "fpl": (dict(type="CPSSegmentor", cutmix=dict(prob=1.0), pseudo_loss=dict(type="FuzzyPositiveLoss")), {}),
 }
 NECKS = dict(plain=None, allspark=neck_config(attn_drop=0.1, proj_drop=0.1))

@@ -77,6 +77,8 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
         "corrmatch",
         "esl",
         "cps",
+        "ccvc",
+        "mkd",
         "fpl",
         "stpp",
     ],  # fmt: skip

@@ -11,12 +11,14 @@ from mmseg_allspark.labels import (
 )
 
 from .augseg import AugSegSegmentor
+from .ccvc import CCVCSegmentor
 from .corrmatch import CorrMatchSegmentor
 from .cps import CPSSegmentor
 from .esl import ESLSegmentor
 from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
 from .mean_teacher import MeanTeacherSegmentor
+from .mkd import MKDSegmentor
 from .self_training import SelfTrainingSegmentor
 from .semi_batch import SemiBatch, SemiDataPreprocessor
 from .semi_segmentor import SemiSegmentor
@@ -27,6 +29,7 @@ from .unimatch_v2 import UniMatchV2Segmentor
 
 __all__ = [
     "AugSegSegmentor",
+    "CCVCSegmentor",
     "CPSSegmentor",
     "ClassQuantileThreshold",
     "ConfidenceThreshold",
@@ -36,6 +39,7 @@ __all__ = [
     "ESLSegmentor",
     "GuidedMixSegmentor",
     "JointPass",
+    "MKDSegmentor",
     "MeanTeacherSegmentor",
     "Needs",
     "PseudoLabel",

@@ -1,21 +1,17 @@
 """CPS (CVPR 2021, arXiv 2106.01226): two networks, each trained with the labels of the other."""
 
-import contextlib
 from dataclasses import replace
 from typing import Literal
 
 import torch
-from mmseg.models.utils import resize
 from mmseg.registry import MODELS
-from mmseg.utils import add_prefix
 from torch import Tensor
 
 from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
 from mmseg_allspark.methods.step import Needs, Step
-from mmseg_allspark.methods.two_networks import TwoNetworkSegmentor
+from mmseg_allspark.methods.two_networks import TwoNetworkSegmentor, join_labels, split_labels
 from mmseg_allspark.utils.checks import LossWeight, check_types
-from mmseg_allspark.utils.wrappers import eval_mode
 
 
 @MODELS.register_module()
@@ -39,12 +35,7 @@ class CPSSegmentor(TwoNetworkSegmentor):
         labels_in: Mode of the networks in the labelling pass of ``cutmix``: ``'train'``, as in the release, updates
             the statistics of batch norm; ``'eval'``. With an :class:`AllSparkNeck` the first network always labels in
             eval mode, with the neck's memory. Default ``'train'``.
-        separate_norm: Pass labeled and unlabeled images separately, each with its own statistics of batch norm, as in
-            the release. Default False, together.
         **kwargs: Those of :class:`TwoNetworkSegmentor`. With ``pseudo_loss`` that loss takes the place of CE.
-
-    Raises:
-        ValueError: On ``separate_norm`` with a neck that passes labeled and unlabeled images together.
     """
 
     @check_types
@@ -55,17 +46,11 @@ class CPSSegmentor(TwoNetworkSegmentor):
         unsup_weight: LossWeight = 1.5,
         cps_on_labeled: bool = True,
         labels_in: Literal["train", "eval"] = "train",
-        separate_norm: bool = False,
         **kwargs,  # noqa: ANN003
     ) -> None:
         super().__init__(sup_weight=sup_weight, unsup_weight=unsup_weight, **kwargs)
-        if separate_norm and self.steers_neck:
-            raise ValueError(
-                f"model.separate_norm=True, but model.neck.type={type(self.neck).__name__!r} takes labeled and "
-                "unlabeled images together: set separate_norm=False or neck=None."
-            )
         self.cps_on_labeled = cps_on_labeled and self.cutmix is None
-        self.labels_in, self.separate_norm = labels_in, separate_norm
+        self.labels_in = labels_in
 
     @property
     def needs(self) -> Needs:
@@ -79,8 +64,7 @@ class CPSSegmentor(TwoNetworkSegmentor):
         if self.cutmix is None:
             return super().label(inputs, data_samples, step) if self.steers_neck else None
         first = super().label(inputs, data_samples, step)
-        second = self.make_pseudo_label(self.label_by_second(inputs["weak"]), first.valid)
-        return replace(first, extras={f"second_{name}": values for name, values in second.maps().items()})
+        return join_labels(first, self.make_pseudo_label(self.label_by_second(inputs["weak"]), first.valid))
 
     @torch.no_grad()
     def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:
@@ -92,41 +76,21 @@ class CPSSegmentor(TwoNetworkSegmentor):
     @torch.no_grad()
     def label_by_second(self, images: Tensor) -> Tensor:
         """Logits (B, K, H, W) of images (B, 3, H, W) by the second network, in the mode ``labels_in``."""
-        with contextlib.nullcontext() if self.labels_in == "train" else eval_mode(self.second):
-            return self._upsample_second(self._decode_second(images), images.shape[2:])
-
-    def joint_pass(
-        self,
-        inputs: dict[str, Tensor],
-        data_samples: SamplesByPart,
-        images: Tensor,
-        pseudo: PseudoLabel | None,
-        step: Step,
-    ) -> JointPass:
-        """Forward of both networks; ``aux`` is the logits (B_l + B_u, K, h, w) of the second."""
-        labeled = inputs["labeled"]
-        if not self.separate_norm:
-            joint = super().joint_pass(inputs, data_samples, images, pseudo, step)
-            return replace(joint, aux=self._decode_second(torch.cat([labeled, images])))
-        parts = [self.extract_feat(part) for part in (labeled, images)]
-        feats = [torch.cat(level) for level in zip(*parts, strict=True)]
-        logits = torch.cat([self.decode(part) for part in parts])
-        second = torch.cat([self._decode_second(part) for part in (labeled, images)])
-        return JointPass(inputs, data_samples, step, len(labeled), feats, logits, pseudo, second, images)
+        if self.labels_in == "eval":
+            return super().label_by_second(images)
+        return self.upsample_second(self.pass_second(images).logits, images.shape[2:])
 
     def sup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Losses ``sup.*`` of the first network and ``sup.second.*`` of the second."""
         samples, images = joint.data_samples["labeled"], joint.inputs["labeled"]
-        logits = self._decode_second(images) if joint.aux is None else joint.aux[: joint.num_labeled]
-        losses = self.second.decode_head.loss_by_feat(logits, samples)
-        weighted = {name: value * self.sup_weight if "loss" in name else value for name, value in losses.items()}
-        return super().sup_losses(joint) | add_prefix(weighted, "sup.second")
+        second = self.pass_second(images) if joint.aux is None else joint.aux[1]
+        return super().sup_losses(joint) | self.second_sup_losses(second.logits[: len(images)], samples)
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Loss of each network against the other's labels, and the share of pixels on which the two disagree."""
         start, size = 0 if self.cps_on_labeled else joint.num_labeled, joint.images.shape[2:]
         first = self.upsample(joint.logits[start:], size)
-        second = self._upsample_second(joint.aux[start:], size)
+        second = self.upsample_second(joint.aux[1].logits[start:], size)
         by_first, by_second = self._labels(joint, first, second)
         if self.pseudo_loss is None:
             of_first, of_second = by_second.pixel_loss(first), by_first.pixel_loss(second)
@@ -144,9 +108,7 @@ class CPSSegmentor(TwoNetworkSegmentor):
     def _labels(self, joint: JointPass, first: Tensor, second: Tensor) -> tuple[PseudoLabel, PseudoLabel]:
         """Labels by either network of the images whose logits (B, K, H, W) are given."""
         if self.cutmix is not None:
-            extras = {name.removeprefix("second_"): values for name, values in joint.pseudo.extras.items()}
-            valid = {} if joint.pseudo.valid is None else dict(valid=joint.pseudo.valid)
-            return joint.pseudo, PseudoLabel.from_maps(extras | valid)
+            return split_labels(joint.pseudo)
         samples, number = joint.data_samples["unlabeled"], len(joint.images)
         if self.cps_on_labeled:
             samples = [*joint.data_samples["labeled"], *samples]
@@ -158,11 +120,3 @@ class CPSSegmentor(TwoNetworkSegmentor):
         recorded = {name: values[-number:] for name, values in by_first.maps().items()}
         joint.step.record["pseudo"] = PseudoLabel.from_maps(recorded)
         return by_first, self.make_pseudo_label(second.detach(), valid)
-
-    def _decode_second(self, images: Tensor) -> Tensor:
-        """Logits (B, K, h, w) of the second network."""
-        return self.second.decode_head(self.second.extract_feat(images))
-
-    def _upsample_second(self, logits: Tensor, size: tuple[int, int]) -> Tensor:
-        align_corners = self.second.align_corners
-        return resize(logits, size=size, mode="bilinear", align_corners=align_corners, warning=False)

@@ -6,6 +6,7 @@ from .class_queue import ClassQueue
 from .heads import (
     ConvProjectionHead,
     DeepLabV3PlusHead,
+    FeatureMapping,
     HeadTail,
     PixelCorrelation,
     PlainDPTHead,
@@ -26,6 +27,7 @@ from .losses import (
 )
 from .necks import AllSparkNeck
 from .part_memory import PartMemory, draw_per_class, info_nce
+from .semantic_augmentation import SemanticAugmentation
 from .semantic_memory import SemanticMemory, feature_size, group_channels
 from .teacher_average import TeacherAverage, holds_average
 
@@ -37,6 +39,7 @@ __all__ = [
     "ConvProjectionHead",
     "DeepLabV3PlusHead",
     "DynamicSoftLabelLoss",
+    "FeatureMapping",
     "FuzzyPositiveLoss",
     "HeadTail",
     "OhemLoss",
@@ -48,6 +51,7 @@ __all__ = [
     "ProjectionHead",
     "ReferenceMixVisionTransformer",
     "SegformerMLPHead",
+    "SemanticAugmentation",
     "SemanticMemory",
     "SigmoidFocalLoss",
     "SplitASPPHead",

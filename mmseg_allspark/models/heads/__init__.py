@@ -1,6 +1,7 @@
 """Decode heads."""
 
 from .deeplabv3plus_head import DeepLabV3PlusHead
+from .feature_mapping import FeatureMapping
 from .penultimate import ConvProjectionHead, ProjectionHead, decode_with_features
 from .pixel_correlation import PixelCorrelation
 from .plain_dpt_head import PlainDPTHead
@@ -10,6 +11,7 @@ from .split_heads import HeadTail, SplitASPPHead, SplitHead
 __all__ = [
     "ConvProjectionHead",
     "DeepLabV3PlusHead",
+    "FeatureMapping",
     "HeadTail",
     "PixelCorrelation",
     "PlainDPTHead",

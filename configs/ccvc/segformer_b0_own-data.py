@@ -1,0 +1,14 @@
+# CCVC on your own data. Step by step in docs/own_data.md.
+# Inherits data, classes and schedule from the AllSpark config; name your copy of it below.
+# python tools/train.py configs/ccvc/segformer_b0_own-data.py
+_base_ = "../allspark/segformer_b0_own-data.py"
+model = dict(
+    _delete_=True,
+    type="CCVCSegmentor",
+    sup_weight=2.0,  # each network learns as much from labels as that of the other methods
+    unsup_weight=2.0,
+    **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
+)
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.strong_unlabeled))
+train_cfg = dict(pseudo_labels_from="model")  # each network learns from the other; the average is evaluated
+del _base_.default_hooks["semantic_memory"]
