@@ -243,3 +243,11 @@ def test_crop_and_length_follow_from_the_data():
     with load_tool("_own_configs") as tool:
         assert [tool.choose_crop([(side, 2 * side)]) for side in (60, 360, 480, 1024)] == [129, 257, 321, 513]
         assert [tool.choose_iterations(number) for number in (5, 545, 10**6)] == [2000, 5000, 40000]
+
+
+def test_configs_in_the_checkout_find_their_base_from_there(tmp_path):
+    with load_tool("_own_configs") as tool:
+        data = tool.OwnData("x", tmp_path, "images", ".jpg", ("a", "b"), ((0, 0, 0), (9, 9, 9)), [(80, 60)], 9)
+        texts = tool.make_configs(data, ROOT / "my_configs", "mobilenetv2")
+    assert '_base_ = "../configs/allspark/mobilenetv2_camvid_1-16_robust.py"' in texts["x_allspark_mobilenetv2.py"]
+    assert '_base_ = "x_allspark_mobilenetv2.py"' in texts["x_supervised_mobilenetv2.py"]

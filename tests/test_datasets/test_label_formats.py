@@ -151,6 +151,7 @@ FORMATS = {
     "numbers, 16 bit": (written(scene().astype(np.uint16)), {}, NUMBERED, 0),
     "numbers, RGBA with equal channels": (written(rgba(np.dstack([scene()] * 3))), {}, NUMBERED, 0),
     "numbers, 16 bit RGB": (written(np.dstack([scene().astype(np.uint16)] * 3)), {}, NUMBERED, 0),
+    "numbers with alpha": (written(np.dstack([scene(), np.full_like(scene(), 255)])), {}, NUMBERED, 0),
     "numbers with gaps": (written(scene() * 50), dict(colours=GAPS), NAMED, 0),
     "colours": (written(RGB[scene()]), dict(colours=COLOURS), NAMED, 0),
     "colours, RGBA": (written(rgba(RGB[scene()])), dict(colours=COLOURS), NAMED, 0),
@@ -241,6 +242,11 @@ def transparent(folder):
     return save(folder / "m/a.png", pixels)
 
 
+def other_palette(folder):
+    save(folder / "m/a.png", scene(), RGB)
+    return save(folder / "m/b.png", scene(), RGB[::-1])
+
+
 def jpeg(folder):
     save(folder / "m/a.jpg", scene())
     (folder / "m/a.jpg").rename(folder / "m/a.png")
@@ -262,6 +268,7 @@ def other_size(folder):
 REFUSED = {
     "more than 256 colours": (smooth, {}),
     "partly transparent": (transparent, {}),
+    "the numbers mean nothing": (other_palette, {}),
     "a JPEG file": (jpeg, {}),
     "hold #c8b48c (12.500 %": (written(RGB[scene()]), dict(colours={"#202020": "grass", "#3c6ee6": "pond"})),
     "no image of the same name": (written(scene(), "c.png"), {}),

@@ -107,7 +107,7 @@ def make_configs(data: OwnData, folder: Path, backbone: str) -> dict[str, str]:
             parent = f"{name_config(data.name, 'allspark', backbone)}.py"
         command = f"python {tool} {shlex.quote(str(folder / file))}"
         head = f"# {title} on {data.name}, written by tools/prepare/own_data.py.\n# {command}\n"
-        texts[file] = head + re.sub(r'^_base_ = ".*"', lambda _: f'_base_ = "{parent}"', body)  # noqa: B023
+        texts[file] = head + f'_base_ = "{parent}"\n' + body.partition("\n")[2]
     return texts
 
 

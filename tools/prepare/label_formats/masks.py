@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from mmseg_allspark.datasets.transforms.decoding import DataFileError, read_byte
 from mmseg_allspark.datasets.transforms.mask_decoding import decode_mask, to_uint8
 from mmseg_allspark.utils.files import write_whole
 
-from .common import Images, LabelOptions, Labels, NamesMissing, list_classes, make_palette, number_classes
+from .common import Colour, Images, LabelOptions, Labels, NamesMissing, list_classes, make_palette, number_classes
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp")  # formats that keep numbers
 _MOST = 256  # colours in a mask; more come from smoothed edges or a lossy format
@@ -53,8 +54,23 @@ def _narrow(pixels: np.ndarray) -> np.ndarray:
     return pixels // 257 if pixels.dtype == np.uint16 and not (pixels % 257).any() else pixels
 
 
-def survey(job: tuple[Path]) -> tuple[str, Codes]:
-    """Say what a mask holds: 'number', 'grey' (equal channels) or 'colour', and the pixels of each.
+@dataclass(frozen=True)
+class Survey:
+    """What a mask holds.
+
+    Attributes:
+        kind: 'number', 'grey' (colours, all of equal channels) or 'colour'.
+        codes: Pixels of each number or colour; a grey colour counts by its value.
+        palette: Colour of each number, where the file has a palette.
+    """
+
+    kind: str
+    codes: Codes
+    palette: dict[int, Colour]
+
+
+def survey(job: tuple[Path]) -> Survey:
+    """Look at a mask.
 
     Raises:
         PrepareError: If there are too many colours.
@@ -67,9 +83,36 @@ def survey(job: tuple[Path]) -> tuple[str, Codes]:
             f"The mask {job[0]} has more than {_MOST} colours: its edges are smoothed, or it was a JPEG once. Export "
             "the masks as PNG without smoothing (anti-aliasing)."
         )
-    if isinstance(counts[0][1], int):
-        return ("grey" if grey else "number"), {code: count for count, code in counts}
-    return "colour", {(r << 16) + (g << 8) + b: count for count, (r, g, b) in counts}
+    if pixels.ndim == 3 and not grey:
+        return Survey("colour", {(r << 16) + (g << 8) + b: count for count, (r, g, b) in counts}, {})
+    with Image.open(job[0]) as image:
+        parts = np.reshape(image.getpalette("RGB") if image.mode == "P" else [], (-1, 3)).astype(int).tolist()
+    palette = {code: tuple(parts[code]) for _, code in counts if code < len(parts)}
+    return Survey("grey" if grey else "number", {code: count for count, code in counts}, palette)
+
+
+def pair(folder: Path, images: Images, ending: str) -> dict[Path, Path]:
+    """Return the mask of each image that has one.
+
+    Raises:
+        PrepareError: If a mask has no image, or an image two masks.
+    """
+    files = {}
+    for path in walk_files(folder, SUFFIXES):
+        if not path.stem.endswith(ending):
+            continue
+        image = images.find(path.relative_to(folder).with_suffix("").as_posix().removesuffix(ending))
+        if image is None:
+            raise PrepareError(
+                f"The mask {path} has no image of the same name in {images.folder}. If masks have a longer name, "
+                "such as a_mask.png for a.jpg, give --mask-ending _mask."
+            )
+        if image in files:
+            raise PrepareError(f"{image} has the masks {files[image]} and {path}: leave one.")
+        files[image] = path
+    if not files:
+        raise PrepareError(f"{folder} holds no mask whose name ends in {ending}.")
+    return files
 
 
 def read(folder: Path, images: Images, options: LabelOptions) -> Labels:
@@ -79,34 +122,28 @@ def read(folder: Path, images: Images, options: LabelOptions) -> Labels:
         NamesMissing: If the classes have to be named first.
         PrepareError: If a mask has no image or is not like the others.
     """
-    files = {}
-    for path in walk_files(folder, SUFFIXES):
-        if path.stem.endswith(options.mask_ending):
-            reference = path.relative_to(folder).with_suffix("").as_posix().removesuffix(options.mask_ending)
-            image = images.find(reference)
-            if image is None:
-                raise PrepareError(
-                    f"The mask {path} has no image of the same name in {images.folder}. If masks have a longer name, "
-                    "such as a_mask.png for a.jpg, give --mask-ending _mask."
-                )
-            if image in files:
-                raise PrepareError(f"{image} has the masks {files[image]} and {path}: leave one.")
-            files[image] = path
-    if not files:
-        raise PrepareError(f"{folder} holds no mask whose name ends in {options.mask_ending}.")
+    files = pair(folder, images, options.mask_ending)
     found = run_parallel(survey, [(path,) for path in files.values()], options.workers, "looked at mask")
-    kinds = {kind: path for (kind, _), path in zip(found, files.values(), strict=True)}
+    kinds = {entry.kind: path for entry, path in zip(found, files.values(), strict=True)}
     coloured = "colour" in kinds
     if coloured and "number" in kinds:
         raise PrepareError(f"{kinds['colour']} is in colour and {kinds['number']} is not: one kind of masks is needed.")
-    total, masks_with = Counter(), Counter()
-    for kind, codes in found:
-        codes = {code * _GREY: count for code, count in codes.items()} if coloured and kind == "grey" else codes
+    total, masks_with, palette = Counter(), Counter(), {}
+    for entry, path in zip(found, files.values(), strict=True):
+        factor = _GREY if coloured and entry.kind == "grey" else 1
+        codes = {factor * code: count for code, count in entry.codes.items()}
         total.update(codes)
         masks_with.update(codes.keys())
+        for code, colour in entry.palette.items():
+            if palette.setdefault(code, colour) != colour:
+                raise PrepareError(
+                    f"{code} is the colour {colour} in the palette of {path}, and {palette[code]} in another mask: "
+                    "the numbers mean nothing. Save the masks in colour (RGB)."
+                )
     names = _name_codes(total, masks_with, coloured, options)
     numbers = number_classes(list(dict.fromkeys(names.values())), options)
-    colours = _find_colours(names, coloured, next(iter(files.values())))
+    shown = {code: (code >> 16, code >> 8 & 255, code & 255) for code in names} if coloured else palette
+    colours = {name: shown[code] for code, name in reversed(names.items()) if code in shown}  # the first of several
     table = {code: numbers[name] for code, name in names.items()}
     draw = {image: partial(_draw, path, table, coloured) for image, path in files.items()}
     return Labels(list_classes(numbers), make_palette(numbers, colours), draw)
@@ -181,17 +218,6 @@ def read_colours(path: Path) -> dict[int, str]:
         return names
     except (ValueError, AttributeError) as error:
         raise PrepareError(f'{path}: {error}. It needs a name for each colour: {{"#800000": "building"}}.') from error
-
-
-def _find_colours(names: Mapping[int, str], coloured: bool, mask: Path) -> dict[str, tuple[int, int, int]]:
-    """Colours of the classes: those of the masks, or of the palette of a mask."""
-    codes = {name: code for code, name in reversed(names.items())}  # the first of several colours
-    if coloured:
-        return {name: (code >> 16, code >> 8 & 255, code & 255) for name, code in codes.items()}
-    with Image.open(mask) as image:
-        palette = image.getpalette("RGB") if image.mode == "P" else None
-    parts = np.reshape(palette or [], (-1, 3)).tolist()
-    return {name: tuple(parts[code]) for name, code in codes.items() if code < len(parts)}
 
 
 def _draw(path: Path, table: Mapping[int, int], coloured: bool) -> np.ndarray:
