@@ -40,7 +40,7 @@ class Images:
             if not any(map(path.is_relative_to, inside)) and not (ending and path.stem.endswith(ending))
         ]
         if not self.files:
-            raise PrepareError(f"{folder} holds no image ({', '.join(IMAGE_SUFFIXES)}).")
+            raise PrepareError(f"{folder} does not exist or holds no image ({', '.join(IMAGE_SUFFIXES)}).")
         self._index: dict[str, set[Path]] = defaultdict(set)
         for path in self.files:
             inner = path.relative_to(folder)
