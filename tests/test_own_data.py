@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,21 +11,23 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
+import torch
 from builders import ROOT
 from mmengine.config import Config
+from mmseg.registry import DATASETS, MODELS
 from PIL import Image
-from test_datasets.prepare_tools import load_tool
+from test_datasets.prepare_tools import load_tool, snapshot
 
-from mmseg_allspark.inference.models import reduces_zero_label
+from mmseg_allspark.utils.config_files import check_variables, read_config
 
 COMMANDS = [
     line
     for block in re.findall(r"```bash\n(.*?)```", (ROOT / "docs/own_data.md").read_text(), re.DOTALL)
     for line in block.splitlines()
 ]
+METHODS = [path.parent.name for path in sorted(ROOT.glob("configs/*/segformer_b0_own-data.py"))]
 # the page's training, cut to two steps without downloaded weights
 SHORT = (
     " --cfg-options model.backbone.init_cfg=None train_cfg.max_iters=2 train_cfg.val_interval=2"
@@ -36,19 +39,27 @@ SHORT = (
 
 
 def write_images(root: Path, *, labeled: int = 5, rest: int = 2, unlabeled: int = 3) -> Path:
-    """A ramp on grass with a pond and a path: three classes."""
+    """Grass with a pond and a path, three classes, in photos, masks and more; suffixes differ as cameras' do."""
     rng = np.random.default_rng(0)
     for index in range(labeled + rest + unlabeled):
         mask = np.zeros((60, 80), np.uint8)
         mask[10:30, 10:40], mask[:, 60:70] = 1, 2
         image = rng.integers(0, 60, (60, 80, 3)).astype(np.uint8) + mask[..., None] * 60
-        folder = "images" if index < labeled + rest else "unlabeled/camera 1"
+        folder = "photos" if index < labeled + rest else "more/camera 1"
         (root / folder).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image.astype(np.uint8)).save(root / folder / f"{index}.jpg")
+        name = f"{index}.JPG" if index == 1 else f"{index}.jpg"
+        Image.fromarray(image.astype(np.uint8)).save(root / folder / name, format="JPEG")
         if index < labeled:
             (root / "masks").mkdir(exist_ok=True)
             Image.fromarray(mask).save(root / "masks" / f"{index}.png")
     return root
+
+
+def colour_masks(root: Path) -> None:
+    """Give each class a colour."""
+    colours = np.array([(0, 0, 0), (9, 99, 9), (9, 9, 99)], np.uint8)
+    for path in (root / "masks").iterdir():
+        Image.fromarray(colours[np.array(Image.open(path))]).save(path)
 
 
 def own_config(folder: Path, method: str, variable: str, value: object) -> Config:
@@ -63,26 +74,7 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
     return Config.fromfile(folder / names[-1])
 
 
-@pytest.mark.parametrize(
-    "method",
-    [
-        "allspark",
-        "supervised",
-        "pseudo_label",
-        "unimatch",
-        "unimatch_v2",
-        "mean_teacher",
-        "guidedmix",
-        "augseg",
-        "corrmatch",
-        "esl",
-        "cps",
-        "ccvc",
-        "mkd",
-        "fpl",
-        "stpp",
-    ],  # fmt: skip
-)
+@pytest.mark.parametrize("method", METHODS)
 def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method):
     cfg = own_config(tmp_path, method, "max_iters", 2)
     assert cfg.train_cfg.max_iters == 2 and cfg.train_cfg.val_interval == 1
@@ -99,29 +91,28 @@ def test_the_memory_has_the_size_of_the_crops_features(tmp_path):
     assert own_config(tmp_path, "allspark", "crop_size", (256, 257)).model.neck.memory_size == (8, 9)
 
 
-def prepare(root, *options):
+def prepare(root, *options, labels="masks", out="prepared"):
     """Exit code and what is printed."""
-    out, err = io.StringIO(), io.StringIO()
-    with load_tool("own_data") as tool, redirect_stdout(out), redirect_stderr(err):
-        code = tool.main([str(root), *options])
-    return SimpleNamespace(returncode=code, stdout=out.getvalue(), stderr=err.getvalue())
+    stdout, stderr = io.StringIO(), io.StringIO()
+    words = [str(root / "photos"), str(root / labels), "--out", str(root / out), "--workers", "1", *map(str, options)]
+    with load_tool("own_data") as tool, redirect_stdout(stdout), redirect_stderr(stderr):
+        code = tool.main(words)
+    return SimpleNamespace(returncode=code, stdout=stdout.getvalue(), stderr=stderr.getvalue())
+
+
+def read_lists(folder):
+    return [(folder / f"{part}.txt").read_text().splitlines() for part in ("labeled", "val", "unlabeled")]
 
 
 @pytest.mark.slow
 def test_the_page_leads_from_files_to_pictures(tmp_path):
     """The page starts in a checkout; here its folders are links, and what it writes stays in the test's folder."""
-    for name in ("mmseg_allspark", "tools"):
+    for name in ("mmseg_allspark", "tools", "configs"):
         (tmp_path / name).symlink_to(ROOT / name)
-    (tmp_path / "configs").mkdir()
-    for folder in (ROOT / "configs").iterdir():
-        if folder.name != "allspark":
-            (tmp_path / "configs" / folder.name).symlink_to(folder)
-    (tmp_path / "configs/allspark").mkdir()
-    for config in (ROOT / "configs/allspark").glob("*.py"):
-        (tmp_path / "configs/allspark" / config.name).symlink_to(config)
-    write_images(tmp_path / "data/own")
+    write_images(tmp_path)
+    colour_masks(tmp_path)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    assert len(COMMANDS) == 8
+    assert len(COMMANDS) == 6
     for command in COMMANDS:
         short = SHORT if "tools/train.py" in command else ""
         done = subprocess.run(
@@ -129,121 +120,136 @@ def test_the_page_leads_from_files_to_pictures(tmp_path):
         )
         assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
     assert list((tmp_path / "work_dirs/browse").glob("*.png"))
-    assert list((tmp_path / "work_dirs/my_data/pictures").rglob("*.png"))
+    assert list((tmp_path / "work_dirs/pictures").rglob("*.png"))
+    for method in ("supervised", "allspark"):  # named by data set and method
+        assert f"mine_{method}: training report" in (tmp_path / f"work_dirs/mine_{method}/report.html").read_text()
 
 
-def test_lists_and_links(tmp_path):
-    root = write_images(tmp_path / "own")
-    done = prepare(root)
+def test_data_are_prepared_and_every_config_says_where_they_are(tmp_path):
+    root = write_images(tmp_path / "own [1]")
+    before = snapshot(root)
+    done = prepare(root, "--unlabeled", root / "more", "--classes", "grass", "pond", "path")
     assert done.returncode == 0, done.stderr
-    labeled, val = ((root / f"{part}.txt").read_text().split() for part in ("labeled", "val"))
-    assert (len(labeled), len(val)) == (4, 1)
-    assert sorted(labeled + val) == ["0", "1", "2", "3", "4"]
-    assert sorted(p.name for p in (root / "unlabeled/rest").iterdir()) == ["5.jpg", "6.jpg"]
-    assert "5 unlabeled images" in done.stdout
-    assert prepare(root).returncode == 0  # again: nothing changes
+    labeled, val, unlabeled = read_lists(root / "prepared")
+    assert (len(labeled), len(val), len(unlabeled)) == (4, 1, 5)
+    # suffixes differ, so that the lists hold them
+    assert sorted(labeled + val) == ["0.jpg", "1.JPG", "2.jpg", "3.jpg", "4.jpg"]
+    assert {Path(path).name for path in unlabeled} == {"5.jpg", "6.jpg", "7.jpg", "8.jpg", "9.jpg"}
+    assert re.search(r"pond +12\.500 +12\.500", done.stdout) and "5 unlabeled, 1 validation" in done.stdout
+    configs = sorted((root / "prepared/configs").iterdir())
+    assert {path.stem for path in configs} == {f"prepared_{method}" for method in METHODS}
+    for path in configs:
+        check_variables(path)
+        cfg = read_config(path)
+        assert cfg.train_dataloader.dataset.metainfo.classes == ("grass", "pond", "path")
+        assert cfg.model.decode_head.num_classes == 3
+        command = shlex.split(path.read_text().splitlines()[1])
+        assert (ROOT / command[2]).is_file() and command[3] == str(path)
+    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    assert Path(dataset[0]["data_samples"].img_path).is_file()
+    assert before.items() <= snapshot(root).items()  # the user's files are as they were
+
+
+def test_nothing_is_replaced_unasked(tmp_path):
+    root = write_images(tmp_path)
+    assert prepare(root).returncode == 0
+    before = snapshot(root)
+    assert prepare(root).returncode == 0
+    assert snapshot(root) == before
     done = prepare(root, "--seed", "1", "--val", "2/5")
-    assert done.returncode == 1 and "labeled.txt exists with other content" in done.stderr
-    assert "--force" in done.stderr and "--out" not in done.stderr
+    assert done.returncode == 1 and "exist with other content" in done.stderr and "--force" in done.stderr
+    assert snapshot(root) == before
+    assert prepare(root, "--seed", "1", "--val", "2/5", "--force").returncode == 0
+    assert [len(part) for part in read_lists(root / "prepared")[:2]] == [3, 2]
 
 
-def test_a_zero_that_is_no_class(tmp_path):
-    """Masks of 0, 1, 2 have two classes with --reduce-zero-label, and the config says so to training and evaluation."""
-    root = write_images(tmp_path / "own")
-    done = prepare(root, "--reduce-zero-label")
+def test_the_users_own_lists_and_shares(tmp_path):
+    root = write_images(tmp_path)
+    (root / "train.txt").write_text("photos/0.jpg masks/0.png\n\n1\n")
+    (root / "val.txt").write_text("2.jpg\n")
+    assert prepare(root, "--train", root / "train.txt", "--val", root / "val.txt", out="a").returncode == 0
+    labeled, val, unlabeled = read_lists(root / "a")
+    assert (labeled, val) == (["0.jpg", "1.JPG"], ["2.jpg"])
+    assert {Path(path).stem for path in unlabeled} == {"3", "4", "5", "6"}  # their labels are not used
+    assert prepare(root, "--train", root / "train.txt", out="b").returncode == 0
+    assert read_lists(root / "b")[1] == ["2.jpg", "3.jpg", "4.jpg"]
+    assert prepare(root, "--train", "1/2", out="c").returncode == 0
+    assert [len(part) for part in read_lists(root / "c")] == [2, 1, 4]
+    (root / "val.txt").write_text("1\n")
+    done = prepare(root, "--train", root / "train.txt", "--val", root / "val.txt", out="d")
+    assert done.returncode == 1 and "1.JPG is in" in done.stderr
+    (root / "val.txt").write_text("6\n")
+    done = prepare(root, "--val", root / "val.txt", out="d")
+    assert done.returncode == 1 and "which has no label" in done.stderr and not (root / "d").exists()
+
+
+def test_colours_take_two_commands(tmp_path):
+    root = write_images(tmp_path)
+    colour_masks(root)
+    done = prepare(root)
+    assert done.returncode == 0 and [path.name for path in (root / "prepared").iterdir()] == ["colours.json"]
+    command = shlex.split(done.stdout.splitlines()[-1])
+    assert command[-2:] == ["--colours", str(root / "prepared/colours.json")]
+    done = prepare(root, *command[-2:])
     assert done.returncode == 0, done.stderr
-    assert re.findall(r"class (\d) \(label (\d)\): ([\d.]+) %", done.stdout) == [
-        ("0", "1", "50.00"),
-        ("1", "2", "50.00"),
-    ]
-    assert "reduce_zero_label = True" in done.stdout and "reduce_zero_label = False" in prepare(root).stdout
-    text = (ROOT / "configs/allspark/segformer_b0_own-data.py").read_text()
-    text = text.replace('_base_ = "', f'_base_ = "{ROOT}/configs/allspark/')
-    (tmp_path / "my_data.py").write_text(text.replace("reduce_zero_label = False", "reduce_zero_label = True"))
-    cfg = Config.fromfile(tmp_path / "my_data.py")
-    assert cfg.train_dataloader.dataset.reduce_zero_label and reduces_zero_label(cfg)
-    assert not reduces_zero_label(Config.fromfile(ROOT / "configs/allspark/segformer_b0_own-data.py"))
-
-
-def test_newly_labeled_images_leave_the_unlabeled_ones(tmp_path):
-    root = write_images(tmp_path / "own", labeled=2)
-    assert prepare(root).returncode == 0  # two masks are enough: one is held out
-    assert [len((root / f"{part}.txt").read_text().split()) for part in ("labeled", "val")] == [1, 1]
-    Image.fromarray(np.ones((60, 80), np.uint8)).save(root / "masks/2.png")
-    assert prepare(root, "--force").returncode == 0
-    assert [path.name for path in (root / "unlabeled/rest").iterdir()] == ["3.jpg"]
-
-
-def spoil_mask(root):
-    Image.fromarray(np.full((60, 80), 255, np.uint8) * (np.arange(80) > 9)).convert("L").save(root / "masks/0.png")
-    for index in range(1, 5):
-        Image.fromarray((np.arange(80) > 9).astype(np.uint8)[None].repeat(60, 0) * 7).save(root / f"masks/{index}.png")
-
-
-def binary_masks(root):
-    """As label tools export them."""
-    for path in (root / "masks").iterdir():
-        Image.fromarray((np.asarray(Image.open(path)) > 0).astype(np.uint8) * 255).save(path)
+    cfg = Config.fromfile(root / "prepared/configs/prepared_allspark.py")
+    assert cfg.palette == [(0, 0, 0), (9, 99, 9), (9, 9, 99)]
 
 
 FAULTS = {
-    "hold class 0 only; 255, which is ignored, covers": binary_masks,
-    "labeled and unlabeled: 1 images in both": lambda root: shutil.copy(root / "images/3.jpg", root / "unlabeled"),
-    "one seg_map_suffix; rename": lambda root: (root / "masks/3.png").rename(root / "masks/3.PNG"),
-    "one mask": lambda root: [(root / f"masks/{index}.png").unlink() for index in range(4)],
-    "no image of the same name": lambda root: (root / "images/3.jpg").unlink(),
-    "is 40x60 but its image is 80x60": lambda root: Image.new("L", (40, 60)).save(root / "masks/2.png"),
-    "the labels [0, 7]": spoil_mask,
-    "cannot be read": lambda root: (root / "images/3.jpg").write_bytes(b"no image"),
+    "at least 2 are needed": lambda root: [Image.new("L", (80, 60)).save(path) for path in (root / "masks").iterdir()],
+    "equal bytes": lambda root: shutil.copy(root / "photos/3.jpg", root / "photos/6.jpg"),
+    "1 labeled images": lambda root: [(root / f"masks/{index}.png").unlink() for index in range(4)],
+    "no image of the same name": lambda root: (root / "photos/3.jpg").unlink(),
+    "is 40x60 but the image is 80x60": lambda root: Image.new("L", (40, 60)).save(root / "masks/2.png"),
+    "cannot be": lambda root: (root / "photos/3.jpg").write_bytes(b"no image"),
+    "no unlabeled image": lambda root: [(root / f"photos/{index}.jpg").unlink() for index in (5, 6)],
 }
 
 
 @pytest.mark.parametrize("message", FAULTS)
-def test_a_fault_is_named(tmp_path, message):
-    root = write_images(tmp_path / "own")
+def test_a_fault_is_named_and_nothing_is_written(tmp_path, message):
+    root = write_images(tmp_path)
     FAULTS[message](root)
-    before = sorted(root.rglob("*"))
+    before = snapshot(root)
     done = prepare(root)
-    assert done.returncode == 1
-    assert message in done.stderr
-    assert sorted(root.rglob("*")) == before  # a refused folder is left as it is
+    assert done.returncode == 1 and message in done.stderr
+    assert snapshot(root) == before
 
 
-def relabel(root, old, new):
-    for path in (root / "masks").iterdir():
-        labels = np.array(Image.open(path))
-        labels[labels == old] = new
-        Image.fromarray(labels).save(path)
+def test_the_users_masks_are_never_the_target(tmp_path):
+    done = prepare(write_images(tmp_path), "--force", out=".")
+    assert done.returncode == 1 and "choose another --out" in done.stderr
 
 
-@pytest.mark.parametrize(("options", "first"), [([], 0), (["--reduce-zero-label"], 1)])
-def test_a_class_that_no_mask_shows_needs_num_classes(tmp_path, options, first):
-    root = write_images(tmp_path / "own")
-    relabel(root, 2, 3)
-    Image.open(root / "masks/0.png").save(root / "unlabeled/camera 1/8_mask.png")
-    done = prepare(root, *options)
-    assert done.returncode == 1 and "give --num-classes" in done.stderr
-    assert "look like masks" in done.stderr  # what else is wrong is not hidden
-    done = prepare(root, *options, "--num-classes", str(3 - first))
-    assert done.returncode == 1 and f"3 in the mask of 0; classes have to be {first} ... 2" in done.stderr
-    assert not list(root.glob("*.txt"))
-    done = prepare(root, *options, "--num-classes", str(5 - first))
-    assert done.returncode == 0, done.stderr
-    assert re.findall(r"class (\d).*: 0.00 % of labeled, 0.00 % of val   <- in no", done.stdout) == [
-        str(2 - first),
-        str(4 - first),
-    ]
-    assert f"the {5 - first} classes above" in done.stdout
+@pytest.mark.parametrize("backbone", ["mit-b0", "mobilenetv2", "convnext-t", "dinov2-s"])
+def test_a_backbone_fits_its_configs(tmp_path, backbone):
+    with load_tool("_own_configs") as tool:
+        assert backbone in tool.list_backbones()
+        data = tool.OwnData("x", tmp_path, "images", ".jpg", ("a", "b"), ((0, 0, 0), (9, 9, 9)), [(80, 60)], 9)
+        for name, text in tool.make_configs(data, tmp_path, backbone).items():
+            (tmp_path / name).write_text(text)
+        name = tool.name_config("x", "allspark", backbone)
+    cfg = Config.fromfile(tmp_path / f"{name}.py")
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    features = model.backbone(torch.zeros(1, 3, *cfg.crop_size))
+    assert [level.shape[1] for level in features] == cfg.model.decode_head.in_channels
+    assert features[-1].shape[1] == cfg.model.neck.in_channels
+    assert tuple(features[-1].shape[2:]) == cfg.model.neck.memory_size
 
 
-def test_what_is_odd_is_said_and_masks_may_have_another_suffix(tmp_path):
-    root = write_images(tmp_path / "own [1]", labeled=9)
-    for path in (root / "masks").glob("*.png"):
-        path.rename(path.with_suffix(".PNG"))
-    Image.open(root / "masks/0.PNG").save(root / "unlabeled/camera 1/12_mask.png")
-    cv2.imwrite(str(root / "unlabeled/a.tif"), np.random.default_rng(0).integers(0, 3060, (60, 80, 3), np.uint16))
-    done = prepare(root)
-    assert done.returncode == 0, done.stderr
-    assert "WARNING [mask] unlabeled: 1 of 7 images look like masks" in done.stdout
-    assert "use 5% of the range" in done.stdout
-    assert "In your config: img_suffix = '.jpg', seg_map_suffix = '.PNG'" in done.stdout
+def test_crop_and_length_follow_from_the_data():
+    with load_tool("_own_configs") as tool:
+        sides = [(side, 2 * side) for side in (60, 360, 480, 1024)]
+        assert [tool.choose_crop([side], stride=32, rest=1) for side in sides] == [129, 257, 353, 513]
+        assert [tool.choose_crop([side], stride=14, rest=0) for side in sides] == [126, 266, 350, 504]
+        assert [tool.choose_iterations(number) for number in (5, 545, 10**6)] == [2000, 5000, 40000]
+
+
+def test_configs_in_the_checkout_find_their_base_from_there(tmp_path):
+    with load_tool("_own_configs") as tool:
+        data = tool.OwnData("x", tmp_path, "images", ".jpg", ("a", "b"), ((0, 0, 0), (9, 9, 9)), [(80, 60)], 9)
+        texts = tool.make_configs(data, ROOT / "my_configs", "mobilenetv2")
+    assert '_base_ = "../configs/_base_/own_data/mobilenetv2.py"' in texts["x_allspark_mobilenetv2.py"]
+    assert '_base_ = "x_allspark_mobilenetv2.py"' in texts["x_supervised_mobilenetv2.py"]

@@ -1,12 +1,5 @@
-# Step by step: docs/own_data.md
-# Your own data: a few images with masks, a folder of images without, SegFormer MiT-B0, one GPU.
-#
-#   data/own/images/<id>.jpg  data/own/masks/<id>.png   masks hold class numbers 0 ... K-1, 255 = ignore
-#                             (a 0/255 mask of a binary task has to be turned into 0/1 first)
-#   data/own/labeled.txt      data/own/val.txt          one <id> a line; no id in both
-#   data/own/unlabeled/       any images, any folders inside; or a glob, or a list (see UnlabeledDataset)
-#
-# Edit the variables below (the last two only if you know why), then:
+# AllSpark on your own data: a few labeled images, many without labels, one GPU. Step by step in docs/own_data.md.
+# tools/prepare/own_data.py writes this config and those of the other methods with your data filled in.
 # python tools/train.py configs/allspark/segformer_b0_own-data.py
 # The backbone's ImageNet weights are downloaded; without a network give a file, or none:
 # --cfg-options model.backbone.init_cfg.checkpoint=FILE        --cfg-options model.backbone.init_cfg=None
@@ -16,15 +9,22 @@ _base_ = "../_base_/own_data/mit-b0.py"
 from mmseg_allspark.datasets import semi_pipelines
 from mmseg_allspark.models import feature_size
 
+# holds labeled.txt, val.txt and masks/<id>.png
 data_root = "data/own"
-classes = ("background", "object")  # or a file with one name a line
-palette = [(60, 60, 60), (230, 80, 60)]  # a colour (R, G, B) for each, for pictures
+# folder of the labeled images
+images = "images"
+# folder, glob or list of the others
+unlabeled = "unlabeled"
+# or a file with one name a line
+classes = ("background", "object")
+# a colour (R, G, B) for each, for pictures
+palette = [(60, 60, 60), (230, 80, 60)]
+# "" if the lists hold it
 img_suffix = ".jpg"
-seg_map_suffix = ".png"
-reduce_zero_label = False  # True: 0 in the masks is ignored, the classes are 1 ... K
 max_iters = 10000
+# (h, w)
+crop_size = _base_.crop_size
 
-crop_size = _base_.crop_size  # (h, w)
 interval = max(1, max_iters // 10)
 num_classes = len(palette)
 metainfo = dict(classes=classes, palette=palette)
@@ -32,9 +32,8 @@ dataset = dict(
     type="BaseSegDataset",
     data_root=data_root,
     img_suffix=img_suffix,
-    seg_map_suffix=seg_map_suffix,
-    reduce_zero_label=reduce_zero_label,
-    data_prefix=dict(img_path="images", seg_map_path="masks"),
+    seg_map_suffix=".png",  # class numbers 0 ... K-1, 255 = ignored
+    data_prefix=dict(img_path=images, seg_map_path="masks"),
     metainfo=metainfo,
 )
 pipelines = semi_pipelines(crop_size, num_classes=num_classes, unlabeled_masks=False)
@@ -46,9 +45,10 @@ train_dataloader = dict(
 )
 unlabeled_dataloader = dict(
     num_workers=2,
+    drop_last=True,  # CutMix mixes two
     dataset=dict(
         type="UnlabeledDataset",
-        source="unlabeled",
+        source=unlabeled,
         data_root=data_root,
         metainfo=metainfo,
         pipeline=pipelines.strong_unlabeled,

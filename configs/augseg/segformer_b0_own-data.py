@@ -1,5 +1,5 @@
 # AugSeg on your own data. Step by step in docs/own_data.md.
-# Inherits data, classes and schedule from the AllSpark config; name your copy of it below.
+# Inherits data, classes and schedule from the AllSpark config.
 # python tools/train.py configs/augseg/segformer_b0_own-data.py
 _base_ = "../allspark/segformer_b0_own-data.py"
 # an import above _base_ would be another kind of config

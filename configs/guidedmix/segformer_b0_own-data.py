@@ -1,6 +1,6 @@
 # GuidedMix-Net with the model options of the released code, on your own data. Step by step in docs/own_data.md.
 # Burn-in, ramp-up, the evaluated average and the colour changes of labeled images are ours.
-# Inherits data, classes and schedule from the AllSpark config; name your copy of it below.
+# Inherits data, classes and schedule from the AllSpark config.
 # python tools/train.py configs/guidedmix/segformer_b0_own-data.py
 _base_ = "../allspark/segformer_b0_own-data.py"
 model = dict(

@@ -1,5 +1,5 @@
 # Supervised only on your own data, to compare with: step by step in docs/own_data.md.
-# Inherits data, classes, schedule and the averaged evaluation from the AllSpark config; name your copy of it below.
+# Inherits data, classes, schedule and the averaged evaluation from the AllSpark config.
 # python tools/train.py configs/supervised/segformer_b0_own-data.py
 _base_ = "../allspark/segformer_b0_own-data.py"
 model = dict(

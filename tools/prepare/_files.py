@@ -52,7 +52,7 @@ def make_progress(what: str, file: TextIO | None = None) -> Callable[[int, int],
     def show(done: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
-        if done < total and now - last < 2:
+        if done < total and (done == 1 or now - last < 2):  # the first waits for processes to start
             return
         last = now
         left = (now - start) / done * (total - done)

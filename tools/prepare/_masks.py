@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from io import BytesIO
 from multiprocessing import connection
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from _files import PrepareError, make_progress
@@ -25,6 +26,7 @@ from mmseg_allspark.datasets.transforms.decoding import DataFileError, read_byte
 from mmseg_allspark.datasets.transforms.mask_decoding import decode_mask
 from mmseg_allspark.utils.files import write_whole
 
+Result = TypeVar("Result")
 _LEFTOVER = re.compile(r"\..+\.\d+\.png")  # as write_whole names what it has not finished
 
 
@@ -131,24 +133,26 @@ def _obey_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def run_parallel(work: Callable[[tuple], object], jobs: Sequence[tuple], workers: int, what: str) -> None:
-    """Call ``work``, a function of a module, for every job, in several processes (1: in this one).
+def run_parallel(work: Callable[[tuple], Result], jobs: Sequence[tuple], workers: int, what: str) -> list[Result]:
+    """Return what ``work``, a function of a module, gives for every job, in several processes (1: in this one).
 
     Raises:
         PrepareError: From a job, or if a worker was killed.
     """
-    show = make_progress(what, sys.stdout)
+    show, results = make_progress(what, sys.stdout), []
     if workers <= 1 or len(jobs) < 2:
         for done, job in enumerate(jobs, 1):
-            work(job)
+            results.append(work(job))
             show(done, len(jobs))
-        return
+        return results
     chunk = max(1, min(32, len(jobs) // (4 * workers)))
     with ProcessPoolExecutor(workers, initializer=_obey_parent) as pool:
         try:
-            for done, _ in enumerate(pool.map(work, jobs, chunksize=chunk), 1):
+            for done, result in enumerate(pool.map(work, jobs, chunksize=chunk), 1):
+                results.append(result)
                 show(done, len(jobs))
         except BrokenProcessPool as error:
             raise PrepareError("A worker was killed, maybe for memory: run it again with fewer --workers.") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+    return results

@@ -1,223 +1,217 @@
-"""Looks through a folder of your own images and masks and writes the lists that training needs.
+"""Prepares your own images and labels for training, and writes a config for each method.
 
-    python tools/prepare/own_data.py data/own --val 1/5 --seed 0
+    python tools/prepare/own_data.py IMAGES LABELS --out data/NAME [--unlabeled MORE_IMAGES]
 
-ROOT holds images/<id>.jpg (or .png ...), masks/<id>.png (class numbers 0 ... K-1, 255 = ignore) for at least two of
-them, and, if you like, unlabeled/ with any images in any folders. It gets labeled.txt and val.txt: a seeded share
-of the images with masks is held out for validation. Images without a mask are linked into unlabeled/rest. Before that
-every file is read as training reads it: what training would refuse is an error that names the file, and nothing is
-written.
+IMAGES is a folder with any subfolders. LABELS is a folder of masks (class numbers, 0/255, or colours) or of labelme's
+JSON files, or a file exported from a label tool: COCO JSON, "CVAT for images 1.1" (XML), Label Studio JSON. Images
+without a label are the unlabeled ones.
+
+OUT gets masks/ (class numbers, 255 = ignored), labeled.txt, val.txt, unlabeled.txt and configs/. The images stay where
+they are. Everything is read as training will read it first: if training would refuse the data, nothing is written, and
+nothing that is there with other content is replaced without --force.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
+import shlex
 import sys
-from collections.abc import Iterable
-from fractions import Fraction
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
-from _files import PrepareError, find_changes, join_lines, make_progress, run_tool, say, walk_files, write_texts
-from _masks import read_labels, read_size
-from _splits import draw_labeled, parse_fraction
-from mmengine.config import Config
+from _files import PrepareError, join_lines, make_progress, run_tool, say
+from _masks import read_size, run_parallel, write_png
+from _own_configs import DEFAULT_BACKBONE, OwnData, list_backbones, list_methods, make_configs, name_config
+from _own_lists import find_unlabeled, parse_choice, split_labeled
+from label_formats import read_labels
+from label_formats.common import Images, LabelOptions, Labels, NamesMissing
 from mmengine.registry import init_default_scope
 
+import mmseg_allspark  # noqa: F401
 from mmseg_allspark.datasets.data_report import report_data
-from mmseg_allspark.datasets.mask_checks import IGNORE, describe_single_class
-from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
-
-MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp")  # formats that keep numbers
+from mmseg_allspark.utils.config_files import read_config
 
 
-def find_files(folder: Path, what: str, suffixes: tuple[str, ...], key: str) -> dict[str, Path]:
-    """Ids (file names without suffix) and files of a folder of images or masks.
+def convert(job: tuple) -> None:
+    """Draw the mask of an image: function that draws, image, where to.
 
     Raises:
-        PrepareError: If there is none, or if there are several suffixes.
+        PrepareError: If it has another size than the image.
     """
-    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in suffixes) if folder.is_dir() else []
-    if not files:
-        raise PrepareError(f"{folder} holds no {what} ({', '.join(suffixes)}).")
-    found = sorted({p.suffix for p in files})
-    if len(found) > 1:
-        formats = {suffix.lower().replace("jpeg", "jpg").replace("tiff", "tif") for suffix in found}
-        remedy = "rename" if len(formats) == 1 else "convert"
-        raise PrepareError(f"{folder} mixes {' and '.join(found)} files: a data set has one {key}; {remedy} some.")
-    return {p.stem: p for p in files}
-
-
-def count_labels(masks: dict[str, Path], images: dict[str, Path]) -> dict[str, np.ndarray]:
-    """Pixels of each label (256,) in each mask.
-
-    Raises:
-        PrepareError: If there is only one, one has no image, cannot be read, has another size than its image or is in
-            colour.
-    """
-    if len(masks) < 2:
-        raise PrepareError(f"There is one mask, {masks.popitem()[1]}: one to train on and one to validate on at least.")
-    counts = {}
-    for name, path in masks.items():
-        if name not in images:
-            raise PrepareError(
-                f"The mask {path} has no image of the same name in {next(iter(images.values())).parent}."
-            )
-        labels = read_labels(path, read_size(images[name]), range(256))
-        counts[name] = np.bincount(labels.ravel(), minlength=256)
-    return counts
-
-
-def find_unlabeled(root: Path, images: dict[str, Path], masked: set[str]) -> list[Path]:
-    """Files in unlabeled/, and the images without a mask in place of their links there."""
-    rest, names = root / "unlabeled" / "rest", {path.name for path in images.values()}
-
-    def is_ours(path: Path) -> bool:
-        return path.parent == rest and path.is_symlink() and (path.name in names or not path.exists())
-
-    own = [path for path in walk_files(root / "unlabeled", IMAGE_SUFFIXES) if not is_ours(path)]
-    return own + [path for name, path in images.items() if name not in masked]
-
-
-def link_rest(root: Path, images: dict[str, Path], masked: set[str]) -> None:
-    """Link the images that have no mask into unlabeled/rest; take out those that got one since."""
-    for link in (root / "unlabeled" / "rest").glob("*"):
-        if link.is_symlink() and (link.stem in masked or not link.exists()):
-            link.unlink()
-    for name, path in images.items():
-        target = root / "unlabeled" / "rest" / path.name
-        if name not in masked and not target.is_symlink():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.symlink_to(path.resolve())
-
-
-def describe(shares: dict[str, np.ndarray], labels: Iterable[int], first: int) -> None:
-    """Say which classes there are, from the label ``first`` on.
-
-    A label that no labeled mask shows cannot be learned.
-    """
-    for label in labels:
-        parts = (f"{100 * c[label] / max(1, c[first:IGNORE].sum()):.2f} % of {part}" for part, c in shares.items())
-        missing = "" if shares["labeled"][label] else "   <- in no labeled image: another --seed, or more masks"
-        say(f"  class {label - first}{f' (label {label})' if first else ''}: {', '.join(parts)}{missing}")
-
-
-def find_label_fault(masks: dict[str, np.ndarray], labeled: np.ndarray, classes: range, given: bool) -> str:
-    """What is wrong with the numbers in the masks; may be nothing.
-
-    Args:
-        masks: Name of each mask -> (256,) pixels of each label.
-        labeled: (256,) the same of all that are trained on.
-        classes: Labels that may be there.
-        given: Whether the user gave the number of classes.
-    """
-    total = sum(masks.values())
-    labels = [label for label in range(classes.start, IGNORE) if total[label]]
-    if other := [label for label in labels if label not in classes]:
-        name = next(name for name, counts in masks.items() if counts[other[0]])
-        unless = ", or give --num-classes K if there are K classes and no mask shows some of them"
-        unless = f" or give another --num-classes than {len(classes)}" if given else unless
-        return (
-            f"The masks hold the labels {labels}, such as {other[0]} in the mask of {name}; classes have to be "
-            f"{classes[0]} ... {classes[-1]} (and {IGNORE} = ignore): renumber the masks{unless}."
+    draw, image, path = job
+    mask, size = draw(), read_size(image)
+    if mask.shape not in (size, size[::-1]):  # the camera may say that the image is to be turned
+        raise PrepareError(
+            f"The label of {image} is {mask.shape[1]}x{mask.shape[0]} but the image is {size[0]}x{size[1]}: pair them "
+            "right, or give the images that were labeled."
         )
-    names = [""] * classes.start + [f"class {number}" for number in range(len(classes))]
-    text = describe_single_class("labeled masks", names, labeled)
-    remedy = f" If {IGNORE} is your object, make it 1; else choose another --seed or label more images."
-    return text + remedy if text else ""
+    write_png(mask, path)
 
 
-def check(
-    root: Path, lists: dict[str, str], unlabeled: list[Path], form: dict[str, str | bool], num_classes: int, fault: str
-) -> None:
-    """Read every file as training will, and say what is odd.
+def name_images(images: Images, labeled: Sequence[Path]) -> tuple[dict[Path, str], str]:
+    """Return the ids of labeled images in lists, and their suffix; '' where they have several and ids hold them."""
+    suffixes = {image.suffix for image in labeled}
+    suffix = suffixes.pop() if len(suffixes) == 1 else ""
+    return {image: image.relative_to(images.folder).as_posix().removesuffix(suffix) for image in labeled}, suffix
+
+
+def check(folder: Path, config: Path) -> str:
+    """Read every file of the data in a folder as training will; returns what there is to say.
 
     Raises:
-        PrepareError: If training would refuse the data, or if there is a ``fault`` in the labels.
+        PrepareError: If training would refuse them.
     """
-    load = [dict(type="LoadImage"), dict(type="LoadSegMask")]
-    masked = dict(
-        type="BaseSegDataset",
-        data_root=str(root),
-        data_prefix=dict(img_path="images", seg_map_path="masks"),
-        metainfo=dict(classes=[f"class {label}" for label in range(num_classes)]),
-        pipeline=load,
-        **form,
+    cfg = read_config(config)
+    for part in ("train", "unlabeled", "val"):
+        cfg[f"{part}_dataloader"].dataset.data_root = str(folder)
+    init_default_scope("mmseg")
+    report = report_data(cfg, progress=make_progress("read sample"))
+    if not report.ok:
+        raise PrepareError(report.describe_findings())
+    return report.to_text()
+
+
+def put_in_place(files: dict[Path, Path], force: bool) -> None:
+    """Move files (target to where it is), unless one is there with other content and may not be replaced.
+
+    Raises:
+        PrepareError: If so; then nothing is moved.
+    """
+    new = {target: path for target, path in files.items() if not _is_equal(target, path)}
+    if (there := [target for target in new if target.exists()]) and not force:
+        raise PrepareError(
+            f"{there[0]} and {len(there) - 1} more files exist with other content, such as of another seed or edited. "
+            "Nothing was written: choose another --out, or replace them with --force."
+        )
+    for target, path in new.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, target)
+
+
+def _is_equal(first: Path, second: Path) -> bool:
+    return first.is_file() and first.read_bytes() == second.read_bytes()
+
+
+def describe_next(folder: Path, options: argparse.Namespace, name: str) -> str:
+    """The commands that come next."""
+    paths = {method: folder / f"{name_config(name, method, options.backbone)}.py" for method in list_methods()}
+    first = shlex.quote(str(paths["allspark"]))
+    pair = " ".join(f"{method}={shlex.quote(str(paths[method]))}" for method in ("supervised", "allspark"))
+    others = ", ".join(method for method in paths if method != "allspark")
+    return "\n".join(
+        [
+            f"Ready: {options.out}, configs in {folder}. Next:",
+            f"  python tools/analysis/browse_semi_dataset.py {first} --out work_dirs/browse   # look",
+            f"  python tools/train.py {first}",
+            f"  python tools/analysis/compare.py {pair} --out work_dirs/compare/{name}",
+            f"Other methods: {others} in place of allspark; the second line of each config is its command.",
+        ]
     )
-    others = dict(type="UnlabeledDataset", source=[str(path) for path in unlabeled], pipeline=load[:1])
-    with TemporaryDirectory() as folder:
-        for name, text in lists.items():
-            Path(folder, name).write_text(text, encoding="utf-8")
-        cfg = Config(
-            dict(
-                train_dataloader=dict(dataset=dict(masked, ann_file=f"{folder}/labeled.txt")),
-                unlabeled_dataloader=dict(dataset=others),
-                val_dataloader=dict(dataset=dict(masked, ann_file=f"{folder}/val.txt")),
-                train_cfg=dict(type="PseudoLabelLoop"),
-            )
-        )
-        init_default_scope("mmseg")
-        report = report_data(cfg, progress=make_progress("read sample"))
-    report.findings = [finding for finding in report.findings if finding.kind != "class"]  # ``fault`` says it
-    found = [fault] * bool(fault) + [report.describe_findings(with_keys=False)] * bool(report.findings)
-    if fault or not report.ok:
-        raise PrepareError("\n".join(found))
-    if found:
-        say(found[0])
 
 
-def prepare(root: Path, options: argparse.Namespace) -> None:
-    """Check the folder, write the lists and say what comes next."""
-    images = find_files(root / "images", "image", IMAGE_SUFFIXES, "img_suffix")
-    masks = find_files(root / "masks", "mask", MASK_SUFFIXES, "seg_map_suffix")
-    counts = count_labels(masks, images)
-    # of a few masks a fifth may round to none
-    held_out = max(options.val, Fraction(1, len(counts)))
-    val, labeled = draw_labeled(list(counts), held_out, options.seed)
-    say(f"{len(images)} images, {len(counts)} with a mask: {len(labeled)} labeled, {len(val)} for validation")
-    first, given = int(options.reduce_zero_label), options.num_classes is not None
-    shares = {part: sum(counts[name] for name in names) for part, names in (("labeled", labeled), ("val", val))}
-    labels = [first + int(place) for place in np.flatnonzero(sum(shares.values())[first:IGNORE])]
-    classes = range(first, first + (options.num_classes if given else len(labels)))
-    describe(shares, sorted({*labels, *classes}), first)
-    fault = find_label_fault(counts, shares["labeled"], classes, given)
-    lists = {"labeled.txt": join_lines(labeled), "val.txt": join_lines(val)}
-    find_changes(root, lists, options.force)  # refuses before the files are read, which takes long
-    unlabeled = find_unlabeled(root, images, set(counts))
-    if not unlabeled:
-        raise PrepareError(f"No unlabeled image: put some into {root / 'unlabeled'}, any folders inside.")
-    say(f"{len(unlabeled)} unlabeled images")
-    files = dict(img_suffix=images, seg_map_suffix=masks)
-    form = {key: next(iter(found.values())).suffix for key, found in files.items()}
-    form["reduce_zero_label"] = options.reduce_zero_label
-    check(root, lists, unlabeled, form, max([*labels, *classes, first]) - first + 1, fault)
-    write_texts(root, lists, options.force)
-    link_rest(root, images, set(counts))
-    settings = ", ".join(f"{key} = {value!r}" for key, value in form.items())
-    more = "" if given else " (if there are more, which no mask shows, give --num-classes)"
-    say(f"Ready: {root}. In your config: {settings}, and the {len(classes)} classes above{more}.")
+def write(stage: Path, labels: Labels, images: Images, options: argparse.Namespace) -> None:
+    """Write everything into the folder ``stage``, check it, and put it in place."""
+    out, configs = options.out, options.configs or options.out / "configs"
+    train, val = split_labeled(list(labels.draw), images, options.train, options.val, options.seed)
+    names, suffix = name_images(images, [*train, *val])
+    unlabeled = find_unlabeled(options.unlabeled, images, names)
+    jobs = [(labels.draw[image], image, stage / f"masks/{name}.png") for image, name in names.items()]
+    run_parallel(convert, jobs, options.workers, "wrote mask")
+    lists = dict(labeled=(names[i] for i in train), val=(names[i] for i in val), unlabeled=map(str, unlabeled))
+    for part, ids in lists.items():
+        (stage / f"{part}.txt").write_text(join_lines(ids), encoding="utf-8")
+    folder = images.folder
+    data = OwnData(
+        name=re.sub(r"\W+", "_", out.absolute().name),
+        root=out.absolute(),
+        images=str(folder.relative_to(data_root) if folder.is_relative_to(data_root := out.absolute()) else folder),
+        suffix=suffix,
+        classes=labels.classes,
+        palette=labels.palette,
+        sizes=[read_size(image) for image in names],
+        num_unlabeled=len(unlabeled),
+    )
+    (stage / "configs").mkdir()
+    for file, text in make_configs(data, configs, options.backbone).items():
+        (stage / "configs" / file).write_text(text, encoding="utf-8")
+    say(check(stage, stage / "configs" / f"{name_config(data.name, 'allspark', options.backbone)}.py"))
+    staged = [path for path in sorted(stage.rglob("*")) if path.is_file()]
+    targets = {path: path.relative_to(stage) for path in staged}
+    put_in_place(
+        {
+            (configs / path.name if inner.parts[0] == "configs" else out / inner): path
+            for path, inner in targets.items()
+        },
+        options.force,
+    )
+    say(describe_next(configs, options, data.name))
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the tool; the exit code is 1 where the user has to correct something."""
+def prepare(options: argparse.Namespace, command: str) -> None:
+    """Do everything; see the top of this file.
+
+    Raises:
+        PrepareError: On anything the user has to correct.
+    """
+    out, source = options.out.absolute(), options.labels.absolute()
+    if source.is_relative_to(out / "masks"):
+        raise PrepareError(f"{source} is where the prepared masks would be written: choose another --out.")
+    images = Images(options.images.absolute(), (source, out), options.mask_ending)
+    label_options = LabelOptions(
+        classes=options.classes,
+        ignored=options.ignore,
+        rest=options.rest,
+        colours=options.colours,
+        template=options.out / "colours.json",
+        mask_ending=options.mask_ending,
+        workers=options.workers,
+    )
+    try:
+        labels = read_labels(source, images, label_options)
+    except NamesMissing as question:
+        say(f"{question}\n  {command} --colours {shlex.quote(str(label_options.template))}")
+        return
+    for note in labels.notes:
+        say(f"note: {note}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as stage:  # the same disk: moving is renaming
+        write(Path(stage), labels, images, options)
+
+
+def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", metavar="ROOT", type=Path)
-    parser.add_argument(
-        "--val", type=parse_fraction, default=parse_fraction("1/5"), help="share held out (default: 1/5)"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--reduce-zero-label", action="store_true", help="0 in the masks is ignored, the classes are 1 ... K"
-    )
-    parser.add_argument(
-        "--num-classes", type=int, metavar="K", help="if no mask shows some of the K classes (default: those found)"
-    )
-    parser.add_argument("--force", action="store_true", help="replace lists of other content")
-    options = parser.parse_args(arguments)
-    if options.num_classes is not None and not 2 <= options.num_classes <= IGNORE - options.reduce_zero_label:
-        parser.error(f"--num-classes {options.num_classes}: at least 2, at most {IGNORE - options.reduce_zero_label}")
-    return run_tool(prepare, options.root, options)
+    add = parser.add_argument
+    add("images", metavar="IMAGES", type=Path)
+    add("labels", metavar="LABELS", type=Path)
+    add("--out", type=Path, required=True, help="folder of the prepared data; its name is that of the data set")
+    add("--unlabeled", nargs="+", default=[], metavar="MORE", help="more images: folders, globs, lists")
+    add("--colours", type=Path, metavar="JSON", help="names of the colours (or numbers) in the masks")
+    add("--classes", nargs="+", default=[], metavar="NAME", help="names of the classes, in the order of their numbers")
+    add("--ignore", nargs="+", default=[], metavar="NAME", help="classes that do not count")
+    what = "class of what is outside all shapes, 'ignore' if it does not count (default: background)"
+    add("--rest", default="background", metavar="NAME", help=what)
+    add("--mask-ending", default="", metavar="TEXT", help="such as _mask, if a_mask.png belongs to a.jpg")
+    what = "list, or share of the labeled images whose labels are used (default: all but those of --val)"
+    add("--train", type=parse_choice, metavar="LIST|SHARE", help=what)
+    what = "list, or share of the labeled images held out (default: 1/5, or with a list --train all others)"
+    add("--val", type=parse_choice, metavar="LIST|SHARE", help=what)
+    add("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+    add("--backbone", choices=list_backbones(), default=DEFAULT_BACKBONE, help="(default: %(default)s)")
+    add("--configs", type=Path, metavar="FOLDER", help="where the configs go (default: OUT/configs)")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    add("--workers", type=int, default=cores, help="processes (default: all cores)")
+    add("--force", action="store_true", help="replace files of other content in OUT and in the folder of the configs")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the tool; the exit code is 1 where the user has to correct something."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    return run_tool(prepare, parse_args(arguments), f"python tools/prepare/own_data.py {shlex.join(arguments)}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,129 @@
+"""The configs of a user's data: those of ``configs/*/segformer_b0_own-data.py`` with everything filled in."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from pprint import pformat
+
+import numpy as np
+from _files import PrepareError
+from mmengine.config import Config
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CONFIGS = REPOSITORY / "configs"
+TEMPLATE = "segformer_b0_own-data.py"
+BACKBONES = CONFIGS / "_base_/own_data"
+DEFAULT_BACKBONE = "mit-b0"
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """What configs say about data.
+
+    Attributes:
+        name: Of the data set; configs, work directories and reports are named after it.
+        root: Folder of lists and masks.
+        images: Folder of the images, from ``root`` or absolute.
+        suffix: Of the labeled images; '' if the lists hold it.
+        classes: Names.
+        palette: A colour (R, G, B) for each.
+        sizes: Width and height of the labeled images.
+        num_unlabeled: Number of unlabeled images.
+    """
+
+    name: str
+    root: Path
+    images: str
+    suffix: str
+    classes: Sequence[str]
+    palette: Sequence[tuple[int, int, int]]
+    sizes: Sequence[tuple[int, int]]
+    num_unlabeled: int
+
+
+def list_backbones() -> list[str]:
+    """Names of the backbones that own data can have."""
+    return sorted(path.stem for path in BACKBONES.glob("*.py"))
+
+
+def list_methods() -> list[str]:
+    """Folders of configs that have one for own data; AllSpark's, which the others build on, comes first."""
+    return sorted(
+        (path.parent.name for path in CONFIGS.glob(f"*/{TEMPLATE}")), key=lambda name: (name != "allspark", name)
+    )
+
+
+def name_config(data: str, method: str, backbone: str) -> str:
+    """File name without suffix; the work directory and the report have it too."""
+    return f"{data}_{method}" + ("" if backbone == DEFAULT_BACKBONE else f"_{backbone}")
+
+
+def choose_crop(sizes: Sequence[tuple[int, int]], stride: int, rest: int) -> int:
+    """Side of the training crops: stride * n + rest, about three quarters of the images' short side, 129 to 513."""
+    short = float(np.median([min(size) for size in sizes]))
+    return int(min(max(0.75 * short, 129), 513)) // stride * stride + rest
+
+
+def choose_iterations(num_unlabeled: int) -> int:
+    """Length of a training: 20 passes over the unlabeled images, 2 a step, but 2000 to 40 000."""
+    return min(max(round(num_unlabeled / 100) * 1000, 2000), 40000)
+
+
+def make_configs(data: OwnData, folder: Path, backbone: str) -> dict[str, str]:
+    """Return the text of each config by file name.
+
+    Args:
+        data: What to fill in.
+        folder: Where the configs will be.
+        backbone: One of ``list_backbones``.
+    """
+    base, texts = BACKBONES / f"{backbone}.py", {}
+    parts = Config.fromfile(base, import_custom_modules=False)
+    crop = choose_crop(data.sizes, parts.stride, rest=parts.crop_size[0] % parts.stride)
+    values = dict(
+        data_root=str(data.root),
+        images=data.images,
+        unlabeled="unlabeled.txt",
+        classes=tuple(data.classes),
+        palette=list(data.palette),
+        img_suffix=data.suffix,
+        crop_size=(crop, crop),
+        max_iters=choose_iterations(data.num_unlabeled),
+    )
+    for method in list_methods():
+        template = (CONFIGS / method / TEMPLATE).read_text(encoding="utf-8")
+        title = re.search(r"^# (.*?),? on your own data", template).group(1)
+        tool = re.search(r"^# python (\S+) configs", template, re.MULTILINE).group(1)
+        body = template[template.index("_base_ = ") :]
+        file = f"{name_config(data.name, method, backbone)}.py"
+        if method == "allspark":
+            parent = _locate(base, folder)
+            for key, value in values.items():
+                body = _set(body, key, value)
+        else:
+            parent = f"{name_config(data.name, 'allspark', backbone)}.py"
+        command = f"python {tool} {shlex.quote(str(folder / file))}"
+        head = f"# {title} on {data.name}, written by tools/prepare/own_data.py.\n# {command}\n"
+        texts[file] = head + f'_base_ = "{parent}"\n' + body.partition("\n")[2]
+    return texts
+
+
+def _locate(base: Path, folder: Path) -> str:
+    """Path of a base: relative inside the checkout, which may move."""
+    folder = folder.resolve()
+    inside = folder.is_relative_to(REPOSITORY)
+    return Path(os.path.relpath(base, folder) if inside else base).as_posix()
+
+
+def _set(text: str, key: str, value: object) -> str:
+    """Give a variable of a config another value."""
+    written = pformat(value, width=110, compact=True)
+    text, count = re.subn(rf"^{key} = .*", lambda _: f"{key} = {written}", text, flags=re.MULTILINE)
+    if count != 1:
+        raise PrepareError(f"{CONFIGS}/allspark/{TEMPLATE} has no variable {key}: take it from the repository again.")
+    return text

@@ -1,0 +1,60 @@
+"""Label files of people's own data: each format is the function ``read`` of one file.
+
+Formats that list shapes (``coco``, ``cvat``, ``labelme``, ``label_studio``) give an ``Export``; ``shapes.draw_shapes``
+makes masks of it. ``masks`` reads image files, in which every pixel is labeled.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from _files import PrepareError, walk_files
+
+from . import coco, cvat, label_studio, labelme, masks, shapes
+from .common import Images, LabelOptions, Labels
+
+
+def read_labels(source: Path, images: Images, options: LabelOptions) -> Labels:
+    """Read labels of whatever format: a folder of masks or of labelme's files, or a file that a tool exported.
+
+    Raises:
+        PrepareError: If the format is unknown, or on anything else that the user has to correct.
+    """
+    if source.is_dir():
+        if list(walk_files(source, masks.SUFFIXES)) and (source != images.folder or options.mask_ending):
+            return masks.read(source, images, options)
+        files = [path for path in walk_files(source, (".json",)) if "shapes" in load_json(path)]
+        if not files:
+            raise PrepareError(
+                f"{source} holds neither masks ({', '.join(masks.SUFFIXES)}) nor labelme's JSON files. Give an export "
+                "in one file, of COCO, CVAT or Label Studio, by the path of the file."
+            )
+        return shapes.draw_shapes(labelme.read(files), images, options)
+    if not source.is_file():
+        raise PrepareError(f"The labels {source} do not exist: give a folder of masks, or an export of a label tool.")
+    if source.suffix.lower() == ".xml":
+        return shapes.draw_shapes(cvat.read(source), images, options)
+    content = load_json(source) if source.suffix.lower() == ".json" else None
+    if isinstance(content, dict) and {"images", "annotations", "categories"} <= content.keys():
+        return shapes.draw_shapes(coco.read(source, content), images, options)
+    if isinstance(content, list) and content and all("annotations" in task and "data" in task for task in content):
+        return shapes.draw_shapes(label_studio.read(source, content), images, options)
+    if isinstance(content, dict) and "shapes" in content:
+        return shapes.draw_shapes(labelme.read([source]), images, options)
+    raise PrepareError(
+        f"{source} is of no format that is known: COCO JSON, labelme JSON, Label Studio JSON (not JSON-MIN), CVAT for "
+        "images 1.1 (XML). Unpack an archive first."
+    )
+
+
+def load_json(path: Path) -> object:
+    """Read a JSON file.
+
+    Raises:
+        PrepareError: If it is none.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise PrepareError(f"{path} is no whole JSON file: {error}.") from error

@@ -1,0 +1,147 @@
+"""What all label formats share: the images they belong to, what the user asked for, and what they give."""
+
+from __future__ import annotations
+
+import colorsys
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from _files import PrepareError, walk_files
+
+from mmseg_allspark.datasets.mask_checks import IGNORE
+from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
+
+IGNORED = "ignore"  # as a class: its pixels count neither in training nor in evaluation
+Colour = tuple[int, int, int]
+
+
+class Images:
+    """The images of a folder, found by whatever a label file calls them.
+
+    Args:
+        folder: Searched with its subfolders.
+        without: Folders inside whose files are no images, such as that of the masks.
+        ending: Files whose name without suffix ends in this are no images; '' for none.
+
+    Raises:
+        PrepareError: If there is no image.
+    """
+
+    def __init__(self, folder: Path, without: Sequence[Path], ending: str) -> None:
+        found = walk_files(folder, IMAGE_SUFFIXES) if folder.is_dir() else ()
+        inside = [other for other in without if other != folder and other.is_relative_to(folder)]
+        self.folder = folder
+        self.files = [
+            path
+            for path in found
+            if not any(map(path.is_relative_to, inside)) and not (ending and path.stem.endswith(ending))
+        ]
+        if not self.files:
+            raise PrepareError(f"{folder} does not exist or holds no image ({', '.join(IMAGE_SUFFIXES)}).")
+        self._index: dict[str, set[Path]] = defaultdict(set)
+        for path in self.files:
+            inner = path.relative_to(folder)
+            for key in (inner.as_posix(), inner.with_suffix("").as_posix(), path.name, path.stem):
+                self._index[key].add(path)
+
+    def find(self, reference: str) -> Path | None:
+        """Return the image that a path, name or id means, None if there is none.
+
+        Raises:
+            PrepareError: If it may be one of several.
+        """
+        parts = PurePosixPath(reference.replace("\\", "/")).parts
+        tails = [PurePosixPath(*parts[place:]) for place in range(len(parts))]
+        for key in (str(path) for tail in tails for path in (tail, tail.with_suffix(""))):
+            if found := sorted(self._index.get(key, ())):
+                if len(found) > 1:
+                    raise PrepareError(f"{reference} may be {found[0]} or {found[1]}: rename one of them.")
+                return found[0]
+        return None
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """What the user says about the labels.
+
+    Attributes:
+        classes: Names in the order of their numbers; () for those found.
+        ignored: Names of classes that do not count.
+        rest: Name of the class of pixels outside all shapes; 'ignore' if they do not count.
+        colours: File that names colours or numbers of masks, or None.
+        template: Where to write such a file.
+        mask_ending: What names of masks have in addition to their image's, as '_mask'.
+        workers: Processes.
+    """
+
+    classes: Sequence[str] = ()
+    ignored: Sequence[str] = ()
+    rest: str = "background"
+    colours: Path | None = None
+    template: Path = Path("colours.json")
+    mask_ending: str = ""
+    workers: int = 1
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What was found.
+
+    Attributes:
+        classes: Names in the order of their numbers.
+        palette: A colour for each.
+        draw: Image to a function without arguments that gives its mask, (H, W) uint8, 255 = ignored; it can be
+            pickled.
+        notes: What the user should know.
+    """
+
+    classes: tuple[str, ...]
+    palette: tuple[Colour, ...]
+    draw: dict[Path, Callable[[], np.ndarray]]
+    notes: tuple[str, ...] = ()
+
+
+class NamesMissing(PrepareError):
+    """Nothing is wrong: the user is asked for the names of classes before work goes on."""
+
+
+def number_classes(found: Sequence[str], options: LabelOptions) -> dict[str, int]:
+    """Return the number of each class by name, 255 for those that are ignored.
+
+    Args:
+        found: Names in the labels, in the order that they have there.
+        options: ``classes`` and ``ignored`` are used.
+
+    Raises:
+        PrepareError: If one is found that is not in ``classes``, if one is ignored that is nowhere, or if fewer than
+            two or more than 255 are left.
+    """
+    known, ignored = list(dict.fromkeys([*options.classes, *found])), {IGNORED, *options.ignored}
+    if options.classes and (other := [name for name in known if name not in {*options.classes, *ignored}]):
+        raise PrepareError(f"The labels hold {other[:5]}, which --classes does not name: add or --ignore them.")
+    if wrong := [name for name in options.ignored if name not in known]:
+        raise PrepareError(f"--ignore {wrong[0]}: there is no such class. There are {', '.join(known)}.")
+    kept = [name for name in known if name not in ignored]
+    if not 2 <= len(kept) <= IGNORE:
+        raise PrepareError(
+            f"{len(kept)} classes count ({', '.join(kept[:5])}): at least 2 are needed, at most {IGNORE}."
+        )
+    return {name: kept.index(name) if name in kept else IGNORE for name in known}
+
+
+def make_palette(names: Mapping[str, int], colours: Mapping[str, Colour]) -> tuple[Colour, ...]:
+    """Return a colour for each class of ``number_classes``, its own where it has one."""
+    chosen = {number: colours[name] for name, number in names.items() if name in colours}
+    numbers = sorted(set(names.values()) - {IGNORE})
+    # steps of the golden ratio: neighbours differ
+    spread = (colorsys.hsv_to_rgb(0.618 * number % 1, 0.65, 0.9) for number in numbers)
+    made = [tuple(round(255 * part) for part in colour) for colour in spread]
+    return tuple(tuple(chosen.get(number, made[number])) for number in numbers)
+
+
+def list_classes(names: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the classes of ``number_classes`` that count, in order."""
+    return tuple(sorted((name for name, number in names.items() if number != IGNORE), key=names.__getitem__))

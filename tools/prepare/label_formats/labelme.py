@@ -1,0 +1,54 @@
+"""labelme's JSON: a file beside each image."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from _files import PrepareError
+from PIL import Image
+
+from .shapes import Export, Fill, LabeledImage, box, ellipse, patch, polygon
+
+
+def _fill(shape: dict) -> Fill | None:
+    """Pixels of a shape, None for points and lines."""
+    kind, points = shape.get("shape_type") or "polygon", np.array(shape["points"], float)
+    if kind == "polygon" and len(points) > 2:
+        return polygon(points)
+    if kind == "rectangle":
+        (x, y), (right, bottom) = points.min(axis=0), points.max(axis=0)
+        return box(x, y, right - x, bottom - y)
+    if kind == "circle":
+        radius = float(np.linalg.norm(points[1] - points[0]))  # the second point is on its edge
+        return ellipse(*points[0], radius, radius)
+    if kind == "mask":
+        pixels = np.array(Image.open(io.BytesIO(base64.b64decode(shape["mask"]))))
+        return patch(*points[0].astype(int), pixels)
+    return None
+
+
+def read(files: Sequence[Path]) -> Export:
+    """Read the files of some images.
+
+    Raises:
+        PrepareError: If a file is not labelme's.
+    """
+    export = Export(files[0].parent)
+    for path in files:
+        try:
+            content = json.loads(path.read_bytes())
+            fills = [(shape["label"], _fill(shape), shape.get("shape_type")) for shape in content["shapes"]]
+            width, height = content.get("imageWidth"), content.get("imageHeight")
+        except (KeyError, TypeError, ValueError, OSError, IndexError) as error:
+            raise PrepareError(f"{path} is no whole labelme file ({error!r}): save it again.") from error
+        export.left_out.update(str(kind) for _, fill, kind in fills if fill is None)
+        shapes = [(name, fill) for name, fill, _ in fills if fill is not None]
+        # named after the image; imagePath may lead to where it once was
+        name = path.with_suffix("").name
+        export.images.append(LabeledImage(name, (width, height) if width and height else None, shapes))
+    return export
