@@ -64,7 +64,8 @@ def _users_problem(error: Exception) -> str | None:
         where, text = inside["file"], inside["message"]
     if isinstance(error, KeyError) and "registry. Please" in text:  # of mmengine, which quotes a KeyError's text
         return text.strip("'\"").partition(" More details")[0]
-    if isinstance(error, FileNotFoundError | SyntaxError) or (isinstance(error, EXPECTED) and _is_ours(where)):
+    is_misspelled = isinstance(error, SyntaxError) and "syntax errors in config" in text
+    if is_misspelled or isinstance(error, FileNotFoundError) or (isinstance(error, EXPECTED) and _is_ours(where)):
         return " ".join(text.split())
     return None
 

@@ -214,7 +214,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     cfg = settle_config(args)
     try:
         run(cfg, args)
-    except KeyboardInterrupt:
+    except BaseException as error:
+        if not is_interrupt(error):
+            raise
         if is_main_process():
             say(f"\n{describe_stop(cfg.work_dir, args.resume is not None)}")
         raise SystemExit(130) from None
@@ -234,6 +236,11 @@ def run(cfg: Config, args: argparse.Namespace) -> None:
     with only_training_in(cfg.work_dir):
         train(cfg, args)
     shutdown_distributed()
+
+
+def is_interrupt(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error: mmengine raises another one where it comes while it formats a config."""
+    return error is not None and (isinstance(error, KeyboardInterrupt) or is_interrupt(error.__context__))
 
 
 def train(cfg: Config, args: argparse.Namespace) -> None:

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset
 from mmseg_allspark.datasets.parts import iter_leaves
 from mmseg_allspark.engine.hooks.drawing import DrawingHook
 from mmseg_allspark.report.label_pictures import class_legend, colour_labels, join_panels
+from mmseg_allspark.utils.checks import check_types
 from mmseg_allspark.utils.images import class_palette, to_picture
 
 
@@ -39,6 +40,7 @@ class PredictionVisualizationHook(DrawingHook, SegVisualizationHook):
     _drawn = 0
     show_dir = None
 
+    @check_types
     def __init__(self, show_dir: str | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self.show_dir = show_dir
