@@ -4,6 +4,7 @@ from .adaptive_cutmix import AdaptiveCutMix
 from .alignment import DistributionAlignment
 from .confidence import ClassQuantileThreshold, ConfidenceThreshold, build_confidence
 from .cutmix import CutMix
+from .entropy import masked_quantiles, prediction_entropy
 from .label_spreading import spread_labels
 from .pseudo_label import PseudoLabel, loaded_labels, masked_mean, mean_prediction
 from .reliability import image_reliability, split_by_reliability
@@ -23,7 +24,9 @@ __all__ = [
     "count_pseudo_labels",
     "loaded_labels",
     "masked_mean",
+    "masked_quantiles",
     "mean_prediction",
+    "prediction_entropy",
     "pseudo_label_statistics",
     "image_reliability",
     "split_by_reliability",

@@ -22,6 +22,7 @@ from .semi_batch import SemiBatch, SemiDataPreprocessor
 from .semi_segmentor import SemiSegmentor
 from .step import Needs, Step
 from .two_networks import TwoNetworkSegmentor
+from .u2pl import U2PLSegmentor
 from .unimatch import UniMatchSegmentor
 from .unimatch_v2 import UniMatchV2Segmentor
 
@@ -45,6 +46,7 @@ __all__ = [
     "SemiSegmentor",
     "Step",
     "TwoNetworkSegmentor",
+    "U2PLSegmentor",
     "UniMatchSegmentor",
     "UniMatchV2Segmentor",
     "count_pseudo_labels",

@@ -14,6 +14,8 @@ from .heads import (
     SplitASPPHead,
     SplitHead,
     decode_with_features,
+    decode_with_trunk,
+    trunk_width,
 )
 from .losses import (
     DynamicSoftLabelLoss,
@@ -25,6 +27,7 @@ from .losses import (
     dynamic_soft_label,
 )
 from .necks import AllSparkNeck
+from .negative_memory import NegativeMemory
 from .part_memory import PartMemory, draw_per_class, info_nce
 from .semantic_memory import SemanticMemory, feature_size, group_channels
 from .teacher_average import TeacherAverage, holds_average
@@ -39,6 +42,7 @@ __all__ = [
     "DynamicSoftLabelLoss",
     "FuzzyPositiveLoss",
     "HeadTail",
+    "NegativeMemory",
     "OhemLoss",
     "PartMemory",
     "PixelCorrelation",
@@ -55,10 +59,12 @@ __all__ = [
     "TeacherAverage",
     "channel_attention",
     "decode_with_features",
+    "decode_with_trunk",
     "draw_per_class",
     "dynamic_soft_label",
     "feature_size",
     "group_channels",
     "holds_average",
     "info_nce",
+    "trunk_width",
 ]

@@ -1,7 +1,13 @@
 """Decode heads."""
 
 from .deeplabv3plus_head import DeepLabV3PlusHead
-from .penultimate import ConvProjectionHead, ProjectionHead, decode_with_features
+from .penultimate import (
+    ConvProjectionHead,
+    ProjectionHead,
+    decode_with_features,
+    decode_with_trunk,
+    trunk_width,
+)
 from .pixel_correlation import PixelCorrelation
 from .plain_dpt_head import PlainDPTHead
 from .segformer_mlp_head import SegformerMLPHead
@@ -18,4 +24,6 @@ __all__ = [
     "SplitASPPHead",
     "SplitHead",
     "decode_with_features",
+    "decode_with_trunk",
+    "trunk_width",
 ]
