@@ -50,6 +50,14 @@ METHODS = {
         ),
         dict(pseudo_labels_from="ema"),
     ),
+    "u2pl": (
+        dict(
+            type="U2PLSegmentor",
+            projection_channels=8,
+            contrast=dict(channels=8, rows=64, rows_per_step=16, anchors=8, negatives=4, anchor_threshold=0.1),
+        ),
+        dict(pseudo_labels_from="ema"),
+    ),
     "corrmatch": (
         dict(
             type="CorrMatchSegmentor",
