@@ -79,6 +79,7 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
         "cps",
         "fpl",
         "stpp",
+        "u2pl",
     ],  # fmt: skip
 )
 def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method):
