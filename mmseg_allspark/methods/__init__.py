@@ -13,6 +13,7 @@ from mmseg_allspark.labels import (
 from .augseg import AugSegSegmentor
 from .corrmatch import CorrMatchSegmentor
 from .cps import CPSSegmentor
+from .dgcl import DGCLSegmentor
 from .esl import ESLSegmentor
 from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
@@ -33,6 +34,7 @@ __all__ = [
     "ConfidenceThreshold",
     "CorrMatchSegmentor",
     "CutMix",
+    "DGCLSegmentor",
     "DistributionAlignment",
     "ESLSegmentor",
     "GuidedMixSegmentor",

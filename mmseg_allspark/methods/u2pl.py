@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_allspark.labels import PseudoLabel, masked_quantiles, mean_prediction, prediction_entropy
+from mmseg_allspark.labels import PseudoLabel, masked_quantiles, mean_by_share, mean_prediction, prediction_entropy
 from mmseg_allspark.methods.joint_pass import JointPass
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
@@ -147,17 +147,15 @@ class U2PLSegmentor(SemiSegmentor):
         )
 
     def learned_loss(self, logits: Tensor, pseudo: PseudoLabel, learned: Tensor) -> Tensor:
-        """Mean loss over the learned pixels, divided by their share of all pixels; 0 where there is none.
+        """Mean loss over the learned pixels, divided by their share of all pixels.
 
         Args:
             logits: (B_u, K, h, w) of the student.
             pseudo: Labels (B_u, H, W).
             learned: (B_u, H, W) bool.
         """
-        weight = pseudo.weight * learned
-        pixel_loss = pseudo.pixel_loss(self.upsample(logits, weight.shape[1:]), self.pseudo_loss)
-        total = weight.sum().clamp(min=1.0)
-        return (pixel_loss * weight).sum() / total * (weight.numel() / total)
+        logits = self.upsample(logits, learned.shape[1:])
+        return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss), pseudo.weight * learned)
 
     def _contrast(
         self, joint: JointPass, logits: Tensor, features: Tensor, valid: Tensor, pixels: Reliability

@@ -3,6 +3,7 @@
 from .backbones import ReferenceMixVisionTransformer
 from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, channel_attention
 from .class_queue import ClassQueue
+from .density_memory import DensityMemory
 from .heads import (
     ConvProjectionHead,
     DeepLabV3PlusHead,
@@ -39,6 +40,7 @@ __all__ = [
     "ClassQueue",
     "ConvProjectionHead",
     "DeepLabV3PlusHead",
+    "DensityMemory",
     "DynamicSoftLabelLoss",
     "FuzzyPositiveLoss",
     "HeadTail",

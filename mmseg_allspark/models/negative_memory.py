@@ -11,6 +11,7 @@ from mmengine.model import BaseModule
 from torch import Tensor
 
 from mmseg_allspark.models.class_queue import ClassQueue
+from mmseg_allspark.models.draws import draw_below, draw_where
 from mmseg_allspark.models.part_memory import info_nce
 from mmseg_allspark.utils.checks import Between, Count, PositiveInt, Share, check_types
 
@@ -107,9 +108,7 @@ class NegativeMemory(BaseModule):
             found: (K, N) bool, of :meth:`find_negatives`.
         """
         pixels = found.shape[1]
-        order = torch.where(found, torch.rand(found.shape, device=found.device), -1.0)
-        drawn = order.topk(min(self.rows_per_step, pixels), dim=1)
-        index = torch.where(drawn.values >= 0.0, drawn.indices, pixels).sort(dim=1).values
+        index = draw_where(found, self.rows_per_step)
         rows = _rows(features).index_select(0, index.flatten().clamp(max=pixels - 1))
         classes = torch.arange(self.num_classes, device=found.device)[:, None]
         self.queue.write(rows, torch.where(index < pixels, classes, self.num_classes).flatten())
@@ -169,13 +168,6 @@ class NegativeMemory(BaseModule):
 def is_of_class(classes: Tensor, num_classes: int) -> Tensor:
     """One-hot labels: (B, h, w) int64 -> (B, K, h, w) bool; a pixel without a label is of no class."""
     return classes[:, None] == torch.arange(num_classes, device=classes.device)[:, None, None]
-
-
-@torch.no_grad()
-def draw_below(limits: Tensor, number: int) -> Tensor:
-    """Draw integers below each of the limits (K,), with replacement: (K, number) int64, 0 where the limit is 0."""
-    drawn = (torch.rand(len(limits), number, device=limits.device) * limits[:, None]).long()
-    return torch.minimum(drawn, limits[:, None] - 1).clamp(min=0)
 
 
 def _count(classes: Tensor, num_classes: int) -> Tensor:
