@@ -165,7 +165,7 @@ class DensityMemory(BaseModule):
     def _find_dense_and_sparse(
         self, features: Tensor, projections: Tensor, classes: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Anchors (K, A) among the pixels (N, ...), which of them there are; centers (K, D); which classes have pixels."""
+        """Anchors (K, A) among the pixels, which of them there are; centers (K, D), and which classes have pixels."""
         index = draw_where(self._is_of_class(classes), self.max_pixels)
         there, index = index < len(classes), index.clamp(max=len(classes) - 1)
         count = there.sum(dim=1, keepdim=True)
