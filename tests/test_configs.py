@@ -29,6 +29,7 @@ OWN = (
     "unimatch_v2/dinov2",
     "esl/deeplabv3",
     "u2pl/deeplabv3plus_r101_cityscapes",
+    "dgcl/deeplabv3plus_r101_cityscapes",
 )
 OWN_PROTOCOL = {name for name in LEADING if name.startswith(OWN)}
 

@@ -80,6 +80,7 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
         "fpl",
         "stpp",
         "u2pl",
+        "dgcl",
     ],  # fmt: skip
 )
 def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method):
