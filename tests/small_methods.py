@@ -50,6 +50,31 @@ METHODS = {
         ),
         dict(pseudo_labels_from="ema"),
     ),
+    "u2pl": (
+        dict(
+            type="U2PLSegmentor",
+            projection_channels=8,
+            contrast=dict(channels=8, rows=64, rows_per_step=16, anchors=8, negatives=4, anchor_threshold=0.1),
+        ),
+        dict(pseudo_labels_from="ema"),
+    ),
+    "dgcl": (
+        dict(
+            type="DGCLSegmentor",
+            projection_channels=8,
+            contrast=dict(
+                rows=16,
+                rows_per_step=32,
+                density_rows=8,
+                neighbours=(2, 4),
+                anchors=8,
+                positives=4,
+                negatives=16,
+                max_pixels=40,
+            ),
+        ),
+        dict(pseudo_labels_from="ema"),
+    ),
     "corrmatch": (
         dict(
             type="CorrMatchSegmentor",

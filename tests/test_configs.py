@@ -30,6 +30,8 @@ OWN = (
     "esl/deeplabv3",
     "ccvc/deeplabv3",
     "mkd/deeplabv3",
+    "u2pl/deeplabv3plus_r101_cityscapes",
+    "dgcl/deeplabv3plus_r101_cityscapes",
 )
 OWN_PROTOCOL = {name for name in LEADING if name.startswith(OWN)}
 

@@ -4,8 +4,9 @@ from .adaptive_cutmix import AdaptiveCutMix
 from .alignment import DistributionAlignment
 from .confidence import ClassQuantileThreshold, ConfidenceThreshold, build_confidence
 from .cutmix import CutMix
+from .entropy import masked_quantiles, prediction_entropy
 from .label_spreading import spread_labels
-from .pseudo_label import PseudoLabel, loaded_labels, masked_mean, mean_prediction
+from .pseudo_label import PseudoLabel, loaded_labels, masked_mean, mean_by_share, mean_prediction
 from .reliability import image_reliability, split_by_reliability
 from .running_threshold import GlobalMaxThreshold
 from .statistics import count_per_class, count_pseudo_labels, count_right_labels, pseudo_label_statistics
@@ -24,7 +25,10 @@ __all__ = [
     "count_right_labels",
     "loaded_labels",
     "masked_mean",
+    "masked_quantiles",
+    "mean_by_share",
     "mean_prediction",
+    "prediction_entropy",
     "pseudo_label_statistics",
     "image_reliability",
     "split_by_reliability",

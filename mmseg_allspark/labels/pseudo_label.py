@@ -132,3 +132,14 @@ def masked_mean(
         return values.mean(dim=dim, keepdim=keepdim)
     valid = valid.expand_as(values)
     return (values * valid).sum(dim=dim, keepdim=keepdim) / valid.sum(dim=dim, keepdim=keepdim).clamp(min=1)
+
+
+def mean_by_share(pixel_loss: Tensor, weight: Tensor) -> Tensor:
+    """Mean of a loss over the pixels that count, divided by their share of all pixels; 0 where none counts.
+
+    Args:
+        pixel_loss: (B, H, W).
+        weight: (B, H, W) in [0, 1], 0 on padding.
+    """
+    total = weight.sum().clamp(min=1.0)
+    return (pixel_loss * weight).sum() / total * (weight.numel() / total)

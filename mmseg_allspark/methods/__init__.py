@@ -14,6 +14,7 @@ from .augseg import AugSegSegmentor
 from .ccvc import CCVCSegmentor
 from .corrmatch import CorrMatchSegmentor
 from .cps import CPSSegmentor
+from .dgcl import DGCLSegmentor
 from .esl import ESLSegmentor
 from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
@@ -24,6 +25,7 @@ from .semi_batch import SemiBatch, SemiDataPreprocessor
 from .semi_segmentor import SemiSegmentor
 from .step import Needs, Step
 from .two_networks import TwoNetworkSegmentor
+from .u2pl import U2PLSegmentor
 from .unimatch import UniMatchSegmentor
 from .unimatch_v2 import UniMatchV2Segmentor
 
@@ -35,6 +37,7 @@ __all__ = [
     "ConfidenceThreshold",
     "CorrMatchSegmentor",
     "CutMix",
+    "DGCLSegmentor",
     "DistributionAlignment",
     "ESLSegmentor",
     "GuidedMixSegmentor",
@@ -49,6 +52,7 @@ __all__ = [
     "SemiSegmentor",
     "Step",
     "TwoNetworkSegmentor",
+    "U2PLSegmentor",
     "UniMatchSegmentor",
     "UniMatchV2Segmentor",
     "count_pseudo_labels",

@@ -12,7 +12,7 @@ from mmseg_allspark.labels import PseudoLabel, mean_prediction
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
-from mmseg_allspark.models import ConvProjectionHead, PartMemory, SplitHead, decode_with_features
+from mmseg_allspark.models import ConvProjectionHead, PartMemory, decode_with_trunk, trunk_width
 from mmseg_allspark.utils.checks import LossWeight, PositiveInt, Share, check_types
 from mmseg_allspark.utils.wrappers import eval_mode
 
@@ -89,9 +89,8 @@ class ESLSegmentor(SemiSegmentor):
                 "say how many channels the deepest level has; set contrast=None or use another head."
             )
         self.memory, self.level = PartMemory(self.num_classes, widths[-1], **contrast), indices[-1]
-        width = head.trunk_channels if isinstance(head, SplitHead) else head.channels
         channels = self.memory.queue.queue.shape[2]
-        self.projector = ConvProjectionHead(width, channels, hidden_channels, norm_cfg=head.norm_cfg)
+        self.projector = ConvProjectionHead(trunk_width(head), channels, hidden_channels, norm_cfg=head.norm_cfg)
 
     @property
     def needs(self) -> Needs:
@@ -133,10 +132,7 @@ class ESLSegmentor(SemiSegmentor):
         """Logits and, with the contrast, projected features (B, D, h, w) of what the head has before it classifies."""
         if self.memory is None:
             return super().decode_joint(feats)
-        if isinstance(self.decode_head, SplitHead):
-            hidden = self.decode_head.trunk(feats)
-            return self.decode_head.tail(hidden), self.projector(hidden)
-        logits, hidden = decode_with_features(self.decode_head, feats)
+        logits, hidden = decode_with_trunk(self.decode_head, feats)
         return logits, self.projector(hidden)
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:

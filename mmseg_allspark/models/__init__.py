@@ -3,6 +3,7 @@
 from .backbones import ReferenceMixVisionTransformer
 from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, channel_attention
 from .class_queue import ClassQueue
+from .density_memory import DensityMemory
 from .heads import (
     ConvProjectionHead,
     DeepLabV3PlusHead,
@@ -15,6 +16,8 @@ from .heads import (
     SplitASPPHead,
     SplitHead,
     decode_with_features,
+    decode_with_trunk,
+    trunk_width,
 )
 from .losses import (
     DynamicSoftLabelLoss,
@@ -26,6 +29,7 @@ from .losses import (
     dynamic_soft_label,
 )
 from .necks import AllSparkNeck
+from .negative_memory import NegativeMemory
 from .part_memory import PartMemory, draw_per_class, info_nce
 from .semantic_augmentation import SemanticAugmentation
 from .semantic_memory import SemanticMemory, feature_size, group_channels
@@ -38,10 +42,12 @@ __all__ = [
     "ClassQueue",
     "ConvProjectionHead",
     "DeepLabV3PlusHead",
+    "DensityMemory",
     "DynamicSoftLabelLoss",
     "FeatureMapping",
     "FuzzyPositiveLoss",
     "HeadTail",
+    "NegativeMemory",
     "OhemLoss",
     "PartMemory",
     "PixelCorrelation",
@@ -59,10 +65,12 @@ __all__ = [
     "TeacherAverage",
     "channel_attention",
     "decode_with_features",
+    "decode_with_trunk",
     "draw_per_class",
     "dynamic_soft_label",
     "feature_size",
     "group_channels",
     "holds_average",
     "info_nce",
+    "trunk_width",
 ]

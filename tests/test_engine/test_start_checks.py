@@ -233,6 +233,7 @@ def test_roles_and_a_missing_warm_up_are_in_the_log(data, tmp_path):
         "Method: SemiSegmentor, neck AllSparkNeck, trained views weak, confidence off, alignment off, cutmix off, "
         "mask_padding False." in log
     )
+    assert "Memory neck.memory: 4 x 32 rows of 9 numbers, 0.0 MB; sync='rank0': every process has that of the" in log
 
 
 @pytest.mark.parametrize(("length", "warned"), [(3, True), (4, False)])

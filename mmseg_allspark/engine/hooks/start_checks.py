@@ -16,11 +16,17 @@ from mmseg_allspark.datasets.setting_checks import LOADER_KEYS, check_classes, c
 from mmseg_allspark.engine.checkpoint import AtomicCheckpointHook
 from mmseg_allspark.engine.hooks.semantic_memory import SemanticMemoryHook
 from mmseg_allspark.methods import SemiSegmentor
-from mmseg_allspark.models import SemanticMemory
+from mmseg_allspark.models import ClassQueue, SemanticMemory
 from mmseg_allspark.utils.wrappers import bare_model
 
 _LABELERS = dict(
     model="the model in training", ema="the model's moving average (teacher)", data="LoadPseudoLabel's files"
+)
+
+_RANKS = dict(  # ClassQueue.sync
+    rank0="every process has that of the first one",
+    gather="every process has the rows of all",
+    local="every process has rows of its own",
 )
 
 
@@ -58,6 +64,7 @@ class StartChecksHook(Hook):
         _check_batches(model, loop)
         _check_cutmix(model, runner, loop)
         _log_roles(model, runner, loop)
+        _log_memories(model, runner)
         sizes = check_splits(
             datasets["labeled"], datasets["unlabeled"], datasets.get("validation"), allow_overlap=loop.allow_overlap
         )
@@ -157,6 +164,18 @@ def _log_roles(model: nn.Module, runner: Runner, loop: BaseLoop) -> None:
         f"Pseudo labels come from {describe_labeler(model, loop)}; validated, tested and saved as state_dict, "
         f"which inference and export use: {describe_evaluated(runner)}."
     )
+
+
+def _log_memories(model: nn.Module, runner: Runner) -> None:
+    """Say how large the memories of features are, and what of them each process has."""
+    for name, module in model.named_modules():
+        if isinstance(module, ClassQueue):
+            classes, rows, columns = module.queue.shape
+            size = module.queue.numel() * module.queue.element_size() / 1e6
+            runner.logger.info(
+                f"Memory {name}: {classes} x {rows} rows of {columns} numbers, {size:.1f} MB; sync={module.sync!r}: "
+                f"{_RANKS[module.sync]}."
+            )
 
 
 def _check_batches(model: nn.Module, loop: BaseLoop) -> None:

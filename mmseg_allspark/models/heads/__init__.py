@@ -2,7 +2,13 @@
 
 from .deeplabv3plus_head import DeepLabV3PlusHead
 from .feature_mapping import FeatureMapping
-from .penultimate import ConvProjectionHead, ProjectionHead, decode_with_features
+from .penultimate import (
+    ConvProjectionHead,
+    ProjectionHead,
+    decode_with_features,
+    decode_with_trunk,
+    trunk_width,
+)
 from .pixel_correlation import PixelCorrelation
 from .plain_dpt_head import PlainDPTHead
 from .segformer_mlp_head import SegformerMLPHead
@@ -20,4 +26,6 @@ __all__ = [
     "SplitASPPHead",
     "SplitHead",
     "decode_with_features",
+    "decode_with_trunk",
+    "trunk_width",
 ]

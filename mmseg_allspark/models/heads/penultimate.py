@@ -7,6 +7,7 @@ from mmengine.model import BaseModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
+from mmseg_allspark.models.heads.split_heads import SplitHead
 from mmseg_allspark.utils.checks import PositiveInt, check_positive_int, check_types
 
 
@@ -36,6 +37,28 @@ def decode_with_features(head: BaseDecodeHead, feats: Sequence[Tensor]) -> tuple
             "its classifier are unknown: use a head such as SegformerHead, UPerHead, ASPPHead or FCNHead."
         )
     return logits, seen[-1]
+
+
+def decode_with_trunk(head: BaseDecodeHead, feats: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Decode once, and keep what lies between the two parts of a :class:`SplitHead`.
+
+    Args:
+        head: A :class:`SplitHead`, or any head of :func:`decode_with_features`.
+        feats: Levels of backbone and neck, each (B, C_i, H_i, W_i).
+
+    Returns:
+        Logits (B, K, h, w), and features (B, C, h, w) with C of :func:`trunk_width`; of another head those before its
+        classifier.
+    """
+    if not isinstance(head, SplitHead):
+        return decode_with_features(head, feats)
+    hidden = head.trunk(feats)
+    return head.tail(hidden), hidden
+
+
+def trunk_width(head: BaseDecodeHead) -> int:
+    """Channels of the features that :func:`decode_with_trunk` gives."""
+    return head.trunk_channels if isinstance(head, SplitHead) else head.channels
 
 
 class ProjectionHead(BaseModule):

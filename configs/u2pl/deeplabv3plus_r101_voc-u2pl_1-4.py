@@ -1,0 +1,6 @@
+# U2PL, R101-DeepLabV3+, PASCAL VOC 2012 augmented, U2PL's splits, 2646 labeled images.
+# tools/dist_train.sh configs/u2pl/deeplabv3plus_r101_voc-u2pl_1-4.py 4
+# paper mIoU 79.3 (U2PL's README); this file: tools/dev/make_configs.py
+_base_ = "deeplabv3plus_r101_voc_1-8.py"
+train_dataloader = dict(dataset=dict(ann_file="splits/voc/u2pl_1_4/labeled.txt"))
+unlabeled_dataloader = dict(dataset=dict(ann_file="splits/voc/u2pl_1_4/unlabeled.txt"))

@@ -1,0 +1,211 @@
+"""DGCL (Hunting Sparsity, CVPR 2023): sparse features of a class are drawn to where its features are dense."""
+
+from dataclasses import replace
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from mmseg_allspark.labels import (
+    PseudoLabel,
+    masked_quantiles,
+    mean_by_share,
+    mean_prediction,
+    prediction_entropy,
+)
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
+from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
+from mmseg_allspark.methods.step import Needs, Step
+from mmseg_allspark.models import DensityMemory, ProjectionHead, decode_with_features
+from mmseg_allspark.utils.checks import Between, LossWeight, PositiveInt, check_types
+from mmseg_allspark.utils.wrappers import eval_mode
+
+Percent = Annotated[float, Between(0.0, 100.0)]
+
+
+class Described(NamedTuple):
+    """Features (B, C, h, w) before the classifier, and their projections (B, D, h, w)."""
+
+    features: Tensor
+    projected: Tensor
+
+
+@MODELS.register_module()
+class DGCLSegmentor(SemiSegmentor):
+    """A student that learns the teacher's sure pixels, and tightens the features of each class.
+
+    L = sup_weight * L_s + unsup_weight * L_u + contrast_weight * L_c. The teacher labels the weak view together with
+    the labeled images. L_u is the mean cross-entropy on mixed images over the pixels of lower entropy, divided by their
+    share of all pixels. L_c is the contrast of :class:`DensityMemory` on the student's features of labeled images and
+    weak view, which pass the student together with the mixed images. Needs ``MeanTeacherHook``, with
+    ``buffers='own'`` as in the release, and ``train_cfg.pseudo_labels_from='ema'``.
+
+    Args:
+        contrast: Options of :class:`DensityMemory`; None: no contrast. Default ``dict()``.
+        contrast_weight: Default 0.5. In the release it is divided by the number of GPUs.
+        projection_channels: Channels of the projection. Default 256.
+        filter_percent: Percent of the pixels that are not learned at the start, those of the highest entropy; it falls
+            to 0 in the course of the training. Default 20.
+        contrast_percent: Percent of the unlabeled pixels that take no part in the contrast, at the start and at least.
+            Default (80, 10).
+        label_mode: Mode in which a teacher labels. ``'train'``: with the statistics of the batch, as in the release.
+            Default ``'train'``.
+        sup_weight: Default 1.
+        unsup_weight: Default 0.5.
+        cutmix: Default half of the area of every image or of none: ``dict(prob=0.5, area=(0.5, 0.5), aspect=None,
+            per='batch')``.
+        mask_padding: Default True, as in the release.
+        **kwargs: Those of :class:`SemiSegmentor`; ``unlabeled_view`` has to be ``'weak'``.
+
+    Raises:
+        ValueError: On another ``unlabeled_view``, or options of ``contrast`` that do not go together.
+    """
+
+    @check_types
+    def __init__(
+        self,
+        *,
+        contrast: dict | None = dict(),  # noqa: B006, C408 (never changed)
+        contrast_weight: LossWeight = 0.5,
+        projection_channels: PositiveInt = 256,
+        filter_percent: Percent = 20.0,
+        contrast_percent: tuple[Percent, Percent] = (80.0, 10.0),
+        label_mode: Literal["train", "eval"] = "train",
+        sup_weight: LossWeight = 1.0,
+        unsup_weight: LossWeight = 0.5,
+        cutmix: dict | None = dict(prob=0.5, area=(0.5, 0.5), aspect=None, per="batch"),  # noqa: B006
+        mask_padding: bool = True,
+        **kwargs,  # noqa: ANN003
+    ) -> None:
+        super().__init__(
+            sup_weight=sup_weight, unsup_weight=unsup_weight, cutmix=cutmix, mask_padding=mask_padding, **kwargs
+        )
+        if self.unlabeled_view != "weak":
+            raise ValueError(f"model.unlabeled_view={self.unlabeled_view!r}: DGCL trains on 'weak', mixed and not.")
+        self.contrast_weight, self.label_mode = contrast_weight, label_mode
+        self.filter_percent, self.contrast_percent = filter_percent, tuple(contrast_percent)
+        self.memory = self.projector = None
+        if contrast is not None:
+            head = self.decode_head
+            self.memory = DensityMemory(self.num_classes, head.channels, projection_channels, **contrast)
+            self.projector = ProjectionHead(head.channels, projection_channels, norm_cfg=head.norm_cfg)
+
+    @property
+    def needs(self) -> Needs:
+        """A teacher that labels; a projection learns from unlabeled losses alone."""
+        needs = super().needs
+        in_burn_in = needs.unlabeled_in_burn_in or self.memory is not None
+        return replace(needs, labels_from="ema", unlabeled_in_burn_in=in_burn_in)
+
+    @torch.no_grad()
+    def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel:
+        """Pseudo labels of the weak view; unsure pixels count 0. The classes of the contrast go to ``step.record``."""
+        images = torch.cat([inputs["labeled"], inputs["weak"]])
+        logits = mean_prediction([labeler.label_batch(images) for labeler in step.labelers or (self,)])
+        logits = logits[len(inputs["labeled"]) :]
+        full, valid = self.upsample(logits, images.shape[2:]), self.valid_pixels(data_samples["unlabeled"])
+        self.observe(data_samples["labeled"], full, valid)
+        pseudo = self.make_pseudo_label(full, valid)
+        kept = self.find_sure(full, valid, self.filter_percent * (1.0 - step.progress))
+        if self.memory is not None:
+            step.record["contrast_classes"] = self.contrast_classes(logits, data_samples, valid, step)
+        return replace(pseudo, weight=pseudo.weight * kept)
+
+    @torch.no_grad()
+    def label_batch(self, images: Tensor) -> Tensor:
+        """Logits (B, K, h, w) of labeled images and weak view as a teacher gives them, in ``label_mode``."""
+        if self.label_mode == "eval":
+            with eval_mode(self):
+                return self.decode(self.extract_feat(images, inference_keys=self.pseudo_label_keys))
+        if not self.training:
+            self.train()
+        return self.decode(self.extract_feat(images, inference_keys=self.pseudo_label_keys))
+
+    @torch.no_grad()
+    def find_sure(self, logits: Tensor, valid: Tensor | None, percent: float) -> Tensor:
+        """Leave out the pixels of the highest entropy in the batch on this rank.
+
+        Args:
+            logits: (B_u, K, H, W).
+            valid: (B_u, H, W) bool, False on padding, which is left out as well; None: there is none.
+            percent: Of the valid pixels.
+
+        Returns:
+            (B_u, H, W) bool.
+        """
+        entropy = prediction_entropy(logits)
+        valid = torch.ones_like(entropy, dtype=torch.bool) if valid is None else valid
+        return valid & (entropy < masked_quantiles(entropy, valid, [1.0 - percent / 100.0])[0])
+
+    def contrast_classes(self, logits: Tensor, data_samples: SamplesByPart, valid: Tensor | None, step: Step) -> Tensor:
+        """Classes (B_l + B_u, h, w) of labeled images and weak view in the contrast; K for those without a part."""
+        size, (first, last) = logits.shape[2:], self.contrast_percent
+        truth = _shrink(_stack_masks(data_samples["labeled"]), size)
+        truth = torch.where(truth == self.decode_head.ignore_index, self.num_classes, truth)
+        valid = None if valid is None else _shrink(valid, size)
+        sure = self.find_sure(logits, valid, max(first * (1.0 - step.progress), last))
+        return torch.cat([truth, torch.where(sure, logits.argmax(dim=1), self.num_classes)])
+
+    def joint_pass(
+        self,
+        inputs: dict[str, Tensor],
+        data_samples: SamplesByPart,
+        images: Tensor,
+        pseudo: PseudoLabel,
+        step: Step,
+    ) -> JointPass:
+        """Forward of labeled images, weak view and mixed images; the weak view's logits are not used."""
+        if self.memory is None:
+            return super().joint_pass(inputs, data_samples, images, pseudo, step)
+        weak, mixed = step.record["pseudo"].maps(), pseudo.maps()
+        both = PseudoLabel.from_maps({name: torch.cat([weak[name], mixed[name]]) for name in weak})
+        joint = super().joint_pass(inputs, data_samples, torch.cat([inputs["weak"], images]), both, step)
+        parts = (len(inputs["labeled"]), len(images), len(images))
+        labeled, _, of_mixed = joint.logits.split(parts)
+        aux = Described(*(maps[: -len(images)] for maps in joint.aux))
+        return replace(joint, logits=torch.cat([labeled, of_mixed]), pseudo=pseudo, images=images, aux=aux)
+
+    def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Described | None]:
+        """Logits and, with the contrast, features before the classifier and their projections."""
+        if self.memory is None:
+            return super().decode_joint(feats)
+        logits, hidden = decode_with_features(self.decode_head, feats)
+        return logits, Described(hidden, self.projector(hidden))
+
+    def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
+        """Cross-entropy of the sure pixels, and the contrast; the memory takes the step's features afterwards."""
+        scale = joint.step.unsup_scale
+        loss = self.sure_loss(joint.unlabeled_logits, joint.pseudo)
+        losses = {"unsup.decode.loss_ce": loss * (self.unsup_weight * scale)}
+        if self.memory is not None:
+            classes, seen = joint.step.record.pop("contrast_classes"), joint.aux
+            with torch.autocast(device_type=classes.device.type, enabled=False):
+                loss = self.memory.loss(seen.features, seen.projected, classes)
+                self.memory.enqueue(seen.features, seen.projected, classes)
+            losses["unsup.contrast.loss_density"] = loss * (self.contrast_weight * scale)
+            losses["unsup.contrast_memory"] = self.memory.queue.fill_level()[:-1].mean()
+        return losses
+
+    def sure_loss(self, logits: Tensor, pseudo: PseudoLabel) -> Tensor:
+        """Mean loss over the sure pixels, divided by their share of all pixels, padding included.
+
+        Args:
+            logits: (B_u, K, h, w) of the student.
+            pseudo: Labels (B_u, H, W), of weight 0 where the teacher is not sure.
+        """
+        weight = pseudo.weight if pseudo.valid is None else pseudo.weight * pseudo.valid
+        logits = self.upsample(logits, weight.shape[1:])
+        return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss), weight)
+
+
+def _stack_masks(data_samples: list[SegDataSample]) -> Tensor:
+    """Ground truth (B_l, H, W)."""
+    return torch.cat([sample.gt_sem_seg.data for sample in data_samples])
+
+
+def _shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Maps (B, H, W) at another size: floor of the scaled index, as in the release."""
+    return F.interpolate(maps[:, None].float(), size=size, mode="nearest")[:, 0].to(maps.dtype)
