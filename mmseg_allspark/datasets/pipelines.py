@@ -62,14 +62,13 @@ def semi_pipelines(
         two_strong_unlabeled=unlabeled(strong1=list(colour), strong2=list(colour)),
         pseudo_labeled=[image, dict(type="LoadPseudoLabel", folder="", **masks), *weak, *colour, CUTOUT, pack],
         test=[image, mask, pack],
-        tta=_augmented_test(
-            image, [dict(type="Resize", scale_factor=ratio, keep_ratio=True) for ratio in TTA_RATIOS], mask, pack
-        ),
+        tta=_augmented_test(image, [dict(scale_factor=ratio) for ratio in TTA_RATIOS], mask, pack),
     )
 
 
-def _augmented_test(image: dict, resizings: Steps, mask: dict, pack: dict) -> Steps:
-    """Test pipeline that gives an image once for each resizing, and again for each resizing mirrored."""
+def _augmented_test(image: dict, scales: list[dict], mask: dict, pack: dict) -> Steps:
+    """Test pipeline that gives an image once at each scale, and again mirrored; ``scales`` are options of Resize."""
+    resizings = [dict(type="Resize", keep_ratio=True, **scale) for scale in scales]
     flips = [dict(type="RandomFlip", prob=prob, direction="horizontal") for prob in (0.0, 1.0)]
     return [image, dict(type="TestTimeAug", transforms=[resizings, flips, [mask], [pack]])]
 
@@ -109,12 +108,6 @@ def guidedmix_pipelines(scale: tuple[int, int], crop_size: tuple[int, int], num_
         unlabeled=training(dict(mask, optional=True), 1.0),
         test=[image, dict(type="Resize", scale=scale, keep_ratio=True), mask, pack],
         tta=_augmented_test(
-            image,
-            [
-                dict(type="Resize", scale=tuple(round(side * ratio) for side in scale), keep_ratio=True)
-                for ratio in TTA_RATIOS
-            ],
-            mask,
-            pack,
+            image, [dict(scale=tuple(round(side * ratio) for side in scale)) for ratio in TTA_RATIOS], mask, pack
         ),
     )
