@@ -2,6 +2,8 @@
 
 from .adaptive_cutmix import AdaptiveCutMix
 from .alignment import DistributionAlignment
+from .class_confidence import ClassConfidenceBank
+from .class_mixing import ClassCopyPaste, ClassCutMix
 from .confidence import ClassQuantileThreshold, ConfidenceThreshold, build_confidence
 from .cutmix import CutMix
 from .label_spreading import spread_labels
@@ -12,6 +14,9 @@ from .statistics import count_per_class, count_pseudo_labels, pseudo_label_stati
 
 __all__ = [
     "AdaptiveCutMix",
+    "ClassConfidenceBank",
+    "ClassCopyPaste",
+    "ClassCutMix",
     "ClassQuantileThreshold",
     "ConfidenceThreshold",
     "CutMix",

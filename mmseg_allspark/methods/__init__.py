@@ -10,6 +10,7 @@ from mmseg_allspark.labels import (
     pseudo_label_statistics,
 )
 
+from .ael import AELSegmentor
 from .augseg import AugSegSegmentor
 from .corrmatch import CorrMatchSegmentor
 from .cps import CPSSegmentor
@@ -26,6 +27,7 @@ from .unimatch import UniMatchSegmentor
 from .unimatch_v2 import UniMatchV2Segmentor
 
 __all__ = [
+    "AELSegmentor",
     "AugSegSegmentor",
     "CPSSegmentor",
     "ClassQuantileThreshold",
