@@ -22,7 +22,7 @@ LEADING = [name for name in NAMES if name not in SAME]
 EACH = pytest.mark.parametrize("name", LEADING)
 PUBLISHED = ("voc", "cityscapes", "coco", "ade20k")
 # methods whose release has data settings and a schedule of its own
-OWN = ("guidedmix/deeplabv3", "cps/deeplabv3", "fpl/deeplabv3", "unimatch_v2/dinov2", "esl/deeplabv3")
+OWN = ("guidedmix/deeplabv3", "cps/deeplabv3", "fpl/deeplabv3", "unimatch_v2/dinov2", "esl/deeplabv3", "ael/deeplabv3")
 OWN_PROTOCOL = {name for name in LEADING if name.startswith(OWN)}
 
 
@@ -112,7 +112,7 @@ def test_optimizer_takes_every_parameter_at_the_right_rate(name):
         assert pattern == "neck" or any(pattern in n for n in trained) or "zoo" in name, f"no parameter has {pattern!r}"
     if cfg.optim_wrapper.optimizer.type != "SGD":
         return
-    same_rate = ("cityscapes" in name or name in OWN_PROTOCOL) and not name.startswith("esl/")
+    same_rate = ("cityscapes" in name or name in OWN_PROTOCOL) and not name.startswith(("esl/", "ael/"))
     outside = 1 if same_rate else 10  # as the release; ESL as its paper
     for parameter_name, parameter in trained.items():
         in_backbone = parameter_name.removeprefix("second.").startswith("backbone.")

@@ -73,6 +73,7 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
         "unimatch_v2",
         "mean_teacher",
         "guidedmix",
+        "ael",
         "augseg",
         "corrmatch",
         "esl",
