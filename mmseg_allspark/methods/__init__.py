@@ -18,6 +18,7 @@ from .esl import ESLSegmentor
 from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
 from .mean_teacher import MeanTeacherSegmentor
+from .psmt import PSMTSegmentor
 from .self_training import SelfTrainingSegmentor
 from .semi_batch import SemiBatch, SemiDataPreprocessor
 from .semi_segmentor import SemiSegmentor
@@ -40,6 +41,7 @@ __all__ = [
     "JointPass",
     "MeanTeacherSegmentor",
     "Needs",
+    "PSMTSegmentor",
     "PseudoLabel",
     "SelfTrainingSegmentor",
     "SemiBatch",
