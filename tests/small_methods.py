@@ -44,6 +44,7 @@ METHODS = {
         dict(type="AugSegSegmentor", confidence=SURE, extra_weak=True, mask_padding=True),
         dict(pseudo_labels_from="ema"),
     ),
+    "psmt": (dict(type="PSMTSegmentor", confidence=SURE, assist_topk=2), dict(pseudo_labels_from="ema")),
     "esl": (
         dict(
             type="ESLSegmentor",
