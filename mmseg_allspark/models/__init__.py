@@ -3,6 +3,7 @@
 from .backbones import ReferenceMixVisionTransformer
 from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, channel_attention
 from .class_queue import ClassQueue
+from .ensemble import EnsembleBackbone, EnsembleHead
 from .heads import (
     ConvProjectionHead,
     DeepLabV3PlusHead,
@@ -37,6 +38,8 @@ __all__ = [
     "ConvProjectionHead",
     "DeepLabV3PlusHead",
     "DynamicSoftLabelLoss",
+    "EnsembleBackbone",
+    "EnsembleHead",
     "FuzzyPositiveLoss",
     "HeadTail",
     "OhemLoss",
