@@ -22,7 +22,15 @@ LEADING = [name for name in NAMES if name not in SAME]
 EACH = pytest.mark.parametrize("name", LEADING)
 PUBLISHED = ("voc", "cityscapes", "coco", "ade20k")
 # methods whose release has data settings and a schedule of its own
-OWN = ("guidedmix/deeplabv3", "cps/deeplabv3", "fpl/deeplabv3", "unimatch_v2/dinov2", "esl/deeplabv3", "ael/deeplabv3")
+OWN = (
+    "guidedmix/deeplabv3",
+    "cps/deeplabv3",
+    "fpl/deeplabv3",
+    "unimatch_v2/dinov2",
+    "esl/deeplabv3",
+    "ael/deeplabv3",
+    "psmt/deeplabv3",
+)
 OWN_PROTOCOL = {name for name in LEADING if name.startswith(OWN)}
 
 

@@ -77,6 +77,7 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
         "augseg",
         "corrmatch",
         "esl",
+        "psmt",
         "cps",
         "fpl",
         "stpp",
