@@ -1,9 +1,11 @@
 """Pseudo labels: what they are, which of them count, and how they are mixed."""
 
 from .adaptive_cutmix import AdaptiveCutMix
+from .adversarial import adversarial_noise
 from .alignment import DistributionAlignment
 from .class_confidence import ClassConfidenceBank
 from .class_mixing import ClassCopyPaste, ClassCutMix
+from .components import connected_components
 from .confidence import ClassQuantileThreshold, ConfidenceThreshold, build_confidence
 from .cutmix import CutMix
 from .label_spreading import spread_labels
@@ -23,7 +25,9 @@ __all__ = [
     "DistributionAlignment",
     "GlobalMaxThreshold",
     "PseudoLabel",
+    "adversarial_noise",
     "build_confidence",
+    "connected_components",
     "count_per_class",
     "count_pseudo_labels",
     "loaded_labels",
