@@ -29,8 +29,8 @@ VALUES = [
     None, -1, 0, 0.5, 10**30, float("nan"), float("inf"), "abc", "", [], {}, True, [1, 2, 3], (0, 0), (-1, 2),
     ("a", "b"), dict(type="Nope"), dict(a=1),
 ]  # fmt: skip
-# Not to be built from a config: what the loop or the model builds itself, and needs objects for.
-BUILT_BY_US = {"StreamBatchSampler", "TeacherAverage", "StartChecksHook"}
+# Not to be built from a config: what the loop or the model builds itself, and needs objects for, or what exports have.
+BUILT_BY_US = {"StreamBatchSampler", "TeacherAverage", "StartChecksHook", "EnsembleBackbone", "EnsembleHead"}
 BY_IMPORT = {"DenseTinyViT"}  # registered by an import of its own; tests/test_models/test_tiny_vit.py
 TYPELESS = {
     ("model", "alignment"): "DistributionAlignment",

@@ -43,7 +43,8 @@ def shrink(cfg: Config) -> Config:
     """Make a config small, and leave what it is made of but the report, which takes longer than the rest."""
     _shrink_model(cfg.model)
     cfg.default_hooks.pop("report", None)
-    cfg.default_hooks.get("ema", {}).pop("begin_epoch", None)  # there is one epoch
+    for key in ("begin_epoch", "begin_iter"):  # there is one epoch of one step
+        cfg.default_hooks.get("ema", {}).pop(key, None)
     for loader in data_loaders(cfg):
         loader.update(batch_size=min(2, loader.batch_size), num_workers=0, persistent_workers=False)
         loader.dataset.serialize_data = False  # saves a garbage collection of a third of a second

@@ -36,10 +36,15 @@ METHODS = {
         dict(type="MeanTeacherSegmentor", confidence=dict(SURE, per="image")),
         dict(pseudo_labels_from="ema"),
     ),
+    "ael": (
+        dict(type="AELSegmentor", confidence=SURE, copy_paste=dict(prob=1.0, exclude=(0,)), sampling_power=0.5),
+        dict(pseudo_labels_from="ema"),
+    ),
     "augseg": (
         dict(type="AugSegSegmentor", confidence=SURE, extra_weak=True, mask_padding=True),
         dict(pseudo_labels_from="ema"),
     ),
+    "psmt": (dict(type="PSMTSegmentor", confidence=SURE, assist_topk=2), dict(pseudo_labels_from="ema")),
     "esl": (
         dict(
             type="ESLSegmentor",

@@ -32,6 +32,8 @@ OWN = (
     "mkd/deeplabv3",
     "u2pl/deeplabv3plus_r101_cityscapes",
     "dgcl/deeplabv3plus_r101_cityscapes",
+    "ael/deeplabv3",
+    "psmt/deeplabv3",
 )
 OWN_PROTOCOL = {name for name in LEADING if name.startswith(OWN)}
 
@@ -122,7 +124,7 @@ def test_optimizer_takes_every_parameter_at_the_right_rate(name):
         assert pattern == "neck" or any(pattern in n for n in trained) or "zoo" in name, f"no parameter has {pattern!r}"
     if cfg.optim_wrapper.optimizer.type != "SGD":
         return
-    tenfold = name.startswith(("esl/", "stpp/")) or (name.startswith("ccvc/") and "voc" in name)
+    tenfold = name.startswith(("ael/", "esl/", "stpp/")) or (name.startswith("ccvc/") and "voc" in name)
     same_rate = ("cityscapes" in name or name in OWN_PROTOCOL) and not tenfold
     outside = 1 if same_rate else 10  # as the release; ESL as its paper
     for parameter_name, parameter in trained.items():

@@ -36,6 +36,7 @@ from torch import nn
 from mmseg_allspark.inference import (
     LogitsNet,
     Plain,
+    as_ensemble,
     compare_outputs,
     export_onnx,
     export_torch,
@@ -144,6 +145,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("out", metavar="OUT", type=Path, help="file to write: .pth, .onnx or .pt2")
     parser.add_argument("--format", choices=SUFFIXES, help="default: by the suffix of OUT")
     add_weights(parser)
+    parser.add_argument("--ensemble", action="store_true", help="the mean of all teachers, of a run that has several")
     parser.add_argument("--input", choices=INPUTS, default="image", help="what a graph takes (default: image)")
     parser.add_argument("--output", choices=OUTPUTS, default="logits", help="what a graph gives (default: logits)")
     parser.add_argument("--batch-size", type=int, default=1, help="of the comparison and of torch-export (default: 1)")
@@ -179,6 +181,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         logging.getLogger(name).setLevel(logging.ERROR)
     checkpoint = load_checkpoint(args.checkpoint, map_location="cpu")
     cfg = load_config(None if args.config == "-" else args.config, checkpoint, args.checkpoint, args.cfg_options)
+    if args.ensemble:
+        cfg, checkpoint = as_ensemble(cfg, checkpoint, args.checkpoint)
+    elif checkpoint.get("other_teachers"):
+        say("note: the first teacher alone is exported; --ensemble exports the mean of all")
     plain, which = make_plain(cfg, checkpoint, args.checkpoint, args.weights)
     say(f"weights: {MEANING.get(which, which)}; {len(plain.state_dict)} tensors kept, {len(plain.dropped)} left out")
     say("left out: " + (", ".join(sorted({name.rpartition(".")[0] or name for name in plain.dropped})) or "nothing"))

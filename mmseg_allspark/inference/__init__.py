@@ -1,5 +1,6 @@
 """What a trained model is used for: label images, hand its checkpoint on, run it without this package."""
 
+from .ensemble import as_ensemble
 from .graphs import LogitsNet, compare_outputs, export_onnx, export_torch
 from .image_files import find_images, name_outputs
 from .inferencer import Prediction, SegInferencer
@@ -14,6 +15,7 @@ __all__ = [
     "Plain",
     "Prediction",
     "SegInferencer",
+    "as_ensemble",
     "choose_weights",
     "compare_outputs",
     "export_onnx",

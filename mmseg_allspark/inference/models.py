@@ -1,5 +1,6 @@
 """Config, classes, weights and model of a checkpoint, for whoever uses a trained model."""
 
+import copy
 import inspect
 import os
 from collections.abc import Iterator
@@ -146,7 +147,8 @@ def load_model(cfg: Config, checkpoint: dict, name: str, which: str | None = Non
         which: As in :func:`choose_weights`.
 
     Returns:
-        The model, in eval mode, on the CPU, and which weights it has.
+        The model, in eval mode, on the CPU, and which weights it has. One that evaluates several teachers together
+        has the others of the checkpoint.
 
     Raises:
         ValueError: If the checkpoint does not have the weights, or they do not fit.
@@ -161,7 +163,17 @@ def load_model(cfg: Config, checkpoint: dict, name: str, which: str | None = Non
     model = MODELS.build(model_cfg)
     check_fit(model, weights, name, checkpoint)
     model.load_state_dict(weights, strict=False)
+    if which == "ema" and hasattr(model, "other_teachers"):
+        model.other_teachers = tuple(_copy_with(model, other) for other in checkpoint.get("other_teachers") or ())
     return model.eval(), which
+
+
+def _copy_with(model: nn.Module, average: dict[str, Tensor]) -> nn.Module:
+    """A copy of a model with the weights of a moving average of it."""
+    model = copy.deepcopy(model).eval()
+    weights = {key.removeprefix("module."): value for key, value in average.items() if key.startswith("module.")}
+    model.load_state_dict(weights, strict=False)
+    return model
 
 
 def check_fit(model: nn.Module, state_dict: dict[str, Tensor], name: str, checkpoint: dict) -> None:

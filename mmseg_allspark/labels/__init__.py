@@ -1,7 +1,11 @@
 """Pseudo labels: what they are, which of them count, and how they are mixed."""
 
 from .adaptive_cutmix import AdaptiveCutMix
+from .adversarial import adversarial_noise
 from .alignment import DistributionAlignment
+from .class_confidence import ClassConfidenceBank
+from .class_mixing import ClassCopyPaste, ClassCutMix
+from .components import connected_components
 from .confidence import ClassQuantileThreshold, ConfidenceThreshold, build_confidence
 from .cutmix import CutMix
 from .entropy import masked_quantiles, prediction_entropy
@@ -13,13 +17,18 @@ from .statistics import count_per_class, count_pseudo_labels, count_right_labels
 
 __all__ = [
     "AdaptiveCutMix",
+    "ClassConfidenceBank",
+    "ClassCopyPaste",
+    "ClassCutMix",
     "ClassQuantileThreshold",
     "ConfidenceThreshold",
     "CutMix",
     "DistributionAlignment",
     "GlobalMaxThreshold",
     "PseudoLabel",
+    "adversarial_noise",
     "build_confidence",
+    "connected_components",
     "count_per_class",
     "count_pseudo_labels",
     "count_right_labels",

@@ -10,6 +10,7 @@ from mmseg_allspark.labels import (
     pseudo_label_statistics,
 )
 
+from .ael import AELSegmentor
 from .augseg import AugSegSegmentor
 from .ccvc import CCVCSegmentor
 from .corrmatch import CorrMatchSegmentor
@@ -20,6 +21,7 @@ from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
 from .mean_teacher import MeanTeacherSegmentor
 from .mkd import MKDSegmentor
+from .psmt import PSMTSegmentor
 from .self_training import SelfTrainingSegmentor
 from .semi_batch import SemiBatch, SemiDataPreprocessor
 from .semi_segmentor import SemiSegmentor
@@ -30,6 +32,7 @@ from .unimatch import UniMatchSegmentor
 from .unimatch_v2 import UniMatchV2Segmentor
 
 __all__ = [
+    "AELSegmentor",
     "AugSegSegmentor",
     "CCVCSegmentor",
     "CPSSegmentor",
@@ -45,6 +48,7 @@ __all__ = [
     "MKDSegmentor",
     "MeanTeacherSegmentor",
     "Needs",
+    "PSMTSegmentor",
     "PseudoLabel",
     "SelfTrainingSegmentor",
     "SemiBatch",

@@ -16,6 +16,7 @@ class Step:
         unsup_scale: Factor of the unlabeled losses: 0 during burn-in, rising during ramp-up. Default 1.
         labels_from: ``'model'``, ``'ema'`` or ``'data'``, as ``train_cfg.pseudo_labels_from``. Default ``'model'``.
         labelers: The models that label: the trained one itself, or its teachers. Default (), the trained one.
+        turn: Which of several labelers follows the student in this step; ``MeanTeacherHook`` says so. Default 0.
         options: Named arguments for the neck, e.g. ``use_memory``; hooks add to them in ``before_train_iter``.
         record: What the method leaves for hooks in ``after_train_iter``. ``'pseudo'``: the pseudo labels that the
             losses use, before mixing; not there where the step had none.
@@ -26,6 +27,7 @@ class Step:
     unsup_scale: float = 1.0
     labels_from: str = "model"
     labelers: tuple[nn.Module, ...] = ()
+    turn: int = 0
     options: dict[str, Any] = field(default_factory=dict)
     record: dict[str, Any] = field(default_factory=dict)
 

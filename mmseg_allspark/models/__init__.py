@@ -4,6 +4,7 @@ from .backbones import ReferenceMixVisionTransformer
 from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, channel_attention
 from .class_queue import ClassQueue
 from .density_memory import DensityMemory
+from .ensemble import EnsembleBackbone, EnsembleHead
 from .heads import (
     ConvProjectionHead,
     DeepLabV3PlusHead,
@@ -45,6 +46,8 @@ __all__ = [
     "DensityMemory",
     "DynamicSoftLabelLoss",
     "FeatureMapping",
+    "EnsembleBackbone",
+    "EnsembleHead",
     "FuzzyPositiveLoss",
     "HeadTail",
     "NegativeMemory",

@@ -26,8 +26,9 @@ class MeanTeacherHook(EMAHook):
         evaluated: ``'teacher'`` or ``'student'``: validated, tested and saved as ``state_dict``. Default ``'teacher'``.
         buffers: As in :class:`TeacherAverage`. Default ``'average'``.
         num_teachers: Teachers that take turns: in each epoch of the unlabeled images the next one follows the student,
-            and the others rest (PS-MT, arXiv 2111.12903). The first is evaluated; ``ema`` labels are the mean of all. A
-            checkpoint holds the others as ``other_teachers``. Default 1.
+            and the others rest (PS-MT, arXiv 2111.12903). The first is evaluated, or the mean of all by a method that
+            does so (``PSMTSegmentor``); ``ema`` labels are the mean of all. A checkpoint holds the others as
+            ``other_teachers``. Default 1.
         **kwargs: Further ones of ``EMAHook``: ``begin_iter``, ``begin_epoch``, ``strict_load``, ``interval``.
     """
 
@@ -58,6 +59,11 @@ class MeanTeacherHook(EMAHook):
         if runner.iter == 0:
             self._copy_student()
 
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        """Tell the step whose turn it is."""
+        if self.num_teachers > 1 and "step" in (data_batch or {}):
+            data_batch["step"].turn = runner.epoch % self.num_teachers
+
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
@@ -73,9 +79,15 @@ class MeanTeacherHook(EMAHook):
             teacher.module.load_state_dict(state)
 
     def _swap_ema_parameters(self) -> None:
-        """Exchange teacher and student around validation and test: mmengine's hook does so in all four places."""
+        """Exchange teacher and student around validation and test: mmengine's hook does so in all four places.
+
+        A method that evaluates all teachers together finds the others in its ``other_teachers`` meanwhile.
+        """
         if self.evaluated == "teacher":
             super()._swap_ema_parameters()
+            if hasattr(self.src_model, "other_teachers"):
+                others = tuple(teacher.module for teacher in self.teachers[1:])
+                self.src_model.other_teachers = () if self.src_model.other_teachers else others
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Save both, the evaluated one as ``state_dict``."""
@@ -98,7 +110,7 @@ class MeanTeacherHook(EMAHook):
             )
         super().after_load_checkpoint(runner, checkpoint)
         for index, teacher in enumerate(self.teachers[1:]):
-            if runner._resume:
+            if len(others) == self.num_teachers - 1:
                 teacher.load_state_dict(others[index], strict=self.strict_load)
             else:
                 teacher.load_state_dict(self.ema_model.state_dict())

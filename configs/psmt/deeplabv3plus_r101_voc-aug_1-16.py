@@ -1,0 +1,6 @@
+# PS-MT, R101-DeepLabV3+, PASCAL VOC 2012 augmented, 662 labeled images.
+# tools/dist_train.sh configs/psmt/deeplabv3plus_r101_voc-aug_1-16.py 4
+# paper mIoU 75.5 (PS-MT's README); this file: tools/dev/make_configs.py
+_base_ = "deeplabv3plus_r101_voc-aug_1-8.py"
+train_dataloader = dict(dataset=dict(ann_file="splits/voc/1_16/labeled.txt"))
+unlabeled_dataloader = dict(dataset=dict(ann_file="splits/voc/1_16/unlabeled.txt"))
