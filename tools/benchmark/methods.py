@@ -1,6 +1,6 @@
 """Time of a training step of each method, side by side: the same images, backbone and head, each method's own passes.
 
-    python tools/benchmark/methods.py                                       # MiT-B0, crop 257, 2 + 2 images, CamVid
+    python tools/benchmark/methods.py                                       # MobileNetV2, crop 224, 4 + 4 images
     python tools/benchmark/methods.py --configs configs/*/segformer_b5_voc_1-8.py --crop 513 --dtype bfloat16
 
 Random images in memory, the unlabeled loss at its full weight, the optimizer is SGD; a teacher is updated where the
@@ -16,16 +16,16 @@ from _harness import ROOT, Step, make_parser, save, say, speedup, start, time_ca
 # isort: split
 from mmseg_allspark.utils.config_files import read_config
 
-METHODS = ("supervised", "pseudo_label", "allspark", "mean_teacher", "unimatch", "guidedmix")
-DEFAULT = [ROOT / f"configs/{method}/segformer_b0_camvid_1-16.py" for method in METHODS]
+NAME = "mobilenetv2_voc-animals.py"
+DEFAULT = sorted((ROOT / "configs").glob(f"*/{NAME}"), key=lambda path: (path.parent.name != "supervised", path))
 
 
 def main() -> None:
     """Measure what the command line asks for."""
     parser = make_parser(__doc__, rounds=5, warmup=1)
-    parser.add_argument("--configs", nargs="+", type=Path, default=DEFAULT, help="default: those of CamVid 1/16")
-    parser.add_argument("--crop", type=int, default=257, help="must fit the necks' memory_size (default: 257)")
-    parser.add_argument("--images", type=int, default=2, help="labeled, and unlabeled, of a step (default: 2)")
+    parser.add_argument("--configs", nargs="+", type=Path, default=DEFAULT, help=f"default: every {NAME}")
+    parser.add_argument("--crop", type=int, default=224, help="must fit the necks' memory_size (default: 224)")
+    parser.add_argument("--images", type=int, default=4, help="labeled, and unlabeled, of a step (default: 4)")
     args = start(parser)
     names = [f"{path.parent.name}/{path.stem}" for path in args.configs]
     steps = {n: Step(read_config(p), args.images, args.images, args) for n, p in zip(names, args.configs, strict=True)}

@@ -1,0 +1,6 @@
+# CCVC, VOC animals, MobileNetV2, crop 224, 4 + 4 images a step.
+_base_ = "../supervised/mobilenetv2_voc-animals.py"
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.strong_unlabeled))
+model = dict(type="CCVCSegmentor")
+train_cfg = dict(_delete_=True, **_base_.semi_train_cfg)
+default_hooks = dict(ema=_base_.teacher)

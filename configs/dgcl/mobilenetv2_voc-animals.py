@@ -1,0 +1,7 @@
+# DGCL, VOC animals, MobileNetV2, crop 224, 4 + 4 images a step.
+_base_ = "../supervised/mobilenetv2_voc-animals.py"
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.unlabeled))
+model = dict(type="DGCLSegmentor", contrast=dict(rows=4096, start_when="class_full"))
+train_cfg = dict(_delete_=True, pseudo_labels_from="ema", **_base_.semi_train_cfg)
+default_hooks = dict(ema=dict(buffers="own", **_base_.teacher))
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(projector=dict(lr_mult=10.0))))
