@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable, Sequence
@@ -110,16 +109,6 @@ def write_synthetic(
             out.rename(old)
         fresh.rename(out)
     return True
-
-
-def hash_synthetic(out: Path | str) -> str:
-    """Return a SHA-256 over names, lists and *pixels* of a data set; PNG bytes depend on the zlib at hand."""
-    out, digest = Path(out), hashlib.sha256()
-    for path in sorted(p for p in out.rglob("*") if p.is_file()):
-        digest.update(path.relative_to(out).as_posix().encode())
-        with path.open("rb") as stream:
-            digest.update(np.array(Image.open(stream)).tobytes() if path.suffix == ".png" else stream.read())
-    return digest.hexdigest()
 
 
 def _is_written(out: Path, manifest: dict, overwrite: bool) -> bool:

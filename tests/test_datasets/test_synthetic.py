@@ -1,5 +1,6 @@
 """The embedded data set: same seed, same pixels; masks and lists as promised; the tool around it."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,13 +12,23 @@ import pytest
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from mmseg_allspark.datasets.synthetic import SyntheticSpec, hash_synthetic, write_synthetic
+from mmseg_allspark.datasets.synthetic import SyntheticSpec, write_synthetic
 from mmseg_allspark.datasets.synthetic_scenes import CLASSES, IGNORE, make_scene
 
 SPEC = SyntheticSpec(num_labeled=8, num_unlabeled=6, num_val=3, size=48, seed=0)
 PINNED_MEAN = [113.7, 131.1, 105.7]
 PINNED_PIXELS = [3030, 0, 0, 376, 278, 231, 0, 0, 181]
 TOOL = Path(__file__).parents[2] / "tools" / "prepare" / "synthetic.py"
+
+
+def hash_synthetic(out):
+    """SHA-256 over names, lists and pixels of a data set; PNG bytes depend on the zlib at hand."""
+    out, digest = Path(out), hashlib.sha256()
+    for path in sorted(p for p in out.rglob("*") if p.is_file()):
+        digest.update(path.relative_to(out).as_posix().encode())
+        with path.open("rb") as stream:
+            digest.update(np.array(Image.open(stream)).tobytes() if path.suffix == ".png" else stream.read())
+    return digest.hexdigest()
 
 
 @pytest.fixture(scope="module")
