@@ -5,4 +5,6 @@ _base_ = "../supervised/resnet18-tiny_synthetic.py"
 unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.strong_unlabeled))
 model = dict(type="PSMTSegmentor")
 train_cfg = dict(_delete_=True, pseudo_labels_from="ema", **_base_.semi_train_cfg)
-default_hooks = dict(ema=dict(_base_.teacher, num_teachers=2))
+default_hooks = dict(
+    ema=dict(_base_.teacher, num_teachers=2, begin_iter=_base_.semi_train_cfg.burn_in_iters),
+)

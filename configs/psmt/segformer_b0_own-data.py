@@ -8,5 +8,5 @@ model = dict(
     **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
 )
 unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.strong_unlabeled))
-default_hooks = dict(ema=dict(num_teachers=2))
+default_hooks = dict(ema=dict(num_teachers=2, begin_iter=_base_.train_cfg.burn_in_iters))
 del _base_.default_hooks["semantic_memory"]

@@ -100,7 +100,8 @@ def loaded_labels(data_samples: list[SegDataSample], num_classes: int) -> tuple[
     if all("pseudo_confidence" in sample for sample in data_samples):
         confidence = confidence * torch.cat([sample.pseudo_confidence.data for sample in data_samples]) / 255.0
     label = label.clamp(max=num_classes - 1)
-    sure = confidence.clamp(1.0 / num_classes, 1.0 - 1e-6)
+    # above 1 / K, at which all classes are alike and the label would be lost
+    sure = confidence.clamp((1.0 + 4e-6) / num_classes, 1.0 - 1e-6)
     logits = torch.zeros(label.shape[0], num_classes, *label.shape[1:], device=label.device)
     logits.scatter_(1, label[:, None], torch.log(sure * (num_classes - 1) / (1.0 - sure))[:, None])
     return logits, confidence

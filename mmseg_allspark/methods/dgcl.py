@@ -51,7 +51,7 @@ class DGCLSegmentor(SemiSegmentor):
             to 0 in the course of the training. Default 20.
         contrast_percent: Percent of the unlabeled pixels that take no part in the contrast, at the start and at least.
             Default (80, 10).
-        label_mode: Mode in which a teacher labels. ``'train'``: with the statistics of the batch, as in the release.
+        labels_in: Mode in which a teacher labels. ``'train'``: with the statistics of the batch, as in the release.
             Default ``'train'``.
         sup_weight: Default 1.
         unsup_weight: Default 0.5.
@@ -73,7 +73,7 @@ class DGCLSegmentor(SemiSegmentor):
         projection_channels: PositiveInt = 256,
         filter_percent: Percent = 20.0,
         contrast_percent: tuple[Percent, Percent] = (80.0, 10.0),
-        label_mode: Literal["train", "eval"] = "train",
+        labels_in: Literal["train", "eval"] = "train",
         sup_weight: LossWeight = 1.0,
         unsup_weight: LossWeight = 0.5,
         cutmix: dict | None = dict(prob=0.5, area=(0.5, 0.5), aspect=None, per="batch"),  # noqa: B006
@@ -85,7 +85,7 @@ class DGCLSegmentor(SemiSegmentor):
         )
         if self.unlabeled_view != "weak":
             raise ValueError(f"model.unlabeled_view={self.unlabeled_view!r}: DGCL trains on 'weak', mixed and not.")
-        self.contrast_weight, self.label_mode = contrast_weight, label_mode
+        self.contrast_weight, self.labels_in = contrast_weight, labels_in
         self.filter_percent, self.contrast_percent = filter_percent, tuple(contrast_percent)
         self.memory = self.projector = None
         if contrast is not None:
@@ -116,8 +116,8 @@ class DGCLSegmentor(SemiSegmentor):
 
     @torch.no_grad()
     def label_batch(self, images: Tensor) -> Tensor:
-        """Logits (B, K, h, w) of labeled images and weak view as a teacher gives them, in ``label_mode``."""
-        if self.label_mode == "eval":
+        """Logits (B, K, h, w) of labeled images and weak view as a teacher gives them, in ``labels_in``."""
+        if self.labels_in == "eval":
             with eval_mode(self):
                 return self.decode(self.extract_feat(images, inference_keys=self.pseudo_label_keys))
         if not self.training:

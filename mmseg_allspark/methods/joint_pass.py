@@ -76,7 +76,8 @@ def stack_valid(data_samples: list[SegDataSample]) -> Tensor:
     """
     if not all("valid" in sample for sample in data_samples):
         raise KeyError(
-            "model.mask_padding=True, but the unlabeled samples do not say what is padding: use PadAndMark instead of "
-            "Pad in unlabeled_dataloader.dataset.pipeline, and PackSemiInputs at its end."
+            "model.mask_padding=True, or a method that asks for it, but the samples do not say what is padding: use "
+            "PadAndMark instead of Pad in the pipelines of train_dataloader and unlabeled_dataloader, and "
+            "PackSemiInputs at their end."
         )
     return torch.cat([sample.valid.data for sample in data_samples])

@@ -4,7 +4,7 @@ Legend: B_l labeled and B_u unlabeled images, (H, W) image size in pixels.
 """
 
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg_allspark.utils.checks import LossWeight, check_types
 
@@ -25,11 +25,21 @@ class SelfTrainingSegmentor(SemiSegmentor):
         sup_weight: Factor of the labeled pixels. Default 1.0.
         unsup_weight: Factor of the pseudo-labeled pixels. Default 1.0.
         **kwargs: Those of :class:`SemiSegmentor`.
+
+    Raises:
+        ValueError: If a loss of the head has ``avg_non_ignore=False``.
     """
 
     @check_types
     def __init__(self, *, sup_weight: LossWeight = 1.0, unsup_weight: LossWeight = 1.0, **kwargs) -> None:  # noqa: ANN003
         super().__init__(sup_weight=sup_weight, unsup_weight=unsup_weight, **kwargs)
+        loss = self.decode_head.loss_decode
+        for part in loss if isinstance(loss, nn.ModuleList) else [loss]:
+            if not getattr(part, "avg_non_ignore", True):
+                raise ValueError(
+                    f"model.decode_head.loss_decode of type {type(part).__name__!r} counts ignored pixels in its mean, "
+                    "and SelfTrainingSegmentor weights by labeled pixels: set avg_non_ignore=True."
+                )
 
     def sup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Losses of the labeled images, times their share of the batch's pixels."""

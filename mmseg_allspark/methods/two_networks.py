@@ -62,7 +62,8 @@ class TwoNetworkSegmentor(SemiSegmentor):
         **kwargs: Those of :class:`SemiSegmentor`.
 
     Raises:
-        ValueError: On ``separate_norm`` with a neck that passes labeled and unlabeled images together.
+        ValueError: On ``separate_norm`` with a neck that passes labeled and unlabeled images together, and on an
+            auxiliary head.
     """
 
     @check_types
@@ -76,6 +77,11 @@ class TwoNetworkSegmentor(SemiSegmentor):
     ) -> None:
         parts = {name: copy.deepcopy(kwargs.get(name)) for name in ("backbone", "neck", "decode_head")}
         super().__init__(**kwargs)
+        if self.with_auxiliary_head:
+            raise ValueError(
+                f"model.auxiliary_head: {type(self).__name__} trains its second network without one, and the two would "
+                "differ by it: leave it out."
+            )
         if separate_norm and self.steers_neck:
             raise ValueError(
                 f"model.separate_norm=True, but model.neck.type={type(self.neck).__name__!r} takes labeled and "

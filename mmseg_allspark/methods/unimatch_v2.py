@@ -101,19 +101,20 @@ class UniMatchV2Segmentor(SemiSegmentor):
         if self.keep_share == 1:
             return list(feats)
         factors, dropped = {}, []
+        images = (len(feats[0]) - num_labeled) // 2
+        spared = torch.randperm(images, device=feats[0].device) < int(images * self.keep_share)  # at all levels alike
         for level in feats:
             labeled, unlabeled = level[:num_labeled], level[num_labeled:]
             channels = level.shape[1]
             if channels not in factors:
-                factors[channels] = self.draw_factors(len(unlabeled) // 2, channels, level.device)
+                factors[channels] = self.draw_factors(spared, channels)
             factor = factors[channels].flatten(0, 1).to(level.dtype)
             dropped.append(torch.cat([labeled, unlabeled * factor[:, :, None, None]]))
         return dropped
 
-    def draw_factors(self, images: int, channels: int, device: torch.device) -> Tensor:
-        """Draw the factors (2, B_u, C) of both views' channels."""
-        chosen = torch.rand(images, channels, device=device) < 0.5
-        spared = torch.randperm(images, device=device) < int(images * self.keep_share)
+    def draw_factors(self, spared: Tensor, channels: int) -> Tensor:
+        """Draw the factors (2, B_u, C) of both views' channels; ``spared`` (B_u,) images keep all."""
+        chosen = torch.rand(len(spared), channels, device=spared.device) < 0.5
         return complementary_factors(chosen, spared)
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:

@@ -54,6 +54,23 @@ def read(tool, source, photos, colours=None, **options):
     return tool.read_labels(source, tool.Images(photos, (source,), ending), options)
 
 
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("train/1.jpg", None),
+        ("val/1.jpg", "val/1.jpg"),
+        ("all/val/1.jpg", "val/1.jpg"),
+        ("1.jpg", "val/1.jpg"),
+        ("any/2.jpg", "2.jpg"),
+    ],
+)
+def test_an_image_of_another_folder_is_another_image(tool, tmp_path, reference, found):
+    for name in ("val/1.jpg", "2.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    assert tool.Images(tmp_path, (), "").find(reference) == (found and tmp_path / found)
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_format_gives_masks_and_classes(tool, photos, name):
     write, options, classes, tolerance = FORMATS[name]

@@ -16,6 +16,7 @@ from two_ranks import run_ranks
 from mmseg_allspark.labels import PseudoLabel, count_right_labels
 from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed
+from mmseg_allspark.utils.wrappers import averages
 
 from .recording import record
 
@@ -118,11 +119,13 @@ def test_every_method_is_reported_on_and_its_training_does_not_notice(many, tmp_
     cfg.custom_hooks.append(HOOK)
     runner = Runner.from_cfg(cfg)
     runner.train()
-    before = {name: value.clone() for name, value in runner.model.state_dict().items()}
-    modes = [module.training for module in runner.model.modules()]
+    networks = [runner.model, *(average.module for average in averages(runner))]
+    before = [{name: value.clone() for name, value in network.state_dict().items()} for network in networks]
+    modes = [[module.training for module in network.modules()] for network in networks]
     hook_of(runner).before_val(runner)
-    assert_same_state(before, runner.model.state_dict())
-    assert [module.training for module in runner.model.modules()] == modes
+    for network, state, training in zip(networks, before, modes, strict=True):
+        assert_same_state(state, network.state_dict())
+        assert [module.training for module in network.modules()] == training
     first, second = records(runner)
     assert first == second  # the same crops, whatever was drawn before
     assert 0 <= first["right"]["all classes"][1] <= 1 and 0 < first["kept"]["all classes"][0] <= 1

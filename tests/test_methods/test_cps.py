@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from builders import CROP, build_model, model_config, neck_config, semi_batch, train, write_data
+from builders import CROP, build_model, head_config, model_config, neck_config, semi_batch, train, write_data
 from mmengine.structures import PixelData
 from torch.nn.functional import cross_entropy, interpolate
 
@@ -127,6 +127,11 @@ def test_burn_in_trains_both_networks_without_unlabeled_images():
     assert set(losses) >= {"sup.decode.loss_ce", "sup.second.loss_ce"} and not any("unsup" in name for name in losses)
     sum(value for name, value in losses.items() if "loss" in name).backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
+
+
+def test_an_auxiliary_head_that_one_network_alone_would_have_is_refused():
+    with pytest.raises(ValueError, match="model.auxiliary_head"):
+        cps(auxiliary_head=head_config(in_channels=16, in_index=2, type="FCNHead", num_convs=1))
 
 
 def test_a_teacher_cannot_label(tmp_path):

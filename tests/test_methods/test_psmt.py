@@ -56,6 +56,17 @@ def test_one_teacher_moves_in_an_epoch_and_the_other_stays(finished):
         assert changed == [moves == 0, moves == 1], step
 
 
+def test_a_second_teacher_without_a_start_is_warned_of_and_its_first_turn_is_an_average(finished, caplog):
+    folder, runner = finished
+    log = next(folder.glob("*/*.log")).read_text()
+    assert "begins at once" in log
+    name = "decode_head.conv_seg.weight"
+    before, after = read(folder, 2), read(folder, 3)
+    student = after["ema_state_dict"][f"module.{name}"]
+    expected = before["other_teachers"][0][f"module.{name}"].lerp(student, 0.3)
+    torch.testing.assert_close(after["other_teachers"][0][f"module.{name}"], expected)
+
+
 def test_resumed_in_the_second_teachers_turn_it_is_the_undisturbed_run(finished, data, tmp_path):
     folder, _ = finished
     run(data, tmp_path, load_from=str(folder / "iter_3.pth"), resume=True)

@@ -118,6 +118,11 @@ def test_loaded_labels_have_the_confidence_that_was_read():
         loaded_labels([sample_with_mask(None)], num_classes=4)
 
 
+def test_a_loaded_label_stays_itself_at_any_confidence():
+    logits, confidence = loaded_labels([sample([[15, 15, 15]], [[1, 12, 13]])], num_classes=21)
+    assert (logits.argmax(dim=1) == 15).all() and (confidence > 0).all()
+
+
 def test_a_pixel_of_a_loaded_label_counts_with_its_confidence():
     model = build_model(neck=None, confidence=dict(type="ConfidenceThreshold", threshold=0.5)).train()
     batch = semi_batch(model, unlabeled=1, labels_from="data")

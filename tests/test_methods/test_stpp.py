@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from builders import CLASSES, CROP, build_model, dataset_config, loader_config, run_config, semi_batch
+from builders import CLASSES, CROP, build_model, dataset_config, head_config, loader_config, run_config, semi_batch
 from mmengine.structures import PixelData
 from test_tools.conftest import load_tool  # noqa: F401 (a fixture)
 
@@ -38,6 +38,13 @@ def test_the_loss_is_the_mean_over_all_labeled_pixels_of_the_batch(unknown):
     logits = F.interpolate(logits, (CROP, CROP), mode="bilinear", align_corners=False)
     expected = F.cross_entropy(logits, masks, ignore_index=255)
     torch.testing.assert_close(losses["sup.decode.loss_ce"] + losses["unsup.decode.loss_ce"], expected)
+
+
+def test_a_loss_that_counts_ignored_pixels_is_refused():
+    with pytest.raises(ValueError, match="avg_non_ignore=True"):
+        build_model(
+            type="SelfTrainingSegmentor", neck=None, decode_head=head_config(loss_decode=dict(type="CrossEntropyLoss"))
+        )
 
 
 def test_equal_checkpoints_are_reliable_and_ties_keep_their_order():

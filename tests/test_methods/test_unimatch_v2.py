@@ -38,9 +38,13 @@ def batch_of(model, unlabeled=2, logits=None, seed=0):
 
 @pytest.mark.parametrize(("images", "share", "spared"), [(4, 0.5, 2), (3, 0.5, 1), (1, 0.5, 0), (4, 0.0, 0)])
 def test_views_share_out_the_channels_of_all_images_that_are_not_spared(images, share, spared):
-    first, second = unimatch_v2(keep_share=share).draw_factors(images, 400, torch.device("cpu"))
+    """At all levels alike, whatever their widths."""
+    model = unimatch_v2(keep_share=share)
+    levels = model.drop_channels([torch.ones(1 + 2 * images, width, 1, 1) for width in (400, 300)], num_labeled=1)
+    first, second = levels[0][1:, :, 0, 0].chunk(2)
     assert torch.equal(first + second, torch.full((images, 400), 2.0))
     is_spared = (first == 1).all(dim=1)
+    assert torch.equal(is_spared, (levels[1][1 : 1 + images, :, 0, 0] == 1).all(dim=1))
     assert is_spared.sum() == spared
     dropped = first[~is_spared]
     assert set(dropped.unique().tolist()) <= {0.0, 2.0}

@@ -58,6 +58,11 @@ class MeanTeacherHook(EMAHook):
         super().before_train(runner)
         if runner.iter == 0:
             self._copy_student()
+        if self.num_teachers > 1 and not (self.begin_iter or self.begin_epoch):
+            runner.logger.warning(
+                f"MeanTeacherHook(num_teachers={self.num_teachers}) begins at once: a teacher labels with the weights "
+                "of the start until its first epoch. Set begin_iter: until then all teachers are copies of the student."
+            )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Tell the step whose turn it is."""
@@ -77,6 +82,8 @@ class MeanTeacherHook(EMAHook):
         state = self.src_model.state_dict()
         for teacher in self.teachers:
             teacher.module.load_state_dict(state)
+        for teacher in self.teachers[1:]:
+            teacher.steps.fill_(1)  # with 0, mmengine would make its first update another copy
 
     def _swap_ema_parameters(self) -> None:
         """Exchange teacher and student around validation and test: mmengine's hook does so in all four places.

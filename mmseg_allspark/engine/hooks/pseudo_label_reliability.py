@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -112,8 +113,10 @@ class PseudoLabelReliabilityHook(Hook):
         model, loop = bare_model(runner.model), runner.train_loop
         shape = (2 + len(THRESHOLDS), 2, model.num_classes)
         counts = torch.zeros(shape, dtype=torch.float64, device=next(model.parameters()).device)
-        with eval_mode(model):
-            labelers = loop.find_labelers(model)
+        labelers = loop.find_labelers(model)
+        with ExitStack() as modes:  # a teacher in train mode would change its batch-norm statistics
+            for network in (model, *labelers):
+                modes.enter_context(eval_mode(network))
             for batch in self._batches(loop.dataloader):
                 counts += _count(model, labelers, batch)
         all_reduce(counts)

@@ -56,11 +56,20 @@ class Images:
         parts = PurePosixPath(reference.replace("\\", "/")).parts
         tails = [PurePosixPath(*parts[place:]) for place in range(len(parts))]
         for key in (str(path) for tail in tails for path in (tail, tail.with_suffix(""))):
-            if found := sorted(self._index.get(key, ())):
+            near = (
+                path for path in self._index.get(key, ()) if _agree(path.relative_to(self.folder).parent, parts[:-1])
+            )
+            if found := sorted(near):
                 if len(found) > 1:
                     raise PrepareError(f"{reference} may be {found[0]} or {found[1]}: rename one of them.")
                 return found[0]
         return None
+
+
+def _agree(folder: Path, named: Sequence[str]) -> bool:
+    """Whether an image's folder can be the one that a reference names: train/1.jpg is not val/1.jpg."""
+    shared = min(len(folder.parts), len(named))
+    return shared == 0 or folder.parts[-shared:] == tuple(named[-shared:])
 
 
 @dataclass(frozen=True)

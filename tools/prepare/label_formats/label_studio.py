@@ -10,6 +10,8 @@ from urllib.parse import parse_qs, unquote, urlparse
 import numpy as np
 from _files import PrepareError
 
+from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
+
 from .shapes import Export, Fill, LabeledImage, box, ellipse, polygon
 
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # what Label Studio puts in front of the names of uploaded files
@@ -67,7 +69,10 @@ def _fill(kind: str, value: dict, width: int, height: int) -> Fill | None:
 
 def _find_name(task: dict) -> str:
     """Name of the image of a task, as its owner knows it."""
-    address = next(text for text in task["data"].values() if isinstance(text, str) and "." in text)
+    texts = [text for text in task["data"].values() if isinstance(text, str) and "." in text]
+    # an address may have a query behind the name, and local files are named in one
+    images = (text for text in texts if {*re.findall(r"\.\w+", text.lower())} & {*IMAGE_SUFFIXES})
+    address = next(images, texts[0])
     parts = urlparse(address)
     path = parse_qs(parts.query).get("d", [parts.path])[0]  # local files are /data/local-files/?d=PATH
     return _UPLOAD.sub("", unquote(path).rsplit("/", 1)[-1]) if "/upload/" in path else unquote(path)
