@@ -51,7 +51,7 @@ def test_one_line_names_another_backbone(tmp_path, base):
 
 
 def test_the_page_names_every_backbone():
-    assert sorted(re.findall(r"^\| `(\S+)\.py`", PAGE, re.MULTILINE)) == BASES
+    assert sorted(re.findall(r"^\| `(\S+)` \|", PAGE, re.MULTILINE)) == BASES
 
 
 def test_the_line_for_timm_trains_a_backbone(tmp_path):

@@ -155,7 +155,11 @@ def test_a_senseless_command_line_is_a_usage_error(tool, capsys, arguments, mess
 def test_the_commands_of_the_page(standin, tool, tmp_path, monkeypatch, capsys):
     """Its trainings are stood in for; that real ones work is the last test's."""
     text = (ROOT / "docs/compare_methods.md").read_text()
-    commands = [shlex.split(line)[2:] for line in text.splitlines() if line.startswith("python tools/analysis/comp")]
+    commands = [
+        shlex.split(line, comments=True)[2:]
+        for line in text.splitlines()
+        if line.startswith("python tools/analysis/comp")
+    ]
     assert len(commands) == 2
     assert standin(seeds="0") == 0  # puts the stand-in there
     (tmp_path / "configs").symlink_to(ROOT / "configs")

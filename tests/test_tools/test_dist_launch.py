@@ -110,7 +110,7 @@ def test_a_checkpoint_that_does_not_fit_is_not_evaluated(trained, tiny_project, 
     _, work_dir = trained
     changes = ("--cfg-options", "model.decode_head.num_classes=5")
     process = run_tool("test.py", work_dir / "iter_4.pth", *changes, cwd=tiny_project, env=cpu_environment)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert "iter_4.pth does not fit the config's model" in process.stderr
     assert "decode_head.conv_seg.weight 3x4x1x1 -> 5x4x1x1, decode_head.conv_seg.bias 3 -> 5" in process.stderr
 
