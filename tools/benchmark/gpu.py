@@ -24,7 +24,7 @@ from _harness import DEVICE, ROOT, Step, make_parser, save, say, start, time_cas
 # isort: split
 import torch
 import torch.nn.functional as F
-from methods import METHODS
+from methods import DEFAULT
 from neck import build_step, count_flops
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -78,11 +78,12 @@ def build(config: str, crop: int, dtype: str) -> Step:
 def training_steps(args: Namespace) -> list[dict]:
     """Time a step of every method, and AllSpark's with MiT-B5 with its share of floating-point operations."""
     rows = []
-    methods = METHODS[1:3] if args.small else METHODS
+    configs = [f"{path.parent.name}/{path.stem}" for path in DEFAULT]
+    configs = configs[1:3] if args.small else configs
     for dtype in DTYPES[:1] if args.small else DTYPES:
-        for method in methods:
-            step = build(f"{method}/segformer_b0_camvid_1-16", 257, dtype)
-            rows.append(measure(f"{method}, MiT-B0, crop 257, {dtype}", step.run, args))
+        for config in configs:
+            step = build(config, 224, dtype)
+            rows.append(measure(f"{config}, crop 224, {dtype}", step.run, args))
         if not args.small:
             step = build("allspark/segformer_b5_voc_1-8", 513, dtype)
             with FlopCounterMode(display=False) as counter:
@@ -140,8 +141,9 @@ def host_reads(args: Namespace) -> list[dict]:
     if DEVICE != "cuda":
         return []
     rows = []
-    for method in METHODS:
-        step = build(f"{method}/segformer_b0_camvid_1-16", 257, "bfloat16")
+    for path in DEFAULT:
+        method = path.parent.name
+        step = build(f"{method}/{path.stem}", 224, "bfloat16")
         step.run()
         torch.cuda.set_sync_debug_mode("warn")
         with warnings.catch_warnings(record=True) as seen:
