@@ -17,6 +17,7 @@ from .corrmatch import CorrMatchSegmentor
 from .cps import CPSSegmentor
 from .dgcl import DGCLSegmentor
 from .esl import ESLSegmentor
+from .gta import GTASegmentor
 from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
 from .mean_teacher import MeanTeacherSegmentor
@@ -43,6 +44,7 @@ __all__ = [
     "DGCLSegmentor",
     "DistributionAlignment",
     "ESLSegmentor",
+    "GTASegmentor",
     "GuidedMixSegmentor",
     "JointPass",
     "MKDSegmentor",
