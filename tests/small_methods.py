@@ -45,6 +45,7 @@ METHODS = {
         dict(pseudo_labels_from="ema"),
     ),
     "psmt": (dict(type="PSMTSegmentor", confidence=SURE, assist_topk=2), dict(pseudo_labels_from="ema")),
+    "gta": (dict(type="GTASegmentor", cutmix=dict(prob=1.0)), dict(pseudo_labels_from="ema")),
     "esl": (
         dict(
             type="ESLSegmentor",
