@@ -26,6 +26,7 @@ from .psmt import PSMTSegmentor
 from .self_training import SelfTrainingSegmentor
 from .semi_batch import SemiBatch, SemiDataPreprocessor
 from .semi_segmentor import SemiSegmentor
+from .semicvt import SemiCVTSegmentor
 from .step import Needs, Step
 from .two_networks import TwoNetworkSegmentor
 from .u2pl import U2PLSegmentor
@@ -54,6 +55,7 @@ __all__ = [
     "PseudoLabel",
     "SelfTrainingSegmentor",
     "SemiBatch",
+    "SemiCVTSegmentor",
     "SemiDataPreprocessor",
     "SemiSegmentor",
     "Step",
