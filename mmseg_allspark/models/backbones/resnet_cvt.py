@@ -69,26 +69,25 @@ class SpectralInteraction(nn.Module):
 
 
 class PooledAttention(nn.Module):
-    """Attention of every position to non-overlapping patches of 4 x 4 positions, as in the pyramid vision transformer.
+    """Attention of every position to non-overlapping patches of positions, as in the pyramid vision transformer.
 
     Args:
         channels: Of the map.
-        num_heads: Default 8.
+        num_heads: Heads of the attention.
+        key_stride: Height and width of a patch. A map that is smaller is padded to one patch.
     """
 
-    PATCH = 4
-
-    def __init__(self, channels: int, num_heads: int = 8) -> None:
+    def __init__(self, channels: int, num_heads: int, key_stride: int) -> None:
         super().__init__()
-        self.num_heads = num_heads
-        self.pool = nn.Conv2d(channels, channels, self.PATCH, stride=self.PATCH)
+        self.num_heads, self.key_stride = num_heads, key_stride
+        self.pool = nn.Conv2d(channels, channels, key_stride, stride=key_stride)
         self.norm = ChannelNorm(channels)
         self.query, self.key_value = nn.Conv2d(channels, channels, 1), nn.Conv2d(channels, 2 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, C, h, w)."""
-        missing = [max(0, self.PATCH - side) for side in maps.shape[2:]]
+        missing = [max(0, self.key_stride - side) for side in maps.shape[2:]]
         pooled = self.norm(self.pool(F.pad(maps, (0, missing[1], 0, missing[0]))))
         query = self._heads(self.query(maps))
         key, value = (self._heads(part) for part in self.key_value(pooled).chunk(2, dim=1))
@@ -109,6 +108,7 @@ class TransformerStage(nn.Module):
         stride: That of the ResNet's stage.
         width: Channels of the block.
         num_heads: Of its attention.
+        key_stride: As in :class:`PooledAttention`.
         drop_path: As in :class:`SpectralInteraction`.
         norm_cfg: Norm of the convolutions.
     """
@@ -121,6 +121,7 @@ class TransformerStage(nn.Module):
         *,
         width: int,
         num_heads: int,
+        key_stride: int,
         drop_path: float,
         norm_cfg: dict,
     ) -> None:
@@ -130,7 +131,7 @@ class TransformerStage(nn.Module):
             ConvModule(channels, width, 1, norm_cfg=norm_cfg),
         )
         self.norms = nn.ModuleList(ChannelNorm(width, eps=1e-6) for _ in range(2))
-        self.attention, self.mlp = PooledAttention(width, num_heads), _build_mlp(width)
+        self.attention, self.mlp = PooledAttention(width, num_heads, key_stride), _build_mlp(width)
         self.interaction = SpectralInteraction((channels, width), max(1, width // 4), drop_path, norm_cfg)
         self.expand = ConvModule(width, channels, 1, norm_cfg=norm_cfg)
 
@@ -154,6 +155,7 @@ class ResNetCVT(ResNetV1c):
     Args:
         width: Channels of the transformer blocks. Default 256.
         num_heads: Heads of their attention. Default 8.
+        key_stride: Side of the patches that the positions attend to. Default 4; with a stride of 32 take 1.
         drop_path: Share of the images that an interaction leaves out in training. Default 0.25.
         **kwargs: Those of mmseg's ``ResNetV1c``, with 4 stages.
 
@@ -167,6 +169,7 @@ class ResNetCVT(ResNetV1c):
         *,
         width: PositiveInt = 256,
         num_heads: PositiveInt = 8,
+        key_stride: PositiveInt = 4,
         drop_path: Share = 0.25,
         **kwargs,  # noqa: ANN003
     ) -> None:
@@ -178,7 +181,9 @@ class ResNetCVT(ResNetV1c):
         if self.num_stages != 4:
             raise ValueError(f"model.backbone.num_stages={self.num_stages}: ResNetCVT has 4; leave it out.")
         channels = [self.base_channels * 2**stage * self.block.expansion for stage in range(4)]
-        options = dict(width=width, num_heads=num_heads, drop_path=drop_path, norm_cfg=self.norm_cfg)
+        options = dict(
+            width=width, num_heads=num_heads, key_stride=key_stride, drop_path=drop_path, norm_cfg=self.norm_cfg
+        )
         self.transformer = _Stages(
             TransformerStage(before, own, stride, **options)
             for before, own, stride in zip(channels[:-1], channels[1:], self.strides[1:], strict=True)
