@@ -82,6 +82,7 @@ def _shrink_model(model: ConfigDict) -> None:
         widths, side = [32] * 4, 3
     elif backbone.type.startswith("ResNet"):
         backbone.update(depth=18, stem_channels=8, base_channels=8)
+        backbone.update(dict(width=16, num_heads=2) if backbone.type == "ResNetCVT" else {})
         widths, side = [8, 16, 32, 64], 5
     elif backbone.type == "SwinTransformer":
         backbone.update(embed_dims=8, depths=[1, 1, 1, 1], num_heads=[1, 1, 2, 2])

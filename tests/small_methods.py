@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builders import CLASSES, CROP, dataset_config, loader_config, model_config, neck_config, run_config
+from builders import CLASSES, CROP, WIDTHS, dataset_config, loader_config, model_config, neck_config, run_config
 from mmengine.config import Config
 from mmseg.registry import MODELS
 from test_engine.recording import RecordHook  # noqa: F401 (registers itself)
@@ -45,6 +45,7 @@ METHODS = {
         dict(pseudo_labels_from="ema"),
     ),
     "psmt": (dict(type="PSMTSegmentor", confidence=SURE, assist_topk=2), dict(pseudo_labels_from="ema")),
+    "gta": (dict(type="GTASegmentor", cutmix=dict(prob=1.0)), dict(pseudo_labels_from="ema")),
     "esl": (
         dict(
             type="ESLSegmentor",
@@ -60,6 +61,35 @@ METHODS = {
             type="U2PLSegmentor",
             projection_channels=8,
             contrast=dict(channels=8, rows=64, rows_per_step=16, anchors=8, negatives=4, anchor_threshold=0.1),
+        ),
+        dict(pseudo_labels_from="ema"),
+    ),
+    "semicvt": (
+        dict(
+            type="SemiCVTSegmentor",
+            backbone=dict(
+                type="ResNetCVT",
+                depth=18,
+                stem_channels=8,
+                base_channels=4,
+                width=16,
+                num_heads=2,
+                key_stride=1,  # the deepest map is 3 x 3
+                out_indices=(0, 3),
+            ),
+            decode_head=dict(
+                type="TwoStreamHead",
+                in_channels=WIDTHS[-1],
+                channels=8,
+                dilations=(1, 2),
+                c1_in_channels=4,
+                c1_channels=4,
+                num_classes=len(CLASSES),
+                norm_cfg=dict(type="BN"),
+                loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True),
+            ),
+            feature_channels=8,
+            projection_channels=8,
         ),
         dict(pseudo_labels_from="ema"),
     ),

@@ -32,6 +32,7 @@ OWN = (
     "mkd/deeplabv3",
     "u2pl/deeplabv3plus_r101_cityscapes",
     "dgcl/deeplabv3plus_r101_cityscapes",
+    "semicvt/deeplabv3plus_r101_cityscapes",
     "ael/deeplabv3",
     "psmt/deeplabv3",
 )

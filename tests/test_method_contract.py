@@ -97,7 +97,8 @@ def test_every_loss_gives_the_student_a_gradient_and_no_parameter_is_left_out(fi
     sum(losses.values()).backward()
     assert [name for name, parameter in model.named_parameters() if parameter.grad is None] == []
     teacher = next(hook for hook in runner.hooks if hasattr(hook, "ema_model")).ema_model
-    assert all(parameter.grad is None for parameter in teacher.parameters())
+    shared = {id(parameter) for parameter in parameters}  # of modules that no teacher follows
+    assert all(parameter.grad is None for parameter in teacher.parameters() if id(parameter) not in shared)
 
 
 @cases

@@ -17,6 +17,7 @@ from .corrmatch import CorrMatchSegmentor
 from .cps import CPSSegmentor
 from .dgcl import DGCLSegmentor
 from .esl import ESLSegmentor
+from .gta import GTASegmentor
 from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
 from .mean_teacher import MeanTeacherSegmentor
@@ -25,6 +26,7 @@ from .psmt import PSMTSegmentor
 from .self_training import SelfTrainingSegmentor
 from .semi_batch import SemiBatch, SemiDataPreprocessor
 from .semi_segmentor import SemiSegmentor
+from .semicvt import SemiCVTSegmentor
 from .step import Needs, Step
 from .two_networks import TwoNetworkSegmentor
 from .u2pl import U2PLSegmentor
@@ -43,6 +45,7 @@ __all__ = [
     "DGCLSegmentor",
     "DistributionAlignment",
     "ESLSegmentor",
+    "GTASegmentor",
     "GuidedMixSegmentor",
     "JointPass",
     "MKDSegmentor",
@@ -52,6 +55,7 @@ __all__ = [
     "PseudoLabel",
     "SelfTrainingSegmentor",
     "SemiBatch",
+    "SemiCVTSegmentor",
     "SemiDataPreprocessor",
     "SemiSegmentor",
     "Step",

@@ -1,10 +1,11 @@
 """Whatever holds weights or buffers and knows nothing of training."""
 
-from .backbones import ReferenceMixVisionTransformer
+from .backbones import ReferenceMixVisionTransformer, ResNetCVT
 from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, channel_attention
 from .class_queue import ClassQueue
 from .density_memory import DensityMemory
 from .ensemble import EnsembleBackbone, EnsembleHead
+from .graph_consistency import GraphConsistency
 from .heads import (
     ConvProjectionHead,
     DeepLabV3PlusHead,
@@ -16,6 +17,7 @@ from .heads import (
     SegformerMLPHead,
     SplitASPPHead,
     SplitHead,
+    TwoStreamHead,
     decode_with_features,
     decode_with_trunk,
     trunk_width,
@@ -49,6 +51,7 @@ __all__ = [
     "EnsembleBackbone",
     "EnsembleHead",
     "FuzzyPositiveLoss",
+    "GraphConsistency",
     "HeadTail",
     "NegativeMemory",
     "OhemLoss",
@@ -59,6 +62,7 @@ __all__ = [
     "PlainDPTHead",
     "ProjectionHead",
     "ReferenceMixVisionTransformer",
+    "ResNetCVT",
     "SegformerMLPHead",
     "SemanticAugmentation",
     "SemanticMemory",
@@ -66,6 +70,7 @@ __all__ = [
     "SplitASPPHead",
     "SplitHead",
     "TeacherAverage",
+    "TwoStreamHead",
     "channel_attention",
     "decode_with_features",
     "decode_with_trunk",

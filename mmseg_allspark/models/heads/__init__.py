@@ -13,6 +13,7 @@ from .pixel_correlation import PixelCorrelation
 from .plain_dpt_head import PlainDPTHead
 from .segformer_mlp_head import SegformerMLPHead
 from .split_heads import HeadTail, SplitASPPHead, SplitHead
+from .two_stream_head import TwoStreamHead
 
 __all__ = [
     "ConvProjectionHead",
@@ -25,6 +26,7 @@ __all__ = [
     "SegformerMLPHead",
     "SplitASPPHead",
     "SplitHead",
+    "TwoStreamHead",
     "decode_with_features",
     "decode_with_trunk",
     "trunk_width",

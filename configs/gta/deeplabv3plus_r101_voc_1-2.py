@@ -1,0 +1,6 @@
+# GTA-Seg, R101-DeepLabV3+, PASCAL VOC 2012 original, 732 labeled images.
+# tools/dist_train.sh configs/gta/deeplabv3plus_r101_voc_1-2.py 4
+# paper mIoU 78.37 (table 1 of ESL's paper); this file: tools/dev/make_configs.py
+_base_ = "deeplabv3plus_r101_voc_1-8.py"
+train_dataloader = dict(dataset=dict(ann_file="splits/voc/732/labeled.txt"))
+unlabeled_dataloader = dict(dataset=dict(ann_file="splits/voc/732/unlabeled.txt"))

@@ -1,0 +1,7 @@
+# GTA-Seg, embedded data set, from scratch, 8 + 4 images.
+# Burn-in and ramp-up because it starts from random weights.
+# python tools/prepare/synthetic.py && python tools/train.py configs/gta/resnet18-tiny_synthetic.py
+_base_ = "../supervised/resnet18-tiny_synthetic.py"
+model = dict(type="GTASegmentor")
+train_cfg = dict(_delete_=True, pseudo_labels_from="ema", **_base_.semi_train_cfg)
+default_hooks = dict(ema=dict(buffers="own", **_base_.teacher))

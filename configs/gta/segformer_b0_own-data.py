@@ -1,0 +1,11 @@
+# GTA-Seg on your own data. Step by step in docs/own_data.md.
+# Inherits data, classes and schedule from the AllSpark config; name your copy of it below.
+# python tools/train.py configs/gta/segformer_b0_own-data.py
+_base_ = "../allspark/segformer_b0_own-data.py"
+model = dict(
+    _delete_=True,
+    type="GTASegmentor",
+    **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
+)
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.unlabeled))
+del _base_.default_hooks["semantic_memory"]
