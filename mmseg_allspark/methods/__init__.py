@@ -21,6 +21,7 @@ from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
 from .mean_teacher import MeanTeacherSegmentor
 from .mkd import MKDSegmentor
+from .pseudoseg import PseudoSegSegmentor
 from .psmt import PSMTSegmentor
 from .self_training import SelfTrainingSegmentor
 from .semi_batch import SemiBatch, SemiDataPreprocessor
@@ -50,6 +51,7 @@ __all__ = [
     "Needs",
     "PSMTSegmentor",
     "PseudoLabel",
+    "PseudoSegSegmentor",
     "SelfTrainingSegmentor",
     "SemiBatch",
     "SemiDataPreprocessor",

@@ -2,6 +2,7 @@
 
 from .backbones import ReferenceMixVisionTransformer
 from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, channel_attention
+from .class_activation import ActivationAttention, ImageLevelHead
 from .class_queue import ClassQueue
 from .density_memory import DensityMemory
 from .ensemble import EnsembleBackbone, EnsembleHead
@@ -37,6 +38,7 @@ from .semantic_memory import SemanticMemory, feature_size, group_channels
 from .teacher_average import TeacherAverage, holds_average
 
 __all__ = [
+    "ActivationAttention",
     "AllSparkNeck",
     "ChannelCrossAttention",
     "ChannelSelfAttention",
@@ -50,6 +52,7 @@ __all__ = [
     "EnsembleHead",
     "FuzzyPositiveLoss",
     "HeadTail",
+    "ImageLevelHead",
     "NegativeMemory",
     "OhemLoss",
     "PartMemory",
