@@ -14,13 +14,12 @@ def equalize_logits(logits: Tensor, per: Literal["batch", "image"] = "batch") ->
     """Divide the logits of several predictions by their common root mean square.
 
     Args:
-        logits: (S, B, K, h, w).
+        logits: (S, B, K, h, w) float32.
         per: ``'batch'``: one root mean square for all images; ``'image'``: one for each. Default ``'batch'``.
 
     Returns:
         (S, B, K, h, w) float32.
     """
-    logits = logits.float()
     dim = (0, 1, 2, 3, 4) if per == "batch" else (0, 2, 3, 4)
     return logits / (logits.square().mean(dim=dim, keepdim=True) + 1e-8).sqrt()
 
@@ -38,5 +37,5 @@ def fuse_predictions(
     Returns:
         Logits (B, K, h, w) float32, whose softmax is the sharpened mean.
     """
-    log_prob = equalize_logits(torch.stack(logits), per).log_softmax(dim=2)
+    log_prob = equalize_logits(torch.stack([each.float() for each in logits]), per).log_softmax(dim=2)
     return (log_prob.logsumexp(dim=0) - math.log(len(logits))) / temperature

@@ -110,7 +110,7 @@ class PseudoSegSegmentor(SemiSegmentor):
         """The weak view is labeled, the strong one is trained on."""
         return replace(
             super().needs,
-            label_source=", whose decoder's part is from the step itself" if self.own_labels == "train" else "",
+            label_source=" with the decoder's part from the step itself" if self.own_labels == "train" else "",
         )
 
     @torch.no_grad()
@@ -137,12 +137,23 @@ class PseudoSegSegmentor(SemiSegmentor):
         with eval_mode(self):
             feats = self.extract_feat(images, inference_keys=self.pseudo_label_keys)
             decoded = self.decode(feats)
-            present = (self.image_head(feats[self.levels[1]]) >= 0).float()
+            present = (self.image_head(self.take_levels(feats)[0]) >= 0).float()
             return View(decoded, self.upsample(self.spread_maps(feats, present, valid), decoded.shape[2:]))
+
+    def take_levels(self, feats: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """The level of the image-level head and the one beside it; ``ValueError`` if they have other channels."""
+        side, deep = (feats[level] for level in self.levels)
+        channels = deep.shape[1], side.shape[1]
+        if channels != self.attention.in_channels:
+            raise ValueError(
+                f"model.attention.in_channels={self.attention.in_channels}, but the features of "
+                f"model.levels={self.levels} have {channels} channels, the second of the levels first: set it to them."
+            )
+        return deep, side
 
     def spread_maps(self, feats: list[Tensor], present: Tensor, valid: Tensor | None) -> Tensor:
         """Logits (B, K, h, w) of the class activation maps of the present classes (B, K'), spread by attention."""
-        side, deep = (feats[level] for level in self.levels)
+        deep, side = self.take_levels(feats)
         return self.attention(deep, side, self.image_head.activation(deep, present), valid)
 
     def fuse(self, view: View) -> Tensor:
@@ -167,7 +178,7 @@ class PseudoSegSegmentor(SemiSegmentor):
         """Losses of the decoder, of the image-level head and of the spread maps."""
         samples, feats = joint.data_samples["labeled"], joint.labeled_feats
         present = self.present_classes(samples)
-        scores = self.image_head(feats[self.levels[1]]).float()
+        scores = self.image_head(self.take_levels(feats)[0]).float()
         image = F.binary_cross_entropy_with_logits(scores, present)
         marked = self.mask_padding and all("valid" in sample for sample in samples)
         spread = self.spread_maps(feats, present, stack_valid(samples) if marked else None)

@@ -99,16 +99,7 @@ class ActivationAttention(BaseModule):
 
         Returns:
             Logits (B, K, h, w) float32.
-
-        Raises:
-            ValueError: If the features have other channels.
         """
-        channels = deep.shape[1], side.shape[1]
-        if channels != self.in_channels:
-            raise ValueError(
-                f"model.attention.in_channels={self.in_channels}, but the levels model.levels of the features have "
-                f"{channels} channels: set in_channels accordingly, that of the deepest level first."
-            )
         side = resize(side, deep.shape[2:], mode="bilinear", align_corners=self.align_corners, warning=False)
         features = torch.cat([deep, side], dim=1).detach().float()
         with torch.autocast(features.device.type, enabled=False):
