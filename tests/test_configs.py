@@ -34,6 +34,7 @@ OWN = (
     "dgcl/deeplabv3plus_r101_cityscapes",
     "ael/deeplabv3",
     "psmt/deeplabv3",
+    "pseudoseg/deeplabv3",
 )
 OWN_PROTOCOL = {name for name in LEADING if name.startswith(OWN)}
 
