@@ -25,8 +25,16 @@ class CutOut:
 
         Returns:
             New images, and a bool map (B, H, W) that is False inside the squares.
+
+        Raises:
+            ValueError: If a square could cover a whole image.
         """
         batch, _, height, width = images.shape
+        if 2 * self.half >= min(height, width):
+            raise ValueError(
+                f"model.cutout.half={self.half}: a square of {2 * self.half} pixels can cover a crop of "
+                f"{height} x {width} pixels; choose a half below {min(height, width) / 2:g}."
+            )
         kept = torch.ones(batch, height, width, dtype=torch.bool, device=images.device)
         for image in kept:
             row, column = (int(torch.randint(side, ()).item()) for side in (height, width))  # drawn by the host

@@ -138,6 +138,8 @@ def test_classes_are_those_of_the_mask():
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match=r"levels=\(-2, -9\).*attention=dict\(in_channels"):
         pseudoseg(levels=(-2, -9))
+    with pytest.raises(ValueError, match=r"cutout.half=10.*choose a half below 10"):
+        CutOut(half=10)(torch.ones(1, 3, 20, 30))
     model = pseudoseg(attention=dict(in_channels=(24, 32)))
     with pytest.raises(ValueError, match=r"in_channels=\(24, 32\).*\(32, 24\) channels"):
         model(**batch_of(model), mode="loss")
