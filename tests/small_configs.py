@@ -108,6 +108,10 @@ def _shrink_model(model: ConfigDict) -> None:
         model.contrast = model.get("contrast", {}) | dict(rows=64, rows_per_step=16)
     if model.type == "DGCLSegmentor":
         model.contrast = model.get("contrast", {}) | dict(rows=64, density_rows=32, max_pixels=100)
+    if model.type == "PseudoSegSegmentor" and "in_channels" in model.get("attention", {}):
+        model.attention.in_channels = widths[:-3:-1]
+    if model.type == "PseudoSegSegmentor":
+        model.cutout = dict(half=8)
     if model.test_cfg.mode == "slide":
         model.test_cfg.update(crop_size=(_crop(model),) * 2, stride=(_crop(model) * 2 // 3,) * 2)
     if model.data_preprocessor.get("size"):

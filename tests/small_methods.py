@@ -120,6 +120,16 @@ METHODS = {
         ),
         {},
     ),
+    "pseudoseg": (
+        dict(
+            type="PseudoSegSegmentor",
+            unlabeled_view="strong",
+            attention=dict(dim=8),
+            cutout=dict(half=8),
+            cutmix=dict(prob=1.0),
+        ),
+        {},
+    ),
     "self_training": (dict(type="SelfTrainingSegmentor"), {}),
     "guidedmix": (dict(type="GuidedMixSegmentor"), {}),
     "cps": (dict(type="CPSSegmentor"), {}),

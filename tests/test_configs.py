@@ -35,6 +35,7 @@ OWN = (
     "semicvt/deeplabv3plus_r101_cityscapes",
     "ael/deeplabv3",
     "psmt/deeplabv3",
+    "pseudoseg/deeplabv3",
 )
 OWN_PROTOCOL = {name for name in LEADING if name.startswith(OWN)}
 

@@ -8,7 +8,9 @@ from .class_mixing import ClassCopyPaste, ClassCutMix
 from .components import connected_components
 from .confidence import ClassQuantileThreshold, ConfidenceThreshold, build_confidence
 from .cutmix import CutMix
+from .cutout import CutOut
 from .entropy import masked_quantiles, prediction_entropy
+from .fusion import equalize_logits, fuse_predictions
 from .label_spreading import spread_labels
 from .pseudo_label import PseudoLabel, loaded_labels, masked_mean, mean_by_share, mean_prediction
 from .reliability import image_reliability, split_by_reliability
@@ -23,6 +25,7 @@ __all__ = [
     "ClassQuantileThreshold",
     "ConfidenceThreshold",
     "CutMix",
+    "CutOut",
     "DistributionAlignment",
     "GlobalMaxThreshold",
     "PseudoLabel",
@@ -32,6 +35,8 @@ __all__ = [
     "count_per_class",
     "count_pseudo_labels",
     "count_right_labels",
+    "equalize_logits",
+    "fuse_predictions",
     "loaded_labels",
     "masked_mean",
     "masked_quantiles",

@@ -22,6 +22,7 @@ from .guidedmix import GuidedMixSegmentor
 from .joint_pass import JointPass
 from .mean_teacher import MeanTeacherSegmentor
 from .mkd import MKDSegmentor
+from .pseudoseg import PseudoSegSegmentor
 from .psmt import PSMTSegmentor
 from .self_training import SelfTrainingSegmentor
 from .semi_batch import SemiBatch, SemiDataPreprocessor
@@ -53,6 +54,7 @@ __all__ = [
     "Needs",
     "PSMTSegmentor",
     "PseudoLabel",
+    "PseudoSegSegmentor",
     "SelfTrainingSegmentor",
     "SemiBatch",
     "SemiCVTSegmentor",

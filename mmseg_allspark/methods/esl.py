@@ -4,7 +4,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.models import ConvProjectionHead, PartMemory, decode_with_trunk, trunk_width
 from mmseg_allspark.utils.checks import LossWeight, PositiveInt, Share, check_types
+from mmseg_allspark.utils.resizing import resize_nearest
 from mmseg_allspark.utils.wrappers import eval_mode
 
 
@@ -115,9 +115,9 @@ class ESLSegmentor(SemiSegmentor):
         truth = torch.cat([sample.gt_sem_seg.data for sample in data_samples["labeled"]])
         truth = torch.where(truth == self.decode_head.ignore_index, self.num_classes, truth)
         classes = pseudo.label if valid is None else torch.where(valid, pseudo.label, self.num_classes)
-        part = self._remember(views[0], _nearest(torch.cat([truth, classes]), logits.shape[2:]), number)
+        part = self._remember(views[0], resize_nearest(torch.cat([truth, classes]), logits.shape[2:]), number)
         step.record["part"] = part[:number]
-        return replace(pseudo, extras=pseudo.extras | dict(part=_nearest(part[number:], size)))
+        return replace(pseudo, extras=pseudo.extras | dict(part=resize_nearest(part[number:], size)))
 
     @torch.no_grad()
     def describe(self, inputs: dict[str, Tensor]) -> View:
@@ -152,22 +152,18 @@ class ESLSegmentor(SemiSegmentor):
         """Parts of a step's pixels; queues and prototypes follow them. ``classes`` (B_l + B_u, h, w), labeled first."""
         with torch.autocast(device_type=classes.device.type, enabled=False):
             size = view.features.shape[2:]
-            self.memory.start(view.features[:number], _nearest(classes[:number], size))
+            self.memory.start(view.features[:number], resize_nearest(classes[:number], size))
             part = self.memory.assign(view.features, classes)
             self.memory.enqueue(view.projected, part)
-            self.memory.follow(view.features, _nearest(part, size))
+            self.memory.follow(view.features, resize_nearest(part, size))
             return part
 
     @torch.no_grad()
     def _anchors(self, pseudo: PseudoLabel, size: tuple[int, int]) -> Tensor:
         """Part of each pixel of the mixed images that the teacher is sure of; of no part elsewhere."""
-        part, prob = _nearest(pseudo.extras["part"], size), _nearest(pseudo.logits, size).float().softmax(dim=1)
+        part, prob = (
+            resize_nearest(pseudo.extras["part"], size),
+            resize_nearest(pseudo.logits, size).float().softmax(dim=1),
+        )
         own = (part // self.memory.parts).clamp(max=self.num_classes - 1)
         return torch.where(prob.gather(1, own[:, None])[:, 0] > self.anchor_conf, part, self.memory.num_parts)
-
-
-def _nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps (B, ..., H, W) at another size; there and back to a larger one gives the same."""
-    pixels = maps if maps.dim() == 4 else maps[:, None]
-    resized = F.interpolate(pixels.float(), size=size, mode="nearest-exact").to(maps.dtype)
-    return resized if maps.dim() == 4 else resized[:, 0]

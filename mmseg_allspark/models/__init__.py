@@ -2,6 +2,7 @@
 
 from .backbones import ReferenceMixVisionTransformer, ResNetCVT
 from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, channel_attention
+from .class_activation import ActivationAttention, ImageLevelHead
 from .class_queue import ClassQueue
 from .density_memory import DensityMemory
 from .ensemble import EnsembleBackbone, EnsembleHead
@@ -39,6 +40,7 @@ from .semantic_memory import SemanticMemory, feature_size, group_channels
 from .teacher_average import TeacherAverage, holds_average
 
 __all__ = [
+    "ActivationAttention",
     "AllSparkNeck",
     "ChannelCrossAttention",
     "ChannelSelfAttention",
@@ -53,6 +55,7 @@ __all__ = [
     "FuzzyPositiveLoss",
     "GraphConsistency",
     "HeadTail",
+    "ImageLevelHead",
     "NegativeMemory",
     "OhemLoss",
     "PartMemory",

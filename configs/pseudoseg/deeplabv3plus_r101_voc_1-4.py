@@ -1,0 +1,6 @@
+# PseudoSeg, R101-DeepLabV3+, PASCAL VOC 2012 original, 366 labeled images.
+# tools/dist_train.sh configs/pseudoseg/deeplabv3plus_r101_voc_1-4.py 4
+# paper mIoU 69.14 (AllSpark's paper, backbone not named); this file: tools/dev/make_configs.py
+_base_ = "deeplabv3plus_r101_voc_1-8.py"
+train_dataloader = dict(dataset=dict(ann_file="splits/voc/366/labeled.txt"))
+unlabeled_dataloader = dict(dataset=dict(ann_file="splits/voc/366/unlabeled.txt"))
