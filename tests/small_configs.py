@@ -96,7 +96,7 @@ def _shrink_model(model: ConfigDict) -> None:
         widths, side = [8, 16, 40, 64], 3
     for head in filter(None, (model.decode_head, model.get("auxiliary_head"))):
         several = isinstance(head.in_channels, (list, tuple))
-        head.in_channels = widths[: len(head.in_channels)] if several else widths[head.in_index]
+        head.in_channels = widths[: len(head.in_channels)] if several else widths[head.get("in_index", -1)]
         head.channels = 8
         head.update({"level_channels": [4, 4, 8, 8]} if "level_channels" in head else {})
         head.update({"c1_in_channels": widths[0], "c1_channels": 4} if "c1_in_channels" in head else {})
