@@ -2,7 +2,7 @@
 # tools/dist_train.sh configs/dgcl/deeplabv3plus_r101_cityscapes_1-8.py 4
 # the paper's figure is not given here
 _base_ = [
-    "../_base_/models/deeplabv3plus_r101.py",
+    "../_base_/models/deeplabv3plus_r101_auxiliary.py",
     "../_base_/datasets/cityscapes.py",
     "../_base_/schedules/sgd_poly_cityscapes_240e.py",
     "../_base_/default_runtime.py",
@@ -23,24 +23,10 @@ model = dict(
     type="DGCLSegmentor",
     contrast=dict(skip_classes=()),  # class 0 is road and no background
     contrast_weight=0.0625,  # the release's 0.5, divided by 8 GPUs as there
-    backbone=dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), out_indices=(0, 1, 2, 3)),
+    backbone=dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)),
     decode_head=dict(
         dilations=(1, 12, 24, 36),
         dropout_ratio=0.1,
-        loss_decode=dict(_delete_=True, type="OhemLoss", thresh=0.7, min_kept=100_000),
-    ),
-    auxiliary_head=dict(
-        type="FCNHead",
-        in_channels=1024,
-        in_index=2,
-        channels=256,
-        num_convs=1,
-        concat_input=False,
-        dropout_ratio=0.1,
-        num_classes=19,
-        norm_cfg=_base_.norm_cfg,
-        align_corners=True,
-        loss_decode=dict(type="OhemLoss", thresh=0.7, min_kept=100_000, loss_weight=0.4),
     ),
     test_cfg=dict(mode="slide", crop_size=(800, 800), stride=(533, 533)),
 )

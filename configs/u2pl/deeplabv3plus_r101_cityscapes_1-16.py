@@ -2,7 +2,7 @@
 # tools/dist_train.sh configs/u2pl/deeplabv3plus_r101_cityscapes_1-16.py 4
 # U2PL's figures are of lists of its own
 _base_ = [
-    "../_base_/models/deeplabv3plus_r101.py",
+    "../_base_/models/deeplabv3plus_r101_auxiliary.py",
     "../_base_/datasets/cityscapes.py",
     "../_base_/schedules/sgd_poly_cityscapes_240e.py",
     "../_base_/default_runtime.py",
@@ -17,25 +17,11 @@ train_dataloader = dict(batch_size=4, dataset=dict(pipeline=pipelines.weak_label
 unlabeled_dataloader = dict(batch_size=4, dataset=dict(pipeline=pipelines.unlabeled))
 model = dict(
     type="U2PLSegmentor",
-    backbone=dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), out_indices=(0, 1, 2, 3)),
+    backbone=dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)),
     decode_head=dict(
         dilations=(1, 12, 24, 36),
         c1_channels=256,
         dropout_ratio=0.1,
-        loss_decode=dict(_delete_=True, type="OhemLoss", thresh=0.7, min_kept=100_000),
-    ),
-    auxiliary_head=dict(
-        type="FCNHead",
-        in_channels=1024,
-        in_index=2,
-        channels=256,
-        num_convs=1,
-        concat_input=False,
-        dropout_ratio=0.1,
-        num_classes=19,
-        norm_cfg=_base_.norm_cfg,
-        align_corners=True,
-        loss_decode=dict(type="OhemLoss", thresh=0.7, min_kept=100_000, loss_weight=0.4),
     ),
     test_cfg=dict(mode="slide", crop_size=(769, 769), stride=(513, 513)),
 )

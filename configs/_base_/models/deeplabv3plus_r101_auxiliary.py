@@ -1,4 +1,4 @@
-# DeepLabV3+ with ResNet-101, OHEM and an auxiliary head on the third level: how AEL trains it.
+# DeepLabV3+ with ResNet-101, OHEM and an auxiliary head on the third level, as in AEL, U2PL and DGCL.
 _base_ = "deeplabv3plus_r101.py"
 ohem = dict(type="OhemLoss", thresh=0.7, min_kept=100_000)
 model = dict(
