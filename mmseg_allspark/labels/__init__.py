@@ -9,7 +9,7 @@ from .components import connected_components
 from .confidence import ClassQuantileThreshold, ConfidenceThreshold, build_confidence
 from .cutmix import CutMix
 from .cutout import CutOut
-from .entropy import masked_quantiles, prediction_entropy
+from .entropy import masked_quantiles, max_probability, prediction_entropy
 from .fusion import equalize_logits, fuse_predictions
 from .label_spreading import spread_labels
 from .pseudo_label import PseudoLabel, loaded_labels, masked_mean, mean_by_share, mean_prediction
@@ -40,6 +40,7 @@ __all__ = [
     "loaded_labels",
     "masked_mean",
     "masked_quantiles",
+    "max_probability",
     "mean_by_share",
     "mean_prediction",
     "prediction_entropy",

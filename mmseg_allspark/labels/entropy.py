@@ -17,6 +17,12 @@ def prediction_entropy(logits: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+def max_probability(logits: Tensor) -> Tensor:
+    """Probability of the likeliest class: (B, K, H, W) -> (B, H, W) float32."""
+    return logits.float().softmax(dim=1).amax(dim=1)
+
+
+@torch.no_grad()
 def masked_quantiles(values: Tensor, mask: Tensor, shares: Sequence[float]) -> Tensor:
     """Quantiles of the values inside a mask, linear between two neighbours as NumPy's.
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mmseg_allspark.labels.entropy import max_probability
 from mmseg_allspark.labels.pseudo_label import PseudoLabel
 
 
@@ -87,7 +88,7 @@ def count_right_labels(pseudo: PseudoLabel, truth: Tensor, num_classes: int, thr
         (2 + T, 2, K) float64. First all pixels, then the sum of their weights, then those that reach each threshold;
         of these first all, then those whose label is the truth.
     """
-    confidence = pseudo.logits.float().softmax(dim=1).amax(dim=1)
+    confidence = max_probability(pseudo.logits)
     known = (truth >= 0) & (truth < num_classes)
     known = known if pseudo.valid is None else known & pseudo.valid
     index = torch.where(known, pseudo.label + num_classes * (pseudo.label == truth), 2 * num_classes).flatten()

@@ -6,12 +6,18 @@ from typing import Annotated, Literal
 import torch
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_allspark.labels import ClassConfidenceBank, ClassCopyPaste, ClassCutMix, PseudoLabel, mean_prediction
+from mmseg_allspark.labels import (
+    ClassConfidenceBank,
+    ClassCopyPaste,
+    ClassCutMix,
+    PseudoLabel,
+    max_probability,
+    mean_prediction,
+)
 from mmseg_allspark.labels.class_confidence import sampling_rates
-from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_masks
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.utils.checks import Between, LossWeight, check_types
@@ -107,13 +113,6 @@ class AELSegmentor(SemiSegmentor):
         return pseudo
 
     @torch.no_grad()
-    def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Logits (B_u, K, H, W) of the weak view, in training in the mode ``labels_in``."""
-        if self.labels_in == "eval" or self.steers_neck or not self.training:
-            return super().label_unlabeled(inputs)
-        return self.upsample(self.decode(self.extract_feat(inputs["weak"])), inputs["weak"].shape[2:])
-
-    @torch.no_grad()
     def mix(
         self, inputs: dict[str, Tensor], data_samples: SamplesByPart, pseudo: PseudoLabel, step: Step
     ) -> tuple[Tensor, PseudoLabel]:
@@ -154,15 +153,10 @@ class AELSegmentor(SemiSegmentor):
         logits = self.upsample(logits, pseudo.label.shape[1:])
         loss = pseudo.pixel_loss(logits, self.pseudo_loss) * pseudo.weight
         with torch.no_grad():
-            weight = pseudo.logits.float().softmax(dim=1).amax(dim=1) ** self.gamma
+            weight = max_probability(pseudo.logits) ** self.gamma
             rates = sampling_rates(self.bank.confidence, self.sampling_power)[logits.argmax(dim=1)]
             weight = weight * ((torch.rand_like(weight) if draws is None else draws) > 1.0 - rates)
             if pseudo.valid is not None:
                 weight = weight * pseudo.valid
         over = (0, 1, 2) if self.mean_over == "batch" else (1, 2)
         return ((weight * loss).sum(dim=over) / (weight.sum(dim=over) + 1e-12)).mean()
-
-
-def stack_masks(samples: list[SegDataSample]) -> Tensor:
-    """Ground truth (B, H, W) int64 of labeled samples."""
-    return torch.cat([sample.gt_sem_seg.data for sample in samples])

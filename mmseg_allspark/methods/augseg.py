@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_allspark.labels import AdaptiveCutMix, PseudoLabel, masked_mean
-from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_masks
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.utils.checks import LossWeight, check_types
@@ -72,7 +72,7 @@ class AugSegSegmentor(SemiSegmentor):
         images = inputs[self.unlabeled_view]
         if self.cutmix is None:
             return images, pseudo
-        masks = torch.cat([sample.gt_sem_seg.data for sample in data_samples["labeled"]])
+        masks = stack_masks(data_samples["labeled"])
         truth = mask_labels(masks, self.num_classes, self.decode_head.ignore_index)
         unlabeled, labeled = dict(pseudo.maps(), images=images), dict(truth.maps(), images=inputs["labeled"])
         mixed = self.cutmix(unlabeled, {name: labeled[name] for name in unlabeled}, image_confidence(pseudo))

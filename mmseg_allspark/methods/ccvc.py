@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_allspark.labels import PseudoLabel
-from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
+from mmseg_allspark.labels import PseudoLabel, max_probability
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, scale_losses
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.methods.two_networks import Decoded, TwoNetworkSegmentor, join_labels, split_labels
 from mmseg_allspark.models import FeatureMapping, SplitHead
@@ -143,7 +143,7 @@ class CCVCSegmentor(TwoNetworkSegmentor):
         """Losses ``sup.*`` and ``sup.second.*``, and the discrepancy on the labeled images."""
         first, second = (network.images(slice(joint.num_labeled)) for network in joint.aux)
         losses = super().sup_losses(joint) | self.second_sup_losses(second.logits, joint.data_samples["labeled"])
-        losses = {name: value / 2 if "loss" in name else value for name, value in losses.items()}
+        losses = scale_losses(losses, 0.5)
         distance = discrepancy(first.hidden, second.hidden)
         return losses | {"sup.loss_discrepancy": distance * (self.discrepancy_weight / 2)}
 
@@ -200,9 +200,9 @@ class CCVCSegmentor(TwoNetworkSegmentor):
         )
 
     def _is_sure(self, pseudo: PseudoLabel) -> Tensor:
-        values = pseudo.logits.float()
-        values = values.softmax(dim=1) if self.conflict_by == "probability" else values
-        return values.amax(dim=1) > self.conflict_threshold
+        by_logit = self.conflict_by == "logit"
+        largest = pseudo.logits.float().amax(dim=1) if by_logit else max_probability(pseudo.logits)
+        return largest > self.conflict_threshold
 
 
 def discrepancy(first: Tensor, second: Tensor) -> Tensor:

@@ -10,8 +10,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
-from mmseg_allspark.labels import PseudoLabel, spread_labels
-from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
+from mmseg_allspark.labels import PseudoLabel, max_probability, spread_labels
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_masks
 from mmseg_allspark.methods.step import Step
 from mmseg_allspark.methods.unimatch import UniMatchSegmentor
 from mmseg_allspark.models import PixelCorrelation
@@ -99,8 +99,7 @@ class CorrMatchSegmentor(UniMatchSegmentor):
     def observe(self, data_samples: list[SegDataSample], pseudo_logits: Tensor, valid: Tensor | None) -> None:
         """Let the alignment follow; the threshold follows the logits of the step itself, in :meth:`unsup_losses`."""
         if self.alignment is not None:
-            labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
-            self.alignment.update(labels, pseudo_logits, self.decode_head.ignore_index, valid)
+            self.alignment.update(stack_masks(data_samples), pseudo_logits, self.decode_head.ignore_index, valid)
 
     def joint_pass(
         self,
@@ -167,8 +166,10 @@ class CorrMatchSegmentor(UniMatchSegmentor):
         images, mixed = self.paste(images, replace(own, extras=dict(is_own=is_own)), pasted)
         if hasattr(self.confidence, "update"):
             # labels before mixing, but padding after it, as in the release
-            self.confidence.update(_largest(own), own.label, mixed.valid)
-        own, mixed = (replace(part, weight=self.confidence(_largest(part), part.label)) for part in (own, mixed))
+            self.confidence.update(max_probability(own.logits), own.label, mixed.valid)
+        own, mixed = (
+            replace(part, weight=self.confidence(max_probability(part.logits), part.label)) for part in (own, mixed)
+        )
         return own, images, mixed
 
     @torch.no_grad()
@@ -192,8 +193,3 @@ class CorrMatchSegmentor(UniMatchSegmentor):
         strong = self.upsample(strong, own.label.shape[1:]).float().log_softmax(dim=1)
         target = (mixed if self.kl_mixed else own).logits.float().log_softmax(dim=1)
         return mixed.mean_loss(F.kl_div(strong, target, reduction="none", log_target=True).sum(dim=1))
-
-
-def _largest(pseudo: PseudoLabel) -> Tensor:
-    """Largest probability (B, H, W)."""
-    return pseudo.logits.float().softmax(dim=1).amax(dim=1)

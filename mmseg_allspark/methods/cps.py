@@ -67,13 +67,6 @@ class CPSSegmentor(TwoNetworkSegmentor):
         return join_labels(first, self.make_pseudo_label(self.label_by_second(inputs["weak"]), first.valid))
 
     @torch.no_grad()
-    def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Logits (B_u, K, H, W) of the weak view by the first network, in training in the mode ``labels_in``."""
-        if self.labels_in == "eval" or self.steers_neck or not self.training:
-            return super().label_unlabeled(inputs)
-        return self.upsample(self.decode(self.extract_feat(inputs["weak"])), inputs["weak"].shape[2:])
-
-    @torch.no_grad()
     def label_by_second(self, images: Tensor) -> Tensor:
         """Logits (B, K, H, W) of images (B, 3, H, W) by the second network, in the mode ``labels_in``."""
         if self.labels_in == "eval":

@@ -4,9 +4,7 @@ from dataclasses import replace
 from typing import Annotated, Literal, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from mmseg.registry import MODELS
-from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_allspark.labels import (
@@ -16,11 +14,12 @@ from mmseg_allspark.labels import (
     mean_prediction,
     prediction_entropy,
 )
-from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_classes
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.models import DensityMemory, ProjectionHead, decode_with_features
 from mmseg_allspark.utils.checks import Between, LossWeight, PositiveInt, check_types
+from mmseg_allspark.utils.resizing import resize_floor
 from mmseg_allspark.utils.wrappers import eval_mode
 
 Percent = Annotated[float, Between(0.0, 100.0)]
@@ -143,11 +142,10 @@ class DGCLSegmentor(SemiSegmentor):
     def contrast_classes(self, logits: Tensor, data_samples: SamplesByPart, valid: Tensor | None, step: Step) -> Tensor:
         """Classes (B_l + B_u, h, w) of labeled images and weak view in the contrast; K for those without a part."""
         size, (first, last) = logits.shape[2:], self.contrast_percent
-        truth = _shrink(_stack_masks(data_samples["labeled"]), size)
-        truth = torch.where(truth == self.decode_head.ignore_index, self.num_classes, truth)
-        valid = None if valid is None else _shrink(valid, size)
+        truth = stack_classes(data_samples["labeled"], self.num_classes, self.decode_head.ignore_index)
+        valid = None if valid is None else resize_floor(valid, size)
         sure = self.find_sure(logits, valid, max(first * (1.0 - step.progress), last))
-        return torch.cat([truth, torch.where(sure, logits.argmax(dim=1), self.num_classes)])
+        return torch.cat([resize_floor(truth, size), torch.where(sure, logits.argmax(dim=1), self.num_classes)])
 
     def joint_pass(
         self,
@@ -199,13 +197,3 @@ class DGCLSegmentor(SemiSegmentor):
         weight = pseudo.weight if pseudo.valid is None else pseudo.weight * pseudo.valid
         logits = self.upsample(logits, weight.shape[1:])
         return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss), weight)
-
-
-def _stack_masks(data_samples: list[SegDataSample]) -> Tensor:
-    """Ground truth (B_l, H, W)."""
-    return torch.cat([sample.gt_sem_seg.data for sample in data_samples])
-
-
-def _shrink(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Maps (B, H, W) at another size: floor of the scaled index, as in the release."""
-    return F.interpolate(maps[:, None].float(), size=size, mode="nearest")[:, 0].to(maps.dtype)

@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_allspark.labels import PseudoLabel, mean_prediction
-from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_classes
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.models import ConvProjectionHead, PartMemory, decode_with_trunk, trunk_width
@@ -112,8 +112,7 @@ class ESLSegmentor(SemiSegmentor):
         valid = self.valid_pixels(data_samples["unlabeled"])
         self.observe(data_samples["labeled"], unlabeled, valid)
         pseudo = self.make_pseudo_label(unlabeled, valid)
-        truth = torch.cat([sample.gt_sem_seg.data for sample in data_samples["labeled"]])
-        truth = torch.where(truth == self.decode_head.ignore_index, self.num_classes, truth)
+        truth = stack_classes(data_samples["labeled"], self.num_classes, self.decode_head.ignore_index)
         classes = pseudo.label if valid is None else torch.where(valid, pseudo.label, self.num_classes)
         part = self._remember(views[0], resize_nearest(torch.cat([truth, classes]), logits.shape[2:]), number)
         step.record["part"] = part[:number]

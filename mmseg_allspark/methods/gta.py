@@ -1,12 +1,13 @@
 """GTA-Seg (NeurIPS 2022, arXiv 2301.07340): an assistant learns pseudo labels, and the student takes its features."""
 
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_allspark.labels import PseudoLabel, masked_quantiles, mean_prediction
+from mmseg_allspark.labels import PseudoLabel, masked_quantiles, max_probability, mean_prediction
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.methods.two_networks import TwoNetworkSegmentor
@@ -87,8 +88,7 @@ class GTASegmentor(TwoNetworkSegmentor):
     @property
     def needs(self) -> Needs:
         """A teacher that labels."""
-        needs = super().needs
-        return Needs(**vars(needs) | dict(labels_from="ema"))
+        return replace(super().needs, labels_from="ema")
 
     def joint_pass(
         self,
@@ -133,7 +133,7 @@ class GTASegmentor(TwoNetworkSegmentor):
             images = torch.cat([joint.inputs["labeled"], joint.images])
             logits = mean_prediction([labeler.describe(images) for labeler in joint.step.labelers or (self,)])
             logits = self.upsample(logits[joint.num_labeled :], joint.images.shape[2:])
-        return logits.float().softmax(dim=1).amax(dim=1)
+        return max_probability(logits)
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Loss of the assistant on the mixed images, and the share of the pixels that it learns."""

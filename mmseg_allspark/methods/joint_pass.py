@@ -62,6 +62,22 @@ class JointPass:
         return [level[self.num_labeled :] for level in self.feats]
 
 
+def stack_masks(data_samples: list[SegDataSample]) -> Tensor:
+    """Ground truth (B, H, W) of labeled samples, as their masks have it."""
+    return torch.cat([sample.gt_sem_seg.data for sample in data_samples])
+
+
+def stack_classes(data_samples: list[SegDataSample], num_classes: int, ignore_index: int) -> Tensor:
+    """Ground truth (B, H, W) of labeled samples, ``num_classes`` where it is ignored."""
+    masks = stack_masks(data_samples)
+    return torch.where(masks == ignore_index, num_classes, masks)
+
+
+def scale_losses(losses: dict[str, Tensor], factor: float | Tensor) -> dict[str, Tensor]:
+    """Losses times a factor; figures that are no losses stay."""
+    return {name: value * factor if "loss" in name else value for name, value in losses.items()}
+
+
 def stack_valid(data_samples: list[SegDataSample]) -> Tensor:
     """Which pixels are image and not padding, as ``PadAndMark`` wrote it down.
 

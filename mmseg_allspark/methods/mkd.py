@@ -12,11 +12,12 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from mmseg_allspark.labels import PseudoLabel
-from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_valid
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_classes, stack_valid
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.methods.two_networks import Decoded, TwoNetworkSegmentor
 from mmseg_allspark.models import SemanticAugmentation, decode_with_features
 from mmseg_allspark.utils.checks import LossWeight, PositiveInt, check_types
+from mmseg_allspark.utils.resizing import resize_floor
 from mmseg_allspark.utils.wrappers import eval_mode
 
 
@@ -176,25 +177,20 @@ class MKDSegmentor(TwoNetworkSegmentor):
     def _mix(self, teacher: Decoded, joint: JointPass) -> Decoded:
         """What a teacher gives, mixed as the students' unlabeled images were."""
         number, size = joint.num_labeled, teacher.logits.shape[2:]
-        source = _nearest(joint.pseudo.extras["source"], size)[:, None]
+        source = resize_floor(joint.pseudo.extras["source"], size)[:, None]
         mixed = [values[number:].gather(0, source.expand(-1, values.shape[1], -1, -1)) for values in teacher]
         return Decoded.cat([teacher.images(slice(number)), Decoded(*mixed)])
 
     def _truth(self, joint: JointPass, size: list[int]) -> Tensor:
         """(B_l, h, w) classes of the labeled images, K where they are not known."""
-        truth = torch.cat([sample.gt_sem_seg.data for sample in joint.data_samples["labeled"]])
-        return _nearest(torch.where(truth == self.decode_head.ignore_index, self.num_classes, truth), size)
+        samples = joint.data_samples["labeled"]
+        return resize_floor(stack_classes(samples, self.num_classes, self.decode_head.ignore_index), size)
 
     def _valid(self, joint: JointPass, size: list[int]) -> Tensor | None:
         """(B_l + B_u, h, w) bool, False on padding; None without ``mask_padding``."""
         if joint.pseudo.valid is None:
             return None
-        return _nearest(torch.cat([stack_valid(joint.data_samples["labeled"]), joint.pseudo.valid]), size)
+        return resize_floor(torch.cat([stack_valid(joint.data_samples["labeled"]), joint.pseudo.valid]), size)
 
     def _resize(self, values: Tensor, head: BaseDecodeHead, size: list[int]) -> Tensor:
         return F.interpolate(values, size=size, mode="bilinear", align_corners=head.align_corners)
-
-
-def _nearest(maps: Tensor, size: list[int] | tuple[int, int]) -> Tensor:
-    """Maps (B, H, W) of whole numbers or bool at another size."""
-    return F.interpolate(maps[:, None].float(), size=tuple(size), mode="nearest")[:, 0].to(maps.dtype)

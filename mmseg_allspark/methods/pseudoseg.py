@@ -11,7 +11,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_allspark.labels import CutOut, PseudoLabel, fuse_predictions, mean_prediction
-from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_valid
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_classes, stack_valid
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.models import ActivationAttention, ImageLevelHead
@@ -192,8 +192,7 @@ class PseudoSegSegmentor(SemiSegmentor):
 
     def present_classes(self, samples: list[SegDataSample]) -> Tensor:
         """(B, K') float, 1 where the mask of an image shows a class."""
-        masks = torch.cat([sample.gt_sem_seg.data for sample in samples]).flatten(1).long()
-        masks = torch.where(masks == self.decode_head.ignore_index, self.num_classes, masks)
+        masks = stack_classes(samples, self.num_classes, self.decode_head.ignore_index).flatten(1).long()
         present = torch.zeros(len(masks), self.num_classes + 1, device=masks.device).scatter_(1, masks, 1.0)
         return present[:, self.first_class : self.num_classes]
 

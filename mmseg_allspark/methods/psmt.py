@@ -8,7 +8,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from mmseg_allspark.labels import AdaptiveCutMix, CutMix, PseudoLabel, masked_mean
+from mmseg_allspark.labels import AdaptiveCutMix, CutMix, PseudoLabel, masked_mean, max_probability
 from mmseg_allspark.labels.adversarial import adversarial_noise
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
@@ -111,13 +111,6 @@ class PSMTSegmentor(SemiSegmentor):
         return self.make_pseudo_label(logits, valid)
 
     @torch.no_grad()
-    def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Logits (B_u, K, H, W) of the weak view, in training in the mode ``labels_in``."""
-        if self.labels_in == "eval" or self.steers_neck or not self.training:
-            return super().label_unlabeled(inputs)
-        return self.upsample(self.decode(self.extract_feat(inputs["weak"])), inputs["weak"].shape[2:])
-
-    @torch.no_grad()
     def mix(
         self, inputs: dict[str, Tensor], data_samples: SamplesByPart, pseudo: PseudoLabel, step: Step
     ) -> tuple[Tensor, PseudoLabel]:
@@ -174,7 +167,7 @@ class PSMTSegmentor(SemiSegmentor):
         """Mean over the sure pixels of (B_u, K, h, w) logits; 0 where none is sure."""
         logits = self.upsample(logits, pseudo.label.shape[1:])
         with torch.no_grad():
-            confidence = pseudo.logits.float().softmax(dim=1).amax(dim=1)
+            confidence = max_probability(pseudo.logits)
             sure = pseudo.weight > 0 if pseudo.valid is None else (pseudo.weight > 0) & pseudo.valid
         return masked_mean(confidence * pseudo.weight * pseudo.pixel_loss(logits, self.pseudo_loss), sure)
 

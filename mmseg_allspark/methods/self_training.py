@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mmseg_allspark.utils.checks import LossWeight, check_types
 
-from .joint_pass import JointPass
+from .joint_pass import JointPass, scale_losses, stack_masks
 from .semi_segmentor import SemiSegmentor
 
 
@@ -46,8 +46,7 @@ class SelfTrainingSegmentor(SemiSegmentor):
         losses = super().sup_losses(joint)
         if joint.pseudo is None:
             return losses
-        share = self._labeled_share(joint)
-        return {name: value * share if "loss" in name else value for name, value in losses.items()}
+        return scale_losses(losses, self._labeled_share(joint))
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Losses of the pseudo-labeled images, times their share of the batch's pixels."""
@@ -56,8 +55,7 @@ class SelfTrainingSegmentor(SemiSegmentor):
 
     def _labeled_share(self, joint: JointPass) -> Tensor:
         """Labeled pixels among all that have a label, a number in [0, 1]."""
-        masks = [sample.gt_sem_seg.data for sample in joint.data_samples["labeled"]]
-        labeled = sum((mask != self.decode_head.ignore_index).sum() for mask in masks)
+        labeled = (stack_masks(joint.data_samples["labeled"]) != self.decode_head.ignore_index).sum()
         valid = joint.pseudo.valid
         unlabeled = joint.pseudo.label.numel() if valid is None else valid.sum()
         return labeled / (labeled + unlabeled).clamp(min=1)

@@ -1,5 +1,6 @@
 """SemiSegmentor: an EncoderDecoder that also learns from unlabeled images."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Literal
 
@@ -20,7 +21,7 @@ from mmseg_allspark.labels import (
     mean_prediction,
 )
 from mmseg_allspark.labels.pseudo_label import build_loss
-from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_valid
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, scale_losses, stack_masks, stack_valid
 from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor, check_views
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.utils.checks import LossWeight, check_types
@@ -58,6 +59,8 @@ class SemiSegmentor(EncoderDecoder):
     Raises:
         ValueError: If neck and decode head do not agree on the number of classes, or the head has one output.
     """
+
+    labels_in = "eval"  # mode of the network that labels; a method may offer 'train'
 
     @check_types
     def __init__(
@@ -175,9 +178,9 @@ class SemiSegmentor(EncoderDecoder):
 
     @torch.no_grad()
     def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Logits (B_u, K, H, W) of the weak view in eval mode, at image size."""
-        images = inputs["weak"]
-        with eval_mode(self):
+        """Logits (B_u, K, H, W) of the weak view at image size, in eval mode or, in training, as ``labels_in`` says."""
+        images, in_train = inputs["weak"], self.labels_in == "train" and not self.steers_neck
+        with nullcontext() if in_train else eval_mode(self):
             feats = self.extract_feat(images, inference_keys=self.pseudo_label_keys)
             return self.upsample(self.decode(feats), images.shape[2:])
 
@@ -260,8 +263,7 @@ class SemiSegmentor(EncoderDecoder):
         losses = add_prefix(self.decode_head.loss_by_feat(joint.labeled_logits, samples), "decode")
         if self.with_auxiliary_head:
             losses.update(self._auxiliary_head_forward_train(joint.labeled_feats, samples))
-        weighted = {name: value * self.sup_weight if "loss" in name else value for name, value in losses.items()}
-        return add_prefix(weighted, "sup")
+        return add_prefix(scale_losses(losses, self.sup_weight), "sup")
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Losses ``unsup.*``: here the weighted cross-entropy of the unlabeled images against their pseudo labels."""
@@ -290,8 +292,7 @@ class SemiSegmentor(EncoderDecoder):
     def observe(self, data_samples: list[SegDataSample], pseudo_logits: Tensor, valid: Tensor | None) -> None:
         """Let what keeps running estimates see the labeled samples and the logits (B_u, K, H, W) of a step."""
         if self.alignment is not None:
-            labels = torch.cat([sample.gt_sem_seg.data for sample in data_samples])
-            self.alignment.update(labels, pseudo_logits, self.decode_head.ignore_index, valid)
+            self.alignment.update(stack_masks(data_samples), pseudo_logits, self.decode_head.ignore_index, valid)
         if hasattr(self.confidence, "update"):
             pseudo = self.alignment(pseudo_logits) if self.alignment is not None else pseudo_logits
             self.confidence.update(*pseudo.float().softmax(dim=1).max(dim=1), valid)

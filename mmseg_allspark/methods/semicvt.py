@@ -9,7 +9,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
 from mmseg_allspark.labels import mean_prediction, prediction_entropy
-from mmseg_allspark.methods.joint_pass import JointPass
+from mmseg_allspark.methods.joint_pass import JointPass, scale_losses
 from mmseg_allspark.methods.step import Needs
 from mmseg_allspark.methods.u2pl import Percent, U2PLSegmentor
 from mmseg_allspark.models import ConvProjectionHead, GraphConsistency, TwoStreamHead
@@ -111,12 +111,10 @@ class SemiCVTSegmentor(U2PLSegmentor):
         heads = self.decode_head, self.decode_head.transformer
         for name, head, logits in zip(_NAMES, heads, joint.aux.logits, strict=True):
             of_stream = head.loss_by_feat(logits[: joint.num_labeled], samples)
-            halved = {key: value / 2 if "loss" in key else value for key, value in of_stream.items()}
-            losses |= add_prefix(halved, name)
+            losses |= add_prefix(scale_losses(of_stream, 0.5), name)
         if self.with_auxiliary_head:
             losses |= self._auxiliary_head_forward_train(joint.labeled_feats, samples)
-        weighted = {name: value * self.sup_weight if "loss" in name else value for name, value in losses.items()}
-        return add_prefix(weighted, "sup")
+        return add_prefix(scale_losses(losses, self.sup_weight), "sup")
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Cross-entropy of the learned pixels, and the graphs' difference, half of each stream."""

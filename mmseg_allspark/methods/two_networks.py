@@ -13,7 +13,7 @@ from mmseg.utils import add_prefix
 from torch import Tensor
 
 from mmseg_allspark.labels import PseudoLabel, mean_prediction
-from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
+from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, scale_losses
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.utils.checks import check_types
@@ -146,8 +146,7 @@ class TwoNetworkSegmentor(SemiSegmentor):
     def second_sup_losses(self, logits: Tensor, data_samples: list[SegDataSample]) -> dict[str, Tensor]:
         """Losses ``sup.second.*`` of the second network's logits (B_l, K, h, w) on the labeled samples."""
         losses = self.second.decode_head.loss_by_feat(logits, data_samples)
-        weighted = {name: value * self.sup_weight if "loss" in name else value for name, value in losses.items()}
-        return add_prefix(weighted, "sup.second")
+        return add_prefix(scale_losses(losses, self.sup_weight), "sup.second")
 
 
 def join_labels(first: PseudoLabel, second: PseudoLabel) -> PseudoLabel:

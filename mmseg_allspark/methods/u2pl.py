@@ -4,16 +4,16 @@ from dataclasses import replace
 from typing import Annotated, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_allspark.labels import PseudoLabel, masked_quantiles, mean_by_share, mean_prediction, prediction_entropy
-from mmseg_allspark.methods.joint_pass import JointPass
+from mmseg_allspark.methods.joint_pass import JointPass, stack_classes
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.models import ConvProjectionHead, NegativeMemory, decode_with_trunk, trunk_width
 from mmseg_allspark.utils.checks import Between, LossWeight, PositiveInt, check_types
+from mmseg_allspark.utils.resizing import resize_floor
 
 Percent = Annotated[float, Between(0.0, 100.0)]
 
@@ -161,16 +161,15 @@ class U2PLSegmentor(SemiSegmentor):
         self, joint: JointPass, logits: Tensor, features: Tensor, valid: Tensor, pixels: Reliability
     ) -> Tensor:
         """Fill the memory with the teacher's features, and compare the student's with it."""
-        truth = torch.cat([sample.gt_sem_seg.data for sample in joint.data_samples["labeled"]])
-        labeled = truth != self.decode_head.ignore_index
+        truth = stack_classes(joint.data_samples["labeled"], self.num_classes, self.decode_head.ignore_index)
+        labeled = truth < self.num_classes
         maps = torch.cat(
             [
-                torch.stack([torch.where(labeled, truth, self.num_classes), labeled, labeled], dim=1),
+                torch.stack([truth, labeled, labeled], dim=1),
                 torch.stack([torch.where(valid, joint.pseudo.label, self.num_classes), pixels.low, pixels.high], dim=1),
             ]
         )
-        # floor of the scaled index, as in the release
-        classes, low, high = F.interpolate(maps.float(), size=logits.shape[2:], mode="nearest").long().unbind(dim=1)
+        classes, low, high = resize_floor(maps, logits.shape[2:]).unbind(dim=1)
         prob = logits.float().softmax(dim=1)
         found = self.memory.find_negatives(prob, classes, high > 0, joint.num_labeled)
         self.memory.enqueue(features, found)

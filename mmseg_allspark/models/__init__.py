@@ -5,6 +5,7 @@ from .channel_attention import ChannelCrossAttention, ChannelSelfAttention, chan
 from .class_activation import ActivationAttention, ImageLevelHead
 from .class_queue import ClassQueue
 from .density_memory import DensityMemory
+from .draws import draw_per_class
 from .ensemble import EnsembleBackbone, EnsembleHead
 from .graph_consistency import GraphConsistency
 from .heads import (
@@ -34,7 +35,7 @@ from .losses import (
 )
 from .necks import AllSparkNeck
 from .negative_memory import NegativeMemory
-from .part_memory import PartMemory, draw_per_class, info_nce
+from .part_memory import PartMemory, info_nce
 from .semantic_augmentation import SemanticAugmentation
 from .semantic_memory import SemanticMemory, feature_size, group_channels
 from .teacher_average import TeacherAverage, holds_average

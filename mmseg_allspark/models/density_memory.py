@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmseg_allspark.models.class_queue import ClassQueue
 from mmseg_allspark.models.draws import draw_where
+from mmseg_allspark.models.pixel_rows import pixel_rows
 from mmseg_allspark.utils.checks import Between, Count, PositiveInt, check_types
 
 
@@ -127,7 +128,7 @@ class DensityMemory(BaseModule):
         classes, number = classes.flatten(), max(1, self.rows_per_step // get_world_size())
         index = draw_where(self._is_of_class(classes), number).flip(1)  # the last written counts as the newest
         picked = index.clamp(max=len(classes) - 1)
-        own, projections = (_rows(maps)[picked] for maps in (features, projected))
+        own, projections = (pixel_rows(maps).float()[picked] for maps in (features, projected))
         density = torch.where(self.filled[:, None] > self.density_rows, self.density(own), 0.0)
         rows = torch.cat([own, projections, density[..., None]], dim=2)
         target = torch.arange(self.num_classes, device=index.device)[:, None]
@@ -145,8 +146,10 @@ class DensityMemory(BaseModule):
         Returns:
             Scalar: mean over the anchors of a class, then over the classes that have any; 0 where none has.
         """
-        classes, projections = classes.flatten(), _rows(projected)
-        anchor, takes_part, center, has_pixels = self._find_dense_and_sparse(_rows(features), projections, classes)
+        classes, projections = classes.flatten(), pixel_rows(projected).float()
+        anchor, takes_part, center, has_pixels = self._find_dense_and_sparse(
+            pixel_rows(features).float(), projections, classes
+        )
         other = ~self._is_of_class(classes) & (classes < self.num_classes)
         index = draw_where(other, self.negatives)
         negatives = projections.detach()[index.clamp(max=len(classes) - 1)]
@@ -185,8 +188,3 @@ class DensityMemory(BaseModule):
     def _is_of_class(self, classes: Tensor) -> Tensor:
         """One-hot classes: (N,) -> (K, N) bool."""
         return classes == torch.arange(self.num_classes, device=classes.device)[:, None]
-
-
-def _rows(maps: Tensor) -> Tensor:
-    """(B, D, h, w) -> (N, D) float32."""
-    return maps.movedim(1, -1).flatten(0, 2).float()

@@ -13,6 +13,7 @@ from torch import Tensor
 from mmseg_allspark.models.class_queue import ClassQueue
 from mmseg_allspark.models.draws import draw_below, draw_where
 from mmseg_allspark.models.part_memory import info_nce
+from mmseg_allspark.models.pixel_rows import count_pixels, mean_rows, pixel_rows
 from mmseg_allspark.utils.checks import Between, Count, PositiveInt, Share, check_types
 
 
@@ -109,7 +110,7 @@ class NegativeMemory(BaseModule):
         """
         pixels = found.shape[1]
         index = draw_where(found, self.rows_per_step)
-        rows = _rows(features).index_select(0, index.flatten().clamp(max=pixels - 1))
+        rows = pixel_rows(features).index_select(0, index.flatten().clamp(max=pixels - 1))
         classes = torch.arange(self.num_classes, device=found.device)[:, None]
         self.queue.write(rows, torch.where(index < pixels, classes, self.num_classes).flatten())
 
@@ -130,7 +131,7 @@ class NegativeMemory(BaseModule):
         classes = torch.where(reliable, classes, self.num_classes)
         centers, present = self._centers(features, classes.flatten())
         index, has_anchors = self._draw_anchors(prob, classes)
-        anchors = _rows(projected).index_select(0, index.flatten()).float()
+        anchors = pixel_rows(projected).index_select(0, index.flatten()).float()
         negatives, has_negatives = self._draw_negatives()
         loss = info_nce(anchors, centers.repeat_interleave(self.anchors, dim=0), negatives, self.temperature)
         loss = loss.view(index.shape).mean(dim=1) * (present & has_anchors & has_negatives)
@@ -140,10 +141,8 @@ class NegativeMemory(BaseModule):
     @torch.no_grad()
     def _centers(self, features: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
         """Mean feature of each class (K, D), and (K,) bool, whether it has pixels."""
-        rows = _rows(features).float()
-        total = rows.new_zeros(self.num_classes + 1, rows.shape[1]).index_add_(0, classes, rows)[:-1]
-        count = _count(classes, self.num_classes)
-        return total / count.clamp(min=1)[:, None], count > 0
+        mean, count = mean_rows(pixel_rows(features), classes, self.num_classes + 1)
+        return mean[:-1], count[:-1] > 0
 
     @torch.no_grad()
     def _draw_anchors(self, prob: Tensor, classes: Tensor) -> tuple[Tensor, Tensor]:
@@ -151,7 +150,7 @@ class NegativeMemory(BaseModule):
         own = classes.clamp(max=self.num_classes - 1)[:, None]
         sure = prob.gather(1, own)[:, 0] > self.anchor_threshold
         classes = torch.where(sure, classes, self.num_classes).flatten()
-        order, count = classes.argsort(stable=True), _count(classes, self.num_classes)
+        order, count = classes.argsort(stable=True), count_pixels(classes, self.num_classes)
         place = (count.cumsum(0) - count)[:, None] + draw_below(count, self.anchors)
         return order[place.clamp(max=len(order) - 1)], count > 0
 
@@ -168,13 +167,3 @@ class NegativeMemory(BaseModule):
 def is_of_class(classes: Tensor, num_classes: int) -> Tensor:
     """One-hot labels: (B, h, w) int64 -> (B, K, h, w) bool; a pixel without a label is of no class."""
     return classes[:, None] == torch.arange(num_classes, device=classes.device)[:, None, None]
-
-
-def _count(classes: Tensor, num_classes: int) -> Tensor:
-    """Pixels of each class: (N,) -> (K,) int64."""
-    return classes.new_zeros(num_classes + 1).scatter_add_(0, classes, torch.ones_like(classes))[:-1]
-
-
-def _rows(maps: Tensor) -> Tensor:
-    """(B, D, h, w) -> (N, D)."""
-    return maps.movedim(1, -1).flatten(0, 2)

@@ -7,12 +7,14 @@ from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from mmengine.dist import all_gather, all_reduce
+from mmengine.dist import all_gather
 from mmengine.model import BaseModule
 from mmseg.models.utils import resize
 from torch import Tensor
 
 from mmseg_allspark.models.class_queue import ClassQueue
+from mmseg_allspark.models.draws import draw_below, draw_per_class
+from mmseg_allspark.models.pixel_rows import mean_rows, pixel_rows
 from mmseg_allspark.utils.checks import Between, PositiveInt, Share, check_types
 
 
@@ -76,7 +78,7 @@ class PartMemory(BaseModule):
             classes: (B, h, w) int64; K where there is none.
         """
         index, count = draw_per_class(classes.flatten(), self.num_classes, self.parts)
-        drawn = _rows(features).float().index_select(0, index.flatten()).view_as(self.prototypes)
+        drawn = pixel_rows(features).float().index_select(0, index.flatten()).view_as(self.prototypes)
         drawn, shown = (torch.stack(all_gather(part)) for part in (drawn, (count > 0).long()))
         first = shown.argmax(dim=0)[None, :, None, None].expand(1, *self.prototypes.shape)
         new = (shown.sum(dim=0) > 0) & ~self.known
@@ -113,7 +115,7 @@ class PartMemory(BaseModule):
         """
         number, every = len(part), self.num_parts + 1
         ids = part.flatten(1) + every * torch.arange(number, device=part.device)[:, None]
-        mean, count = _means(_rows(projected), ids.flatten(), number * every)
+        mean, count = mean_rows(pixel_rows(projected), ids.flatten(), number * every)
         target = torch.arange(every, device=part.device).repeat(number)
         self.queue.write(mean, torch.where(count > 0, target, self.num_parts))
 
@@ -125,7 +127,7 @@ class PartMemory(BaseModule):
             features: (B, C, h, w) of the encoder.
             part: (B, h, w) int64, P where there is none.
         """
-        mean, count = _means(_rows(features), part.flatten(), self.num_parts + 1, every_rank=True)
+        mean, count = mean_rows(pixel_rows(features), part.flatten(), self.num_parts + 1, every_rank=True)
         mean, shown = mean[:-1].view_as(self.prototypes), (count[:-1] > 0).view(self.num_classes, self.parts, 1)
         self.prototypes.lerp_(torch.where(shown, mean, self.prototypes), 1.0 - self.momentum)
 
@@ -141,7 +143,7 @@ class PartMemory(BaseModule):
         """
         part, shape = part.flatten(), (self.num_classes, self.max_anchors)
         index, count = draw_per_class(part // self.parts, *shape)
-        anchors = _rows(projected).index_select(0, index.flatten()).float()
+        anchors = pixel_rows(projected).index_select(0, index.flatten()).float()
         own = part.index_select(0, index.flatten()).clamp(max=self.num_parts - 1)
         positive, negatives, ready = self.draw(own)
         wanted = (count * self.anchor_share).ceil()[:, None]
@@ -165,8 +167,8 @@ class PartMemory(BaseModule):
         end = filled.cumsum(dim=0)
         own, before = filled[part], (end - filled)[part]
         others = end[-1] - own
-        positive = rows[part * slots + _random_below(own)]
-        pick = _random_below(others[:, None].expand(-1, self.negatives))
+        positive = rows[part * slots + draw_below(own, 1)[:, 0]]
+        pick = draw_below(others, self.negatives)
         pick = pick + torch.where(pick >= before[:, None], own[:, None], 0)  # over the features of the own part
         other = torch.searchsorted(end, pick, right=True).clamp(max=self.num_parts - 1)
         return positive, rows[other * slots + pick - (end - filled)[other]], (own > 0) & (others > 0)
@@ -189,43 +191,3 @@ def info_nce(anchors: Tensor, positive: Tensor, negatives: Tensor, temperature: 
     near = (anchors * F.normalize(positive, dim=1)).sum(dim=1, keepdim=True)
     logits = torch.cat([near, far], dim=1) / temperature
     return logits.logsumexp(dim=1) - logits[:, 0]
-
-
-@torch.no_grad()
-def draw_per_class(classes: Tensor, num_classes: int, number: int) -> tuple[Tensor, Tensor]:
-    """Draw pixels of every class.
-
-    Args:
-        classes: (N,) int64; ``num_classes`` where there is none.
-        num_classes: Classes K.
-        number: Pixels of a class; where it has fewer, they repeat, and where it has none, others stand in.
-
-    Returns:
-        (K, number) int64 indices and (K,) int64, how many pixels each class has.
-    """
-    order = torch.randperm(len(classes), device=classes.device)
-    order = order[classes[order].argsort(stable=True)]
-    count = classes.new_zeros(num_classes + 1).scatter_add_(0, classes, torch.ones_like(classes))[:-1]
-    place = torch.arange(number, device=classes.device) % count.clamp(min=1)[:, None]
-    return order[((count.cumsum(0) - count)[:, None] + place).clamp(max=len(classes) - 1)], count
-
-
-def _rows(maps: Tensor) -> Tensor:
-    """(B, D, h, w) -> (B * h * w, D)."""
-    return maps.movedim(1, -1).flatten(0, 2)
-
-
-def _means(rows: Tensor, ids: Tensor, number: int, *, every_rank: bool = False) -> tuple[Tensor, Tensor]:
-    """Mean of the rows (N, D) of each id, (number, D), and how many there are, (number,)."""
-    total = rows.new_zeros(number, rows.shape[1], dtype=torch.float32).index_add_(0, ids, rows.float())
-    count = total.new_zeros(number).index_add_(0, ids, total.new_ones(len(ids)))
-    if every_rank:
-        all_reduce(total)
-        all_reduce(count)
-    return total / count.clamp(min=1.0)[:, None], count
-
-
-def _random_below(limit: Tensor) -> Tensor:
-    """Random int64 in [0, limit), 0 where the limit is 0."""
-    drawn = (torch.rand(limit.shape, device=limit.device) * limit).long()
-    return torch.minimum(drawn, limit - 1).clamp(min=0)

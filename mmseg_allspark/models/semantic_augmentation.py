@@ -9,6 +9,7 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from mmseg_allspark.models.pixel_rows import pixel_rows
 from mmseg_allspark.utils.checks import PositiveInt, check_types
 
 
@@ -41,7 +42,7 @@ class SemanticAugmentation(BaseModule):
             features: (B, A, h, w).
             labels: (B, h, w) int64; K where there is no class.
         """
-        rows, ids = features.movedim(1, -1).flatten(0, 2).float(), labels.flatten()
+        rows, ids = pixel_rows(features).float(), labels.flatten()
         total, amount = self._sums(F.pad(rows, (0, 1), value=1.0), ids)[:-1].split([rows.shape[1], 1], dim=1)
         mean = total / amount.clamp(min=1)
         spread = self._sums((rows - F.pad(mean, (0, 0, 0, 1))[ids]).square(), ids)[:-1]

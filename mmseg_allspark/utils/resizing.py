@@ -14,6 +14,15 @@ def resize_nearest(maps: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         Maps of the same dtype.
     """
+    return _resize(maps, size, "nearest-exact")
+
+
+def resize_floor(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """As :func:`resize_nearest`, but a pixel is that of the scaled index rounded down, as in several releases."""
+    return _resize(maps, size, "nearest")
+
+
+def _resize(maps: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     pixels = maps if maps.dim() == 4 else maps[:, None]
-    resized = F.interpolate(pixels.float(), size=size, mode="nearest-exact").to(maps.dtype)
+    resized = F.interpolate(pixels.float(), size=tuple(size), mode=mode).to(maps.dtype)
     return resized if maps.dim() == 4 else resized[:, 0]

@@ -25,6 +25,7 @@ from mmseg_allspark.datasets.parts import iter_leaves
 from mmseg_allspark.engine.hooks.log_steps import class_names
 from mmseg_allspark.engine.randomness import RandomStream
 from mmseg_allspark.labels import count_right_labels, mean_prediction
+from mmseg_allspark.methods.joint_pass import stack_masks
 from mmseg_allspark.utils.checks import Between, Count, PositiveInt, check_types
 from mmseg_allspark.utils.wrappers import bare_model, eval_mode
 
@@ -165,5 +166,5 @@ def _count(model: nn.Module, labelers: Sequence[nn.Module], batch: dict) -> Tens
     samples = data["data_samples"]
     logits = mean_prediction([labeler.label_unlabeled(dict(weak=data["inputs"])) for labeler in labelers])
     pseudo = model.make_pseudo_label(logits, model.valid_pixels(samples))
-    truth = torch.cat([sample.gt_sem_seg.data for sample in samples])
+    truth = stack_masks(samples)
     return count_right_labels(pseudo, truth, model.num_classes, THRESHOLDS)
