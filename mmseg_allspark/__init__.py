@@ -11,8 +11,10 @@ from .version import __version__
 # ``python -m mmseg_allspark.doctor`` imports this file first, and has to speak where all else cannot be imported
 if ("-m", "mmseg_allspark.doctor") not in zip(sys.orig_argv, sys.orig_argv[1:], strict=False):
     from .environment import prepare
+    from .quiet_import import import_mmseg
 
     prepare()  # first: it settles what differs between the two families
+    import_mmseg()
     from . import convert, datasets, engine, labels, methods, models
     from .runs import Run, train
 

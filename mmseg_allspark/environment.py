@@ -9,17 +9,13 @@ that is not fit: tools/doctor.py loads this file by its path, and imports what m
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import json
-import logging
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from importlib import import_module, metadata, util
 from pathlib import Path
@@ -233,24 +229,8 @@ def prepare() -> None:
             f"Both {' and '.join(twice)} are installed; they share import names and overwrite each other. "
             f"Run: pip uninstall -y {' '.join(twice)}, then install one family again."
         )
-    if (
-        version_of("mmsegmentation") is None
-    ):  # let _base_ = 'mmseg::...' find the fork, whose distribution is not so named
+    if version_of("mmsegmentation") is None:  # let _base_ = 'mmseg::...' find the fork, a distribution of another name
         import_module("mmengine.config.utils").MODULE2PACKAGE["mmseg"] = "mmseg"
-    _import_quietly()
-
-
-def _import_quietly() -> None:
-    """Import mmseg without its notices of optional parts that are not installed."""
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # CUDA's compiler without a GPU
-    said = io.StringIO()
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(said):
-            warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention``")
-            for name in ("mmseg.datasets", "mmseg.models", "mmseg.apis"):
-                import_module(name)
-    finally:
-        sys.stdout.write(said.getvalue().replace("Could not import OneDL\n", ""))
 
 
 def report() -> tuple[list[str], list[Problem]]:

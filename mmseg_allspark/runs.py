@@ -3,11 +3,13 @@
 import importlib.util
 import os
 import sys
+import warnings
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
+from mmseg_allspark.engine.checkpoint.resume_point import best_checkpoint, last_checkpoint
 from mmseg_allspark.utils.checks import Between, check_value
 
 if TYPE_CHECKING:
@@ -38,15 +40,12 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         """The checkpoint of the best validation where the training kept one, else the last."""
-        best = sorted(self.work_dir.glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
-        pointer = self.work_dir / "last_checkpoint"
-        if best:
-            return best[-1]
-        if not pointer.is_file():
+        found = best_checkpoint(self.work_dir) or last_checkpoint(self.work_dir)
+        if found is None:
             raise FileNotFoundError(
                 f"{self.work_dir} holds no checkpoint (looked in {Path.cwd()}): give the work directory of a training."
             )
-        return self.work_dir / Path(pointer.read_text(encoding="utf-8").strip()).name
+        return found
 
     @cached_property
     def model(self) -> "SegInferencer":
@@ -103,8 +102,13 @@ def train(
     args.steps, args.amp, args.cfg_options = steps, amp, cfg_options
     args.work_dir = None if work_dir is None else os.fspath(work_dir)
     args.resume = "auto" if resume else None
-    cfg = tool.settle_config(args)
-    tool.run(cfg, args)
+    shown = warnings.formatwarning
+    try:
+        with warnings.catch_warnings():  # the tool sets both for its console
+            cfg = tool.settle_config(args)
+            tool.run(cfg, args)
+    finally:
+        warnings.formatwarning = shown
     return Run(cfg.work_dir)
 
 

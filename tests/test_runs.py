@@ -1,5 +1,7 @@
 """Training and prediction from Python: what the command line does, and its checks."""
 
+import warnings
+
 import numpy as np
 import pytest
 from builders import CROP, run_config
@@ -23,7 +25,9 @@ def config(data, tmp_path, monkeypatch):
 
 
 def test_three_lines_train_and_predict(config, data):
+    shown, filters = warnings.formatwarning, warnings.filters[:]
     run = train(config, steps=2, cfg_options={"randomness.seed": 5})
+    assert (warnings.formatwarning, warnings.filters) == (shown, filters)  # a notebook's own stay
     image = next((data / "img").glob("val*.png"))
     labels = run.predict(image)
     assert run.work_dir.as_posix() == "work_dirs/small" and run.checkpoint.name == "iter_2.pth"

@@ -39,6 +39,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 
 from mmseg_allspark.engine import SelfTraining, Stage
+from mmseg_allspark.engine.checkpoint.resume_point import best_checkpoint, last_checkpoint
 from mmseg_allspark.engine.self_training import label_path, list_unlabeled
 from mmseg_allspark.inference import MultiScale, SegInferencer
 from mmseg_allspark.labels import image_reliability, split_by_reliability
@@ -112,7 +113,7 @@ class Stages:
         """Rank the images by the agreement of the snapshots with the last checkpoint."""
         folder = self.work_dir / stage.labeler
         snapshots = [folder / f"snapshot_{number}.pth" for number in range(1, len(self.plan.snapshots) + 1)]
-        models = [self.load(stage.labeler, path) for path in (*snapshots, self.last_checkpoint(stage.labeler))]
+        models = [self.load(stage.labeler, path) for path in (*snapshots, last_checkpoint(folder))]
         num_classes, images = len(models[0].model.dataset_meta["classes"]), self.read_list(stage.images)
         values, streams = [], [model.stream(images) for model in models]
         for predictions in track(zip(*streams, strict=True), description="ranking", total=len(images)):
@@ -163,16 +164,11 @@ class Stages:
         """A model of one of the trainings."""
         return SegInferencer(self.work_dir / f"{training}.py", checkpoint, device=self.device)
 
-    def last_checkpoint(self, training: str) -> Path:
-        """The last checkpoint of a training."""
-        folder = self.work_dir / training
-        # by its name: the file holds the path at the time of the training, and folders are moved
-        return folder / Path((folder / "last_checkpoint").read_text(encoding="utf-8").strip()).name
-
     def checkpoint(self, training: str) -> Path:
         """The checkpoint that labels: the best where there is one and the config asks for it, else the last."""
-        best = sorted((self.work_dir / training).glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
-        return best[-1] if best and self.plan.labeler == "best" else self.last_checkpoint(training)
+        folder = self.work_dir / training
+        best = best_checkpoint(folder) if self.plan.labeler == "best" else None
+        return best or last_checkpoint(folder)
 
     def read_list(self, name: str) -> list[str]:
         """Paths of one of the lists of images."""

@@ -142,6 +142,6 @@ def list_unlabeled(cfg: Config) -> list[str]:
 
 
 def label_path(folder: Path, image: str) -> Path:
-    """Where ``LoadPseudoLabel`` looks first for the labels of an image: below its last two folders' names."""
+    """Where the labels of an image are written, which ``LoadPseudoLabel`` finds: below its last two folders' names."""
     parts = Path(image).with_suffix(".png").parts
     return folder.joinpath(*parts[max(1, len(parts) - 3) :])
