@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from builders import CLASSES, CROP, WIDTHS, dataset_config, loader_config, model_config, neck_config, run_config
 from mmengine.config import Config
 from mmseg.registry import MODELS
@@ -138,7 +139,12 @@ METHODS = {
     "fpl": (dict(type="CPSSegmentor", cutmix=dict(prob=1.0), pseudo_loss=dict(type="FuzzyPositiveLoss")), {}),
 }
 NECKS = dict(plain=None, allspark=neck_config(attn_drop=0.1, proj_drop=0.1))
-CASES = [(method, neck) for method in METHODS for neck in NECKS]
+EVERY_CASE = [(method, neck) for method in METHODS for neck in NECKS]
+# by default two methods are tested with the neck, and all without it
+CASES = [
+    case if case[1] == "plain" or case[0] in ("semi", "unimatch") else pytest.param(case, marks=pytest.mark.slow)
+    for case in EVERY_CASE
+]
 
 
 def registered_methods() -> set[str]:

@@ -69,6 +69,7 @@ class Tally:
         return answers.total()
 
 
+@pytest.mark.slow
 def test_the_configs_themselves_train(data: Path, tmp_path: Path):
     assert all(math.isfinite(train(cfg)) for cfg in all_configs(data, tmp_path))
 

@@ -8,7 +8,7 @@ from builders import CROP, assert_same_state, write_data
 from mmengine.runner import Runner
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
-from small_methods import CASES, METHODS, method_config, method_model, registered_methods
+from small_methods import CASES, EVERY_CASE, METHODS, method_config, method_model, registered_methods
 from test_engine.random_runs import assert_same_run
 from test_engine.recording import RecordHook
 from two_ranks import run_ranks
@@ -152,7 +152,7 @@ def test_exports_to_a_plain_model(finished, case):
 
 
 def two_ranks(rank, data, folder):
-    for case in CASES:
+    for case in EVERY_CASE:
         options = dict(launcher="pytorch", model_wrapper_cfg=dict(type="MMDistributedDataParallel"))
         cfg = method_config(data, folder / "-".join(case), *case, **options)
         prepare_cpu_distributed(cfg, "pytorch")
@@ -170,6 +170,7 @@ def ranks(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @cases
 def test_two_ranks_train_without_unused_parameters_and_stay_equal(ranks, case):
     first, second = (torch.load(ranks / f"{'-'.join(case)}.{rank}.pth") for rank in (0, 1))

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from builders import ROOT
 
 
+@pytest.mark.slow
 def test_quickstart_runs_to_its_table_and_picture(tmp_path):
     """The README's first command, with few steps; the environment is the one the tests run in."""
     command = ["bash", str(ROOT / "tools/quickstart.sh"), "--steps", "4", "--work-dir", str(tmp_path / "work dir")]

@@ -150,6 +150,7 @@ def command(source: Path, out: Path) -> list[str]:
     return [sys.executable, str(FOLDER / "coco.py"), str(source), *options]
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_gives_the_same_bytes(tmp_path):
     source, out = many(tmp_path / "src"), tmp_path / "out"
     subprocess.run(command(source, tmp_path / "undisturbed"), check=True, capture_output=True)

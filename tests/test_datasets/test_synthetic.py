@@ -160,6 +160,7 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_tool(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "deep" / "synthetic"
     numbers = ["--num-labeled", "8", "--num-unlabeled", "6", "--num-val", "3", "--size", "48"]

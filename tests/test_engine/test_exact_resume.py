@@ -42,7 +42,9 @@ def undisturbed(request, odd_data, tmp_path_factory):
     return request.param, folder, *random_run(odd_data, folder, request.param)
 
 
-@pytest.mark.parametrize(("start", "num_workers"), [(1, 0), (2, 2), (3, 0), (4, 0), (6, 0)])
+@pytest.mark.parametrize(
+    ("start", "num_workers"), [(2, 2), (3, 0), *(pytest.param(start, 0, marks=pytest.mark.slow) for start in (1, 4, 6))]
+)
 def test_resumed_run_is_the_undisturbed_one(undisturbed, odd_data, tmp_path, start, num_workers):
     """In burn-in, warm-up and ramp-up, in the middle of an epoch and where one ends (3 and 6)."""
     unit, folder, expected, log = undisturbed

@@ -10,7 +10,7 @@ import torch
 from builders import assert_same_state, dataset_config, loader_config, model_config, run_config, write_data
 from mmengine.runner import Runner
 from PIL import Image
-from small_methods import METHODS, method_config
+from small_methods import CASES, method_config
 from two_ranks import run_ranks
 
 from mmseg_allspark.labels import PseudoLabel, count_right_labels
@@ -111,10 +111,9 @@ def names_of(data, part):
     return set((data / f"{part}.txt").read_text().split())
 
 
-@pytest.mark.parametrize("neck", ["plain", pytest.param("allspark", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("method", METHODS)
-def test_every_method_is_reported_on_and_its_training_does_not_notice(many, tmp_path, method, neck):
-    cfg = method_config(many, tmp_path, method, neck, steps=1, val_dataloader=loader_config(many, "val"))
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_every_method_is_reported_on_and_its_training_does_not_notice(many, tmp_path, case):
+    cfg = method_config(many, tmp_path, *case, steps=1, val_dataloader=loader_config(many, "val"))
     cfg.merge_from_dict(dict(val_cfg=dict(type="ValLoop"), val_evaluator=dict(type="IoUMetric")))
     cfg.custom_hooks.append(HOOK)
     runner = Runner.from_cfg(cfg)

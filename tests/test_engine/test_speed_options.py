@@ -212,6 +212,7 @@ def graphs():
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 def test_compiled_parts_give_the_same_losses_and_checkpoints(data, plain, graphs, tmp_path):
     """The average labels, so its parts are compiled as well."""
     hook = dict(type="CompileHook", modules=["neck"], backend="eager")

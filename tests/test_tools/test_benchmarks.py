@@ -86,6 +86,7 @@ def test_cases_take_turns_and_warmup_rounds_do_not_count(harness, clock):
     assert {name: timing.times for name, timing in timings.items()} == dict(a=[5, 7, 9], b=[6, 8, 10])
 
 
+@pytest.mark.slow
 def test_neck_compares_exact_with_plain(tmp_path):
     sizes = ["--classes=5", "--crops=257", "--channels=128", "--heads=2", "--images=1", "--rounds=2", "--warmup=0"]
     command = [sys.executable, FOLDER / "neck.py", *sizes, "--out", tmp_path / "new folder/figures.json"]
@@ -99,6 +100,7 @@ def test_neck_compares_exact_with_plain(tmp_path):
     assert row["memory_ratio"] == plain["extra_bytes"] / exact["extra_bytes"]
 
 
+@pytest.mark.slow
 def test_extra_memory_is_the_peak_above_what_is_held():
     code = (
         f"import sys; sys.path.insert(0, {str(FOLDER)!r}); from neck import measure_extra_memory, torch, DEVICE\n"

@@ -33,6 +33,7 @@ def test_two_ranks_end_with_equal_weights_after_images_of_their_own(trained):
     assert parameters and all(torch.equal(first[name], second[name]) for name in parameters)
 
 
+@pytest.mark.slow
 def test_resume_goes_on_from_the_latest_checkpoint(trained, tiny_project, cpu_environment):
     _, work_dir = trained
     more = ("tiny.py", 2, "--work-dir", work_dir, "--resume", "--cfg-options", "train_cfg.max_iters=6")
@@ -106,6 +107,7 @@ def test_ranks_meet_with_the_settings_of_the_config(device, load_tool, monkeypat
     assert len(calls) == 2 * (device == "cuda")
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_does_not_fit_is_not_evaluated(trained, tiny_project, cpu_environment):
     _, work_dir = trained
     changes = ("--cfg-options", "model.decode_head.num_classes=5")

@@ -60,6 +60,7 @@ def lines(text):
     return text.strip().splitlines()
 
 
+@pytest.mark.slow
 def test_get_started(checkout, load_tool, monkeypatch):
     single_steps = blocks("get_started.md", "bash")[3]
     assert [line.split()[1] for line in lines(single_steps)] == [
@@ -76,6 +77,7 @@ def test_get_started(checkout, load_tool, monkeypatch):
     assert config.randomness.seed == 1 and config.model.neck.sync == "gather"
 
 
+@pytest.mark.slow
 def test_labels_of_one_model_train_another(checkout, load_tool, monkeypatch):
     (example,) = blocks("labels_from_files.md", "bash")
     names = [line.split()[1].rpartition("/")[2] for line in lines(example)]

@@ -184,6 +184,7 @@ def write_project(folder, config, kind):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["lazy_project", pytest.param("child_project", marks=pytest.mark.slow)])
 def test_classes_of_a_project_are_found_again(config, tmp_path, monkeypatch, load_tool, capsys, kind):
     path, run = write_project(tmp_path, config, kind), tmp_path / "run"

@@ -43,7 +43,12 @@ def run(environment, *command):
 
 
 SLOW = pytest.mark.slow  # a process each, which imports everything
-HOW = [pytest.param("load_from", marks=SLOW), pytest.param("resume", marks=SLOW), "test", "convert"]
+HOW = [
+    pytest.param("load_from", marks=SLOW),
+    pytest.param("resume", marks=SLOW),
+    "test",
+    pytest.param("convert", marks=SLOW),
+]
 
 
 @pytest.mark.parametrize("how", HOW)
