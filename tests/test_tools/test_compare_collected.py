@@ -74,6 +74,7 @@ def test_figures_are_those_of_an_independent_computation(tool, tmp_path, capsys)
     differences = np.array([49.5 - 44.0, 48.0 - 47.75])
     assert second["Δ to A, same seeds"] == f"{differences.mean():.2f} ± {differences.std(ddof=1):.2f}"
     assert (first["s/iteration"], second["s/iteration"]) == ("2", "4")
+    assert first["minutes"] == "0.5"  # 1 s for steps 1 to 10 and 2 s for 11 to 20
     assert (first["peak memory"], second["peak memory"]) == ("102 MiB GPU", "100 MiB GPU")
     assert first["labeled images seen (a step)"] == "800 (2)" == second["labeled images seen (a step)"]
     assert (first["unlabeled images seen (a step)"], second["unlabeled images seen (a step)"]) == ("0", "2000 (5)")
@@ -83,6 +84,15 @@ def test_figures_are_those_of_an_independent_computation(tool, tmp_path, capsys)
     assert record["rows"][0]["last"] == pytest.approx(dict(n=3, mean=last.mean(), std=last.std(ddof=1)))
     assert record["rows"][1]["runs"][1]["validations"] == {"200": 50.25, "400": 48.0}
     assert (tmp_path / "out/comparison.png").stat().st_size > 5000
+
+
+def test_the_training_time_is_that_of_all_steps_and_a_paused_seed_does_not_move_its_median(tool, tmp_path):
+    steps = {0: [9.0, 1.0, 2.0], 1: [9.0, 1.5, 2.5], 2: [9.0, 1.0, 130.0]}  # logged at steps 0, 10 and 20
+    runs = [f"A={write_run(tmp_path / f'{seed}', {400: 40.0}, seed=seed, times=times)}" for seed, times in steps.items()]
+    assert tool.main([*runs, "--out", str(tmp_path / "out")]) == 0
+    (row,) = json.loads((tmp_path / "out/comparison.json").read_text())["rows"]
+    assert [run["training_seconds"] for run in row["runs"]] == [30, 40, 1310]
+    assert row["training_seconds"] == 40
 
 
 def test_no_deviation_of_a_single_seed_and_no_difference_without_a_common_one(tool, tmp_path, capsys):

@@ -15,8 +15,9 @@ NOTE = (
     "{key} in %, mean ± sample standard deviation over seeds. *last*: the last validation. *best*: the highest of "
     "{validations} validations, chosen with the images it is measured on. Δ: mean ± standard deviation of the "
     "differences between runs of the same seed. Images seen: batch × iterations, an image of several views counts "
-    "once, so methods with more forward passes compute more. s/iteration: median of the logged times. Peak memory, "
-    "the largest of the seeds: GPU as torch counts it; RSS: of the training process, on the CPU."
+    "once, so methods with more forward passes compute more. s/iteration and minutes: of the training, without "
+    "validations, medians over the logged times and over the seeds. Peak memory, the largest of the seeds: GPU as torch "
+    "counts it; RSS: of the training process, on the CPU."
 )
 
 
@@ -35,6 +36,12 @@ def paired(row: Row, first: Row) -> dict[int | str, float]:
     """Last figure of a row minus that of the first row, seed by seed."""
     reference = {run.seed: run.last for run in first.finished if isinstance(run.seed, int)}
     return {run.seed: run.last - reference[run.seed] for run in row.finished if run.seed in reference}
+
+
+def training_seconds(row: Row) -> float | None:
+    """Median over the seeds, as one of them may have been paused or slowed down by other processes."""
+    found = [run.training_seconds for run in row.finished if run.training_seconds is not None]
+    return statistics.median(found) if found else None
 
 
 def markdown(rows: Sequence[Row], key: str) -> str:
@@ -63,6 +70,7 @@ def _cells(row: Row, first: Row, key: str) -> dict[str, str]:
     common = paired(row, first) if row is not first else {}
     of_seeds = f" (seeds {', '.join(map(str, sorted(common)))})" if common and len(common) < len(runs) else ""
     times = [run.seconds_per_iteration for run in runs if run.seconds_per_iteration is not None]
+    total = training_seconds(row)
     peak = max((run.peak_memory_mib for run in runs if run.peak_memory_mib), key=lambda peak: peak["value"], default={})
     cells = {
         "method": row.name,
@@ -78,6 +86,7 @@ def _cells(row: Row, first: Row, key: str) -> dict[str, str]:
     return cells | {
         "evaluated": evaluated(row.cfg),
         "s/iteration": f"{statistics.median(times):.3g}" if times else "–",
+        "minutes": "–" if total is None else f"{total / 60:.1f}",
         "peak memory": "{value:.0f} MiB {of}".format(**peak) if peak else "–",
     }
 
@@ -97,6 +106,7 @@ def to_json(rows: Sequence[Row], key: str) -> list[dict]:
             "last": summary([run.last for run in row.finished]),
             "best": summary([max(run.validations.values()) for run in row.finished]),
             "difference_to_first_row": summary([*paired(row, rows[0]).values()]) if row is not rows[0] else None,
+            "training_seconds": training_seconds(row),
             "evaluated": evaluated(row.cfg),
             "budget": budget(row),
             "runs": [vars(run) | {"config": run.config and run.config.to_dict()} for run in row.results],
