@@ -41,9 +41,9 @@ class MemoryEntry(NamedTuple):
     source: np.ndarray | None = None
 
 
-def new_figure(size: tuple[float, float]) -> Figure:
+def new_figure(size: tuple[float, float], dpi: int = 110) -> Figure:
     """Return an empty figure of (width, height) inches that needs no display and belongs to nobody else."""
-    figure = Figure(figsize=size, dpi=110, layout="constrained", facecolor="white")
+    figure = Figure(figsize=size, dpi=dpi, layout="constrained", facecolor="white")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
     return figure
 

@@ -1,6 +1,7 @@
 """tools/analysis/compare.py: the figures of its table, and what it says of runs that are only read."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -47,11 +48,12 @@ def tool(load_tool):
     return load_tool("analysis/compare")
 
 
-def cells(text, name):
-    """The row of a method in the Markdown table by column."""
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    head = next(line for line in lines if line[0] == "method")
-    return dict(zip(head, next(line for line in lines if line[0] == name), strict=True))
+def cells(text, name, table="method"):
+    """The row of a method by column, in the Markdown table of which ``table`` is the first column."""
+    lines = [line.removeprefix("| ").split(" |") for line in text.splitlines() if line.startswith("| ")]
+    lines = [[cell.strip() for cell in line[:-1]] for line in lines]
+    (start,) = [number for number, line in enumerate(lines) if line[0] == table]
+    return dict(zip(lines[start], next(line for line in lines[start:] if line[0] == name), strict=True))
 
 
 def test_figures_are_those_of_an_independent_computation(tool, tmp_path, capsys):
@@ -72,8 +74,10 @@ def test_figures_are_those_of_an_independent_computation(tool, tmp_path, capsys)
     assert first["mIoU, last"] == f"{last.mean():.2f} ± {last.std(ddof=1):.2f}"
     assert first["mIoU, best (optimistic)"] == f"{(40 + 44 + 47.75) / 3:.2f} ± {np.std([40, 44, 47.75], ddof=1):.2f}"
     differences = np.array([49.5 - 44.0, 48.0 - 47.75])
-    assert second["Δ to A, same seeds"] == f"{differences.mean():.2f} ± {differences.std(ddof=1):.2f}"
+    gain = f"{differences.mean():.2f} ± {differences.std(ddof=1):.2f}, within noise"
+    assert cells(text, "B", "ranking")["Δ to A, same seeds"] == gain
     assert (first["s/iteration"], second["s/iteration"]) == ("2", "4")
+    assert first["minutes"] == "0.5"  # 1 s for steps 1 to 10 and 2 s for 11 to 20
     assert (first["peak memory"], second["peak memory"]) == ("102 MiB GPU", "100 MiB GPU")
     assert first["labeled images seen (a step)"] == "800 (2)" == second["labeled images seen (a step)"]
     assert (first["unlabeled images seen (a step)"], second["unlabeled images seen (a step)"]) == ("0", "2000 (5)")
@@ -85,12 +89,70 @@ def test_figures_are_those_of_an_independent_computation(tool, tmp_path, capsys)
     assert (tmp_path / "out/comparison.png").stat().st_size > 5000
 
 
+def test_the_training_time_is_that_of_all_steps_and_a_paused_seed_does_not_move_its_median(tool, tmp_path):
+    steps = {0: [9.0, 1.0, 2.0], 1: [9.0, 1.5, 2.5], 2: [9.0, 1.0, 130.0]}  # logged at steps 0, 10 and 20
+    folders = [write_run(tmp_path / str(seed), {400: 40.0}, seed=seed, times=times) for seed, times in steps.items()]
+    assert tool.main([*(f"A={folder}" for folder in folders), "--out", str(tmp_path / "out")]) == 0
+    (row,) = json.loads((tmp_path / "out/comparison.json").read_text())["rows"]
+    assert [run["training_seconds"] for run in row["runs"]] == [30, 40, 1310]
+    assert row["training_seconds"] == 40
+
+
+def test_the_ranking_says_which_differences_are_above_the_noise(tool, tmp_path, capsys):
+    last = {  # of seeds 0, 1, ...
+        "A": [40.0, 41.0, 42.0],
+        "low": [39.0, 40.5, 39.0],  # -1, -0.5, -3 to A: -1.5 ± 1.32
+        "high": [45.0, 46.5, 46.5],  # 5, 5.5, 4.5 to A: 5 ± 0.5; 2, 0.5, 3.5 to mid: 2 ± 1.5
+        "mid": [43.0, 46.0, 43.0],  # 3, 5, 1 to A: 3 ± 2; to single: 1
+        "single": [42.0],  # 2 to A; its mean is 42, that of A 41
+    }
+    runs = {(name, seed): value for name, values in last.items() for seed, value in enumerate(values)}
+    folders = [f"{n}={write_run(tmp_path / f'{n}{s}', {400: value}, seed=s)}" for (n, s), value in runs.items()]
+    assert tool.main([*folders, "--out", str(tmp_path / "out")]) == 0
+    text = capsys.readouterr().out
+    ranking = re.findall(r"^\| (\w+) \|", text[text.index("| ranking |") :], re.MULTILINE)
+    assert ranking == ["ranking", "high", "mid", "single", "A", "low"]
+    expected = {
+        "high": ("5.00 ± 0.50, above noise", "2.00 ± 1.50, within noise"),
+        "mid": ("3.00 ± 2.00, within noise", "1.00 (seed 0), one seed"),
+        "single": ("2.00, one seed", "2.00, one seed"),
+        "A": ("", "1.50 ± 1.32, within noise"),
+        "low": ("-1.50 ± 1.32, within noise", ""),
+    }
+    for name, differences in expected.items():
+        row = cells(text, name, "ranking")
+        assert (row["Δ to A, same seeds"], row["Δ to the next row, same seeds"]) == differences
+    record = {row["name"]: row for row in json.loads((tmp_path / "out/comparison.json").read_text())["rows"]}
+    assert [record[name]["rank"] for name in expected] == [1, 2, 3, 4, 5]
+    to_first = dict(to="A", seeds=[0, 1, 2], n=3, mean=5.0, std=0.5, verdict="above noise")
+    assert record["high"]["difference_to_first_row"] == to_first
+    to_next = dict(to="single", seeds=[0], n=1, mean=1.0, std=None, verdict="one seed")
+    assert record["mid"]["difference_to_next_row"] == to_next
+    assert record["A"]["difference_to_first_row"] is None is record["low"]["difference_to_next_row"]
+
+
+@pytest.mark.parametrize(
+    ("n", "mean", "std", "said"),
+    [
+        (0, None, None, "no common seed"),
+        (1, 9.0, None, "one seed"),
+        (2, 9.0, 0.1, "within noise"),
+        (3, 2.1, 1.0, "above noise"),
+        (3, -2.1, 1.0, "above noise"),
+        (3, 2.0, 1.0, "within noise"),
+        (3, 0.0, 0.0, "within noise"),
+    ],
+)
+def test_a_difference_is_above_the_noise_from_three_seeds_and_twice_the_deviation_on(tool, n, mean, std, said):
+    assert sys.modules["_compare_table"].verdict(n, mean, std) == said
+
+
 def test_no_deviation_of_a_single_seed_and_no_difference_without_a_common_one(tool, tmp_path, capsys):
     methods = [f"{name}={write_run(tmp_path / name, {400: 40.0}, seed=seed)}" for name, seed in (("A", 0), ("B", 1))]
     assert tool.main([*methods, "--out", str(tmp_path / "out")]) == 0
-    row = cells(capsys.readouterr().out, "B")
+    row = cells(capsys.readouterr().out, "B", "ranking")
     assert row["mIoU, last"] == "40.00"
-    assert row["Δ to A, same seeds"] == "–"
+    assert row["Δ to A, same seeds"] == "no common seed"
 
 
 def test_unfinished_runs_do_not_count_and_unequal_budgets_are_named(tool, tmp_path, capsys):

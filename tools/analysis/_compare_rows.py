@@ -7,6 +7,7 @@ import re
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from _compare_runs import RECORD
@@ -32,6 +33,7 @@ class Result:
     validations: dict[int, float] = field(default_factory=dict)  # by iteration
     iterations: int | None = None  # that it was to train, if anything says
     seconds_per_iteration: float | None = None  # median of those logged
+    training_seconds: float | None = None  # of all steps, without validations
     peak_memory_mib: dict | None = None  # value, and what it is of
     commit: str = ""
     versions: str = ""
@@ -76,6 +78,8 @@ def read_result(work_dir: Path, key: str, seed: int | str = "?", why: str = "") 
     vars(result).update({name: str(run.facts.get(name) or "") for name in ("commit", "versions", "hardware")})
     if times := run.scalars.get("time"):
         result.seconds_per_iteration = statistics.median(times.values())
+        steps = sorted(times)  # a logged time stands for all steps since the one logged before
+        result.training_seconds = sum(times[step] * (step - last) for last, step in pairwise([0, *steps]))
     rss = [start["peak_rss_mib"] for start in result.starts if "peak_rss_mib" in start]
     if peaks := list(run.scalars.get("memory", {}).values()) or rss:
         result.peak_memory_mib = dict(value=max(peaks), of="GPU" if "memory" in run.scalars else "RSS")

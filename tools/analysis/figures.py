@@ -1,10 +1,11 @@
-"""The figures of the paper from a checkpoint and the data of its config. See docs/figures.md.
+"""The figures of the paper from a checkpoint and the data of its config, and of comparisons. See docs/figures.md.
 
     python tools/analysis/figures.py channels  CONFIG CHECKPOINT --out FILE    channels before and after the neck
     python tools/analysis/figures.py grouping  CONFIG CHECKPOINT --out FILE    channels per class, chosen by grouping
     python tools/analysis/figures.py memory    CONFIG CHECKPOINT --out FILE    rows of the semantic memory as maps
     python tools/analysis/figures.py backbones CONFIG CHECKPOINT --other CONFIG CHECKPOINT --out FILE
     python tools/analysis/figures.py dominance CONFIG CHECKPOINT [--other CONFIG CHECKPOINT] --out FILE
+    python tools/analysis/figures.py gain COMPARISON.json [...] --out FILE     gain against training time
 
 The suffix of FILE decides (.png, .pdf, .svg). Images are those of CONFIG. FIGURE --help says more.
 """
@@ -23,6 +24,7 @@ import mmseg_allspark  # noqa: F401
 
 # isort: split
 import numpy as np
+from _figure_gain import add_gain, draw_gains
 from _figure_inputs import (
     IGNORE,
     LOADERS,
@@ -267,12 +269,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         for option in [*(["images"] if images else []), *options.split()]:
             sub.add_argument(f"--{option}", **OPTIONS[option])
         sub.set_defaults(draw=draw, **({"images": images} if images else {}))
+    add_gain(figures)
     args = parser.parse_args(argv)
     args.other = getattr(args, "other", None) or []
     if args.figure == "backbones" and not args.other:
         parser.error("backbones needs --other CONFIG CHECKPOINT")
-    for path in (args.config, args.checkpoint, *(path for pair in args.other for path in pair)):
-        if "://" not in path and not Path(path).is_file():
+    paths = args.comparisons if args.figure == "gain" else (args.config, args.checkpoint, *sum(args.other, []))
+    for path in paths:
+        if "://" not in str(path) and not Path(path).is_file():
             parser.error(f"file not found: {path} (looked in {Path.cwd()})")
     return args
 
@@ -280,9 +284,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw what the command line asks for."""
     args = parse_args(argv)
-    cfg = read_config(args.config, args.cfg_options)
-    init_default_scope(cfg.default_scope)
-    save_figure(args.draw(args, cfg), args.out)
+    if args.figure == "gain":
+        figure = draw_gains(args.comparisons, args.names)
+    else:
+        cfg = read_config(args.config, args.cfg_options)
+        init_default_scope(cfg.default_scope)
+        figure = args.draw(args, cfg)
+    save_figure(figure, args.out)
     say(f"written: {args.out}")
 
 
