@@ -16,7 +16,7 @@ MODELS_OF = {
     "allspark_mit-b5_voc": ("configs/allspark/segformer_b5_voc_1-8.py", 89.33),
     "unimatch_r101_voc": ("configs/unimatch/deeplabv3plus_r101_voc_1-8.py", 59.47),
 }
-# In ours alone: channels written, which the release does not count (docs/decisions.md, "A third buffer").
+# In ours alone: channels written, which the release does not count.
 OURS_ALONE = {"neck.memory.enqueued"}
 LARGE = 1000  # numbers from which on a deviation says something
 

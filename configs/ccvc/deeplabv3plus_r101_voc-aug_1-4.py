@@ -1,6 +1,6 @@
 # CCVC, R101-DeepLabV3+, PASCAL VOC 2012 augmented, 2646 labeled images.
 # tools/dist_train.sh configs/ccvc/deeplabv3plus_r101_voc-aug_1-4.py 4
-# the paper's figure is not given here; this file: tools/dev/make_configs.py
+# the paper's figure is not listed; this file: tools/dev/make_configs.py
 _base_ = "deeplabv3plus_r101_voc_1-8.py"
 train_dataloader = dict(dataset=dict(ann_file="splits/voc/1_4/labeled.txt"))
 unlabeled_dataloader = dict(dataset=dict(ann_file="splits/voc/1_4/unlabeled.txt"))

@@ -1,6 +1,6 @@
 # CCVC, PASCAL VOC 2012 original, 183 labeled images, R101-DeepLabV3+, crop 512, 40 epochs.
 # tools/dist_train.sh configs/ccvc/deeplabv3plus_r101_voc_1-8.py 4
-# the paper's figure is not given here
+# the paper's figure is not listed
 _base_ = [
     "../_base_/models/deeplabv3plus_r101.py",
     "../_base_/datasets/voc2012_crop-512.py",

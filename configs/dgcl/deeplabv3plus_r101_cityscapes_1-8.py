@@ -1,6 +1,6 @@
 # DGCL, Cityscapes 1/8, 372 labeled images, R101-DeepLabV3+ at stride 8, crop 769, 200 epochs.
 # tools/dist_train.sh configs/dgcl/deeplabv3plus_r101_cityscapes_1-8.py 4
-# the paper's figure is not given here
+# the paper's figure is not listed
 _base_ = [
     "../_base_/models/deeplabv3plus_r101_auxiliary.py",
     "../_base_/datasets/cityscapes.py",

@@ -1,6 +1,6 @@
 # DGCL, R101-DeepLabV3+, PASCAL VOC 2012 original, 92 labeled images.
 # tools/dist_train.sh configs/dgcl/deeplabv3plus_r101_voc_1-16.py 4
-# the paper's figure is not given here; this file: tools/dev/make_configs.py
+# the paper's figure is not listed; this file: tools/dev/make_configs.py
 _base_ = "deeplabv3plus_r101_voc_1-2.py"
 train_dataloader = dict(dataset=dict(ann_file="splits/voc/92/labeled.txt"))
 unlabeled_dataloader = dict(dataset=dict(ann_file="splits/voc/92/unlabeled.txt"))

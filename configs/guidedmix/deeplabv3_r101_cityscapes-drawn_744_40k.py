@@ -1,6 +1,6 @@
 # GuidedMix-Net as released, R101-DeepLabV3, Cityscapes, 744 labeled images (own draw), crop 769, 40k.
 # tools/dist_train.sh configs/guidedmix/deeplabv3_r101_cityscapes-drawn_744_40k.py 4
-# the paper's figure is not given here
+# the paper's figure is not listed
 _base_ = [
     "../_base_/models/deeplabv3_r50.py",
     "../_base_/datasets/cityscapes_guidedmix.py",

@@ -1,6 +1,6 @@
 # GuidedMix-Net as released, R101-DeepLabV3, PASCAL VOC 2012 augmented, 1323 labeled images (own draw), crop 512, 40k.
 # tools/dist_train.sh configs/guidedmix/deeplabv3_r101_voc-drawn_1323.py 4
-# the paper's figure is not given here
+# the paper's figure is not listed
 _base_ = [
     "../_base_/models/deeplabv3_r50.py",
     "../_base_/datasets/voc2012_guidedmix.py",

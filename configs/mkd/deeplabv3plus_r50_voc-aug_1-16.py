@@ -1,6 +1,6 @@
 # MKD, PASCAL VOC 2012 augmented, 662 labeled images, R50-DeepLabV3+, crop 512, 30 000 steps.
 # tools/dist_train.sh configs/mkd/deeplabv3plus_r50_voc-aug_1-16.py 4
-# the paper's figure is not given here
+# the paper's figure is not listed
 _base_ = [
     "../_base_/models/deeplabv3plus_r50.py",
     "../_base_/datasets/voc2012_crop-512.py",

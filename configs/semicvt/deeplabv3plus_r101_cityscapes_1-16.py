@@ -1,6 +1,6 @@
 # SemiCVT, Cityscapes 1/16, 186 labeled images, R101 and transformer at stride 8, crop 769, 200 epochs.
 # tools/dist_train.sh configs/semicvt/deeplabv3plus_r101_cityscapes_1-16.py 4
-# the paper's figure is not given here
+# the paper's figure is not listed
 _base_ = [
     "../_base_/models/deeplabv3plus_r101.py",
     "../_base_/datasets/cityscapes.py",

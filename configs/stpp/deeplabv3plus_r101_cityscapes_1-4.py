@@ -1,6 +1,6 @@
 # ST++, R101-DeepLabV3+, Cityscapes, 744 labeled images.
 # python tools/self_training.py configs/stpp/deeplabv3plus_r101_cityscapes_1-4.py --gpus 4
-# the paper's figure is not given here; this file: tools/dev/make_configs.py
+# the paper's figure is not listed; this file: tools/dev/make_configs.py
 _base_ = "deeplabv3plus_r101_cityscapes_1-8.py"
 train_dataloader = dict(dataset=dict(ann_file="splits/cityscapes/1_4/labeled.txt"))
 unlabeled_dataloader = dict(dataset=dict(ann_file="splits/cityscapes/1_4/unlabeled.txt"))

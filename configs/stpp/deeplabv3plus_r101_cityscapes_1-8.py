@@ -1,6 +1,6 @@
 # ST++, Cityscapes, 372 labeled images, R101-DeepLabV3+ at stride 8, crop 721, three times 240 epochs.
 # python tools/self_training.py configs/stpp/deeplabv3plus_r101_cityscapes_1-8.py --gpus 4
-# the paper's figure is not given here
+# the paper's figure is not listed
 _base_ = [
     "../_base_/models/deeplabv3plus_r101.py",
     "../_base_/datasets/cityscapes.py",

@@ -1,6 +1,6 @@
 # ST++, R101-DeepLabV3+, PASCAL VOC 2012 original, 92 labeled images.
 # python tools/self_training.py configs/stpp/deeplabv3plus_r101_voc_1-16.py --gpus 4
-# paper mIoU 65.2 (as CorrMatch and ESL quote it); this file: tools/dev/make_configs.py
+# paper mIoU 65.2 (as quoted by CorrMatch and ESL); this file: tools/dev/make_configs.py
 _base_ = "deeplabv3plus_r101_voc_1-8.py"
 train_dataloader = dict(dataset=dict(ann_file="splits/voc/92/labeled.txt"))
 unlabeled_dataloader = dict(dataset=dict(ann_file="splits/voc/92/unlabeled.txt"))

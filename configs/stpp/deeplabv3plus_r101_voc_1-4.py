@@ -1,6 +1,6 @@
 # ST++, PASCAL VOC 2012 original, 366 labeled images, R101-DeepLabV3+ at stride 8, crop 321, three times 80 epochs.
 # python tools/self_training.py configs/stpp/deeplabv3plus_r101_voc_1-4.py --gpus 4
-# paper mIoU 74.6 (as CorrMatch and ESL quote it)
+# paper mIoU 74.6 (as quoted by CorrMatch and ESL)
 _base_ = [
     "../_base_/models/deeplabv3plus_r101.py",
     "../_base_/datasets/voc2012_crop-321.py",

@@ -1,6 +1,6 @@
 # U2PL, Cityscapes 1/16, 186 labeled images, R101-DeepLabV3+ at stride 8, crop 769, 200 epochs.
 # tools/dist_train.sh configs/u2pl/deeplabv3plus_r101_cityscapes_1-16.py 4
-# U2PL's figures are of lists of its own
+# U2PL's figures are for its own lists
 _base_ = [
     "../_base_/models/deeplabv3plus_r101_auxiliary.py",
     "../_base_/datasets/cityscapes.py",
