@@ -89,6 +89,11 @@ class StreamBatchSampler(BatchSampler):
             return self.batch_size
         return self._pass_length() % self.batch_size or self.batch_size
 
+    @property
+    def most_images(self) -> int:
+        """Different images that a batch has at most."""
+        return min(self.batch_size, len(self.sampler.dataset) if self.cycle else self._pass_length())
+
     def seek(self, num_batches: int) -> None:
         """Start the next iteration after ``num_batches`` batches, counted from the beginning of training."""
         self._first_batch = num_batches
