@@ -111,7 +111,7 @@ class DGCLSegmentor(SemiSegmentor):
         kept = self.find_sure(full, valid, self.filter_percent * (1.0 - step.progress))
         if self.memory is not None:
             step.record["contrast_classes"] = self.contrast_classes(logits, data_samples, valid, step)
-        return replace(pseudo, weight=pseudo.weight * kept)
+        return replace(pseudo, weight=pseudo.weight * kept, extras=dict(sure=kept))
 
     @torch.no_grad()
     def label_batch(self, images: Tensor) -> Tensor:
@@ -192,8 +192,7 @@ class DGCLSegmentor(SemiSegmentor):
 
         Args:
             logits: (B_u, K, h, w) of the student.
-            pseudo: Labels (B_u, H, W), of weight 0 where the teacher is not sure.
+            pseudo: Labels (B_u, H, W) with ``extras['sure']`` (B_u, H, W) bool, False on padding.
         """
-        weight = pseudo.weight if pseudo.valid is None else pseudo.weight * pseudo.valid
-        logits = self.upsample(logits, weight.shape[1:])
-        return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss), weight)
+        logits = self.upsample(logits, pseudo.label.shape[1:])
+        return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss) * pseudo.weight, pseudo.extras["sure"])

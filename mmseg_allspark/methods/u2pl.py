@@ -155,7 +155,7 @@ class U2PLSegmentor(SemiSegmentor):
             learned: (B_u, H, W) bool.
         """
         logits = self.upsample(logits, learned.shape[1:])
-        return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss), pseudo.weight * learned)
+        return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss) * pseudo.weight, learned)
 
     def _contrast(
         self, joint: JointPass, logits: Tensor, features: Tensor, valid: Tensor, pixels: Reliability
