@@ -18,7 +18,7 @@ from builders import CLASSES, CROP, WIDTHS, head_config, loader_config, model_co
 from mmengine.config import Config
 from mmengine.registry import Registry
 from mmseg.registry import DATASETS
-from small_methods import METHODS
+from small_methods import METHODS, teacher_hook
 
 from mmseg_allspark.methods import CutMix
 from mmseg_allspark.models.backbones import dinov2  # noqa: F401 (registers itself)
@@ -135,10 +135,10 @@ def all_configs(data: Path, work_dir: Path) -> Iterator[Config]:
         ),
         custom_hooks=[dict(type="CompileHook", modules=["neck"], backend="eager")],
     )
-    for model, loop in METHODS.values():
+    for method, (model, loop) in METHODS.items():
         options = dict(train_cfg=dict(type="PseudoLabelLoop", max_iters=1, **loop))
         plain = dict(unlabeled_view="weak", alignment=None, confidence=None, cutmix=None)
-        yield whole_config(data, work_dir, model=plain | model, custom_hooks=[dict(type="MeanTeacherHook")], **options)
+        yield whole_config(data, work_dir, model=plain | model, custom_hooks=[teacher_hook(method)], **options)
     yield from guidedmix_configs(data, work_dir)
     vit = dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32)
     backbone = dict(type="DINOv2Backbone", arch=vit, patch_size=CROP // 5, img_size=CROP)

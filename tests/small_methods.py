@@ -138,6 +138,7 @@ METHODS = {
     "ccvc": (dict(type="CCVCSegmentor", conflict_threshold=0.3, cutmix=dict(prob=1.0)), {}),
     "fpl": (dict(type="CPSSegmentor", cutmix=dict(prob=1.0), pseudo_loss=dict(type="FuzzyPositiveLoss")), {}),
 }
+TEACHERS = dict(psmt=2)  # of methods that are defined for more than one
 NECKS = dict(plain=None, allspark=neck_config(attn_drop=0.1, proj_drop=0.1))
 EVERY_CASE = [(method, neck) for method in METHODS for neck in NECKS]
 # by default two methods are tested with the neck, and all without it
@@ -161,6 +162,11 @@ def method_model(method: str, neck: str) -> dict:
     return model_config(neck=NECKS[neck], **METHODS[method][0])
 
 
+def teacher_hook(method: str, **options: object) -> dict:
+    """Config of the hook of a method's teachers."""
+    return dict(type="MeanTeacherHook", num_teachers=TEACHERS.get(method, 1), **options)
+
+
 def method_config(data: Path, work_dir: Path, method: str, neck: str, steps: int = 2, **changes) -> Config:
     """A run without masks of unlabeled images, with everything random, and a checkpoint after each step."""
     unlabeled = dataset_config(data, "unlabeled")
@@ -177,7 +183,7 @@ def method_config(data: Path, work_dir: Path, method: str, neck: str, steps: int
         *GEOMETRY,
         dict(type="PackSemiInputs"),
     ]
-    hooks = [dict(type="MeanTeacherHook", momentum=0.3), dict(type="RecordHook")]
+    hooks = [teacher_hook(method, momentum=0.3), dict(type="RecordHook")]
     if NECKS[neck]:
         hooks.append(dict(type="SemanticMemoryHook", warmup_iters=1))
     loop = dict(

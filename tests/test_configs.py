@@ -223,7 +223,7 @@ def test_cityscapes_has_ohem_and_a_sliding_window():
 def test_supervised_baselines_have_the_batch_and_rate_of_the_release(model, data, batch):
     cfg = read(f"supervised/{model}_{data}.py")
     assert (cfg.train_dataloader.batch_size, cfg.optim_wrapper.optimizer.lr) == (batch, 0.001)
-    assert cfg.train_cfg.type == "EpochBasedTrainLoop"
+    assert cfg.train_cfg.type == "SupervisedLoop" and cfg.train_cfg.max_epochs
     assert cfg.train_dataloader.sampler.type == "DefaultSampler"  # an epoch ends
 
 

@@ -11,7 +11,8 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS
 
 Options = dict[str, object]
-LOOPS = ("IterBasedTrainLoop", "EpochBasedTrainLoop", "PseudoLabelLoop")
+OWN_LOOPS = ("PseudoLabelLoop", "SupervisedLoop")
+LOOPS = ("IterBasedTrainLoop", "EpochBasedTrainLoop", *OWN_LOOPS)
 PHASES = ("burn_in_iters", "ramp_up_iters", "warmup_iters", "begin_iter")  # of loops, hooks and models
 EPOCH_PHASES = {"warmup_epochs": "warmup_iters", "begin_epoch": "begin_iter"}
 TIMES = ("begin", "end", "T_max", "total_steps", "step_size")  # of schedulers
@@ -51,7 +52,7 @@ def _loop(cfg: Config, kind: str, steps: int, val_interval: int, given: Collecti
     if "val_begin" in cfg.train_cfg:
         options["train_cfg.val_begin"] = 1
     if counts_epochs(cfg):
-        if kind == "PseudoLabelLoop":
+        if kind in OWN_LOOPS:
             options["train_cfg.max_epochs"] = None
         else:  # mmengine's loops know max_epochs or max_iters, not both
             options |= {"train_cfg._delete_": True, "train_cfg.type": "IterBasedTrainLoop"}

@@ -8,8 +8,12 @@ or more, in a folder of its own below DIR: supervised, retrain_reliable, retrain
 one device. DIR/labels has the labels, DIR/reliability.csv each image's reliability, DIR/reliable.txt and
 DIR/unreliable.txt the two halves. The last training's best or last checkpoint is the result.
 
+Unlabeled images that cannot be read are left out, with a warning, and listed in DIR/unreadable.txt; LoadImage's
+unreadable='stop' in the unlabeled pipeline stops at the first.
+
 After an interruption the same command goes on: finished stages are left alone, a training resumes from its last
-checkpoint, and images that have labels are not labeled again.
+checkpoint, and images that have labels are not labeled again. The result is that of an undisturbed run, on the CPU bit
+by bit.
 """
 
 from __future__ import annotations
@@ -40,8 +44,9 @@ from rich.progress import track
 
 from mmseg_allspark.engine import SelfTraining, Stage
 from mmseg_allspark.engine.checkpoint.resume_point import best_checkpoint, last_checkpoint
-from mmseg_allspark.engine.self_training import label_path, list_unlabeled
+from mmseg_allspark.engine.self_training import label_path, list_unlabeled, on_unreadable
 from mmseg_allspark.inference import MultiScale, SegInferencer
+from mmseg_allspark.inference.inferencer import Prediction
 from mmseg_allspark.labels import image_reliability, split_by_reliability
 from mmseg_allspark.utils.files import write_whole
 
@@ -64,7 +69,7 @@ class Stages:
             )
         self.cfg, self.work_dir, self.gpus, self.device = cfg, work_dir.resolve(), gpus, device
         self.plan = SelfTraining(**cfg.self_training)
-        self.labels = self.work_dir / "labels"
+        self.labels, self.unreadable = self.work_dir / "labels", on_unreadable(cfg)
 
     def run(self) -> Path:
         """Do what is left to do.
@@ -106,7 +111,7 @@ class Stages:
 
     def retrain(self, stage: Stage) -> None:
         """Train on labeled and pseudo-labeled images, from the config's start weights."""
-        images = self.work_dir / f"{stage.images}.txt"
+        images = self.write_list(stage.name, self.read_list(stage.images))
         self.train(stage, self.plan.retraining_config(self.cfg, images, self.labels))
 
     def select(self, stage: Stage) -> None:
@@ -115,22 +120,25 @@ class Stages:
         snapshots = [folder / f"snapshot_{number}.pth" for number in range(1, len(self.plan.snapshots) + 1)]
         models = [self.load(stage.labeler, path) for path in (*snapshots, last_checkpoint(folder))]
         num_classes, images = len(models[0].model.dataset_meta["classes"]), self.read_list(stage.images)
-        values, streams = [], [model.stream(images) for model in models]
+        values, ranked, streams = [], [], [model.stream(images, unreadable=self.unreadable) for model in models]
         for predictions in track(zip(*streams, strict=True), description="ranking", total=len(images)):
+            if self.leaves_out(predictions[0]):
+                continue
             *earlier, last = (torch.from_numpy(prediction.labels) for prediction in predictions)
             values.append(image_reliability(earlier, last, num_classes))
+            ranked.append(predictions[0].source)
         reliable, unreliable = split_by_reliability(values, self.plan.reliable_share)
         if not reliable:
             raise ValueError(
-                f"self_training.reliable_share={self.plan.reliable_share} of {len(images)} unlabeled images is none: "
+                f"self_training.reliable_share={self.plan.reliable_share} of {len(ranked)} unlabeled images is none: "
                 "raise it, or set self_training.select='none'."
             )
         table = io.StringIO(newline="")
-        ranked = [(images[index], values[index]) for index in reliable + unreliable]
-        csv.writer(table).writerows([("image", "reliability"), *ranked])
+        rows = [(ranked[index], values[index]) for index in reliable + unreliable]
+        csv.writer(table).writerows([("image", "reliability"), *rows])
         write_whole(table.getvalue(), self.work_dir / "reliability.csv")
-        self.write_list("reliable", [images[index] for index in reliable])
-        self.write_list("unreliable", [images[index] for index in unreliable])
+        self.write_list("reliable", [ranked[index] for index in reliable])
+        self.write_list("unreliable", [ranked[index] for index in unreliable])
         say(f"mean reliability {np.mean(values):.3f}; {len(reliable)} reliable images, {len(unreliable)} others")
 
     def label(self, stage: Stage) -> None:
@@ -141,7 +149,10 @@ class Stages:
         if len(labeler.model.dataset_meta["classes"]) > 255:
             raise ValueError("Labels are files of 8 bits, so self-training needs at most 255 classes.")
         labeler.model.inference = MultiScale(labeler.model.inference, self.plan.scales, self.plan.flip)
-        for prediction in track(labeler.stream(missing), description="labeling", total=len(missing)):
+        stream = labeler.stream(missing, unreadable=self.unreadable)
+        for prediction in track(stream, description="labeling", total=len(missing)):
+            if self.leaves_out(prediction):
+                continue
             picture = cv2.imencode(".png", prediction.labels.astype(np.uint8))[1]
             write_whole(picture.tobytes(), targets[prediction.source])
 
@@ -170,12 +181,37 @@ class Stages:
         best = best_checkpoint(folder) if self.plan.labeler == "best" else None
         return best or last_checkpoint(folder)
 
-    def read_list(self, name: str) -> list[str]:
-        """Paths of one of the lists of images."""
-        return (self.work_dir / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    def leaves_out(self, prediction: Prediction) -> bool:
+        """Whether an image could not be read; it is named, and belongs to no list from now on.
 
-    def write_list(self, name: str, images: Sequence[str]) -> None:
-        """Write a list of images, refusing two whose labels would be one file.
+        Raises:
+            ValueError: If this holds for most images.
+        """
+        if prediction.error is None:
+            return False
+        left_out = [*self.left_out(), prediction.source]
+        number = len(self.read_list("all")) + len(left_out) - 1
+        if 2 * len(left_out) > number:
+            raise ValueError(
+                f"{len(left_out)} of {number} unlabeled images cannot be read, the last: {prediction.error} Look "
+                "at all with tools/prepare/check_data.py CONFIG."
+            )
+        self.write_list("unreadable", left_out)
+        say(f"Left out: {prediction.error} To stop instead: LoadImage(unreadable='stop').")
+        return True
+
+    def left_out(self) -> list[str]:
+        """Paths of the images that could not be read."""
+        path = self.work_dir / "unreadable.txt"
+        return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
+    def read_list(self, name: str) -> list[str]:
+        """Paths of one of the lists of images, without those that could not be read."""
+        images, left_out = (self.work_dir / f"{name}.txt").read_text(encoding="utf-8"), set(self.left_out())
+        return [image for image in images.splitlines() if image not in left_out]
+
+    def write_list(self, name: str, images: Sequence[str]) -> Path:
+        """Write a list of images, refusing two whose labels would be one file; return its path.
 
         Raises:
             ValueError: Naming the file.
@@ -188,7 +224,9 @@ class Stages:
                     f"{image} and {seen[target]} would share the labels {target}: rename one of them, or a folder."
                 )
             seen[target] = image
-        write_whole("\n".join(images) + "\n", self.work_dir / f"{name}.txt")
+        path = self.work_dir / f"{name}.txt"
+        write_whole("\n".join(images) + "\n", path)
+        return path
 
 
 def run_training(config: Path, folder: Path, gpus: int) -> int:

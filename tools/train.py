@@ -50,6 +50,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.datasets.setting_checks import LOADER_KEYS, check_classes, check_zero_label
+from mmseg_allspark.engine import SupervisedLoop
 from mmseg_allspark.engine.checkpoint.resume_point import NAMES, find_resume_point
 from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.distributed import shutdown_distributed
@@ -186,14 +187,14 @@ def protect_checkpoints(cfg: Config) -> None:
 
 
 class PlainLoopHook(Hook):
-    """What mmengine's own loops leave out: a check of the data, and validation of a run resumed from its last step."""
+    """What supervised loops leave out: a check of the data; in mmengine's validation of a finished run as well."""
 
     priority = "LOWEST"  # after ReportHook, which begins its report at the same moment
 
     def before_train(self, runner: Runner) -> None:
         """Check the data; validate if no iteration is left."""
         loop = runner.train_loop
-        if not isinstance(loop, EpochBasedTrainLoop | IterBasedTrainLoop):
+        if not isinstance(loop, EpochBasedTrainLoop | IterBasedTrainLoop | SupervisedLoop):
             return
         loops = dict(labeled=loop, validation=runner.val_loop)
         datasets = {name: part.dataloader.dataset for name, part in loops.items() if part}
@@ -201,6 +202,8 @@ class PlainLoopHook(Hook):
             check_classes(LOADER_KEYS[name], dataset, getattr(bare_model(runner.model), "num_classes", None))
         with suppress(TypeError):  # data sets of another kind than mmseg's
             check_zero_label(runner.cfg, datasets)
+        if isinstance(loop, SupervisedLoop):
+            return
         if loop.iter >= loop.max_iters and runner.val_loop is not None:
             runner.val_loop.run()
             batches = getattr(loop, "dataloader_iterator", None)

@@ -27,7 +27,7 @@ param_scheduler = [dict(_base_.param_scheduler[0], end=max_epochs)]
 train_cfg = dict(type="PseudoLabelLoop", max_epochs=max_epochs, pseudo_labels_from="data")
 self_training = dict(
     supervised=dict(
-        train_cfg=dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=max_epochs),
+        train_cfg=dict(_delete_=True, type="SupervisedLoop", max_epochs=max_epochs),
         train_dataloader=dict(batch_size=4, drop_last=True, sampler=dict(type="DefaultSampler")),
         auto_scale_lr=dict(base_batch_size=16),
     )

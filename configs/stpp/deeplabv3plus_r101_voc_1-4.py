@@ -22,7 +22,7 @@ model = dict(
 train_cfg = dict(type="PseudoLabelLoop", max_epochs=_base_.max_epochs, pseudo_labels_from="data")
 self_training = dict(
     supervised=dict(
-        train_cfg=dict(_delete_=True, type="EpochBasedTrainLoop", max_epochs=_base_.max_epochs),
+        train_cfg=dict(_delete_=True, type="SupervisedLoop", max_epochs=_base_.max_epochs),
         train_dataloader=dict(batch_size=4, drop_last=True, sampler=dict(type="DefaultSampler")),
         auto_scale_lr=dict(base_batch_size=16),
     )

@@ -7,7 +7,5 @@ train_cfg = dict(
     _delete_=True, type="PseudoLabelLoop", max_iters=_base_.max_iters, val_interval=200, pseudo_labels_from="data"
 )
 self_training = dict(
-    supervised=dict(
-        train_cfg=dict(_delete_=True, type="IterBasedTrainLoop", max_iters=_base_.max_iters, val_interval=200)
-    )
+    supervised=dict(train_cfg=dict(_delete_=True, type="SupervisedLoop", max_iters=_base_.max_iters, val_interval=200))
 )

@@ -17,9 +17,7 @@ train_cfg = dict(
 )
 self_training = dict(
     supervised=dict(
-        train_cfg=dict(
-            _delete_=True, type="IterBasedTrainLoop", max_iters=_base_.max_iters, val_interval=_base_.interval
-        )
+        train_cfg=dict(_delete_=True, type="SupervisedLoop", max_iters=_base_.max_iters, val_interval=_base_.interval)
     )
 )
 del _base_.default_hooks["semantic_memory"]

@@ -8,7 +8,7 @@ model = dict(
     **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
 )
 train_cfg = dict(
-    _delete_=True, type="IterBasedTrainLoop", max_iters=_base_.max_iters, val_interval=_base_.train_cfg.val_interval
+    _delete_=True, type="SupervisedLoop", max_iters=_base_.max_iters, val_interval=_base_.train_cfg.val_interval
 )
 del _base_.default_hooks["semantic_memory"], _base_.default_hooks["pseudo_label_pictures"]
 # evaluated as the AllSpark run is

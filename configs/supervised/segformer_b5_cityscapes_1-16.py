@@ -14,5 +14,5 @@ model = dict(
 optim_wrapper = dict(optimizer=dict(lr=0.001))
 # an epoch is one pass over the labeled images
 train_dataloader = dict(batch_size=4, drop_last=True, sampler=dict(type="DefaultSampler"))
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=_base_.max_epochs)
+train_cfg = dict(type="SupervisedLoop", max_epochs=_base_.max_epochs)
 auto_scale_lr = dict(base_batch_size=16)

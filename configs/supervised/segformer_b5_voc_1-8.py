@@ -10,5 +10,5 @@ _base_ = [
 model = dict(decode_head=dict(num_classes=21))
 # an epoch is one pass over the labeled images
 train_dataloader = dict(batch_size=4, drop_last=True, sampler=dict(type="DefaultSampler"))
-train_cfg = dict(type="EpochBasedTrainLoop", max_epochs=_base_.max_epochs)
+train_cfg = dict(type="SupervisedLoop", max_epochs=_base_.max_epochs)
 auto_scale_lr = dict(base_batch_size=16)

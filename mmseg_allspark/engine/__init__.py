@@ -21,6 +21,7 @@ from .loop import PseudoLabelLoop
 from .optim_wrapper import AutocastOptimWrapper
 from .self_training import SelfTraining, Stage
 from .stream import StreamBatchSampler
+from .stream_loop import SupervisedLoop
 
 __all__ = [
     "AtomicCheckpointHook",
@@ -44,5 +45,6 @@ __all__ = [
     "Stage",
     "StartChecksHook",
     "StreamBatchSampler",
+    "SupervisedLoop",
     "ValidationRecordHook",
 ]

@@ -89,6 +89,11 @@ class StreamBatchSampler(BatchSampler):
             return self.batch_size
         return self._pass_length() % self.batch_size or self.batch_size
 
+    @property
+    def most_images(self) -> int:
+        """Different images that a batch has at most."""
+        return min(self.batch_size, len(self.sampler.dataset) if self.cycle else self._pass_length())
+
     def seek(self, num_batches: int) -> None:
         """Start the next iteration after ``num_batches`` batches, counted from the beginning of training."""
         self._first_batch = num_batches
@@ -163,14 +168,14 @@ class SeededDataset(Dataset):
             setattr(self.dataset, name, value)
 
 
-def build_stream(runner: Runner, cfg: dict, key: str) -> DataLoader:
+def build_stream(runner: Runner, cfg: dict, key: str, cycle: bool = False) -> DataLoader:
     """Build a loader whose batches never end.
 
     Args:
         runner: The runner.
         cfg: Config of the loader.
-        key: Where it stands in the config: ``'train_dataloader'``, the images of which are cycled, or
-            ``'unlabeled_dataloader'``.
+        key: Where it stands in the config: ``'train_dataloader'`` or ``'unlabeled_dataloader'``.
+        cycle: As in :class:`StreamBatchSampler`. Default False.
 
     Returns:
         The loader; its batch sampler is a :class:`StreamBatchSampler`, its data set a :class:`SeededDataset`. Unlabeled
@@ -185,14 +190,14 @@ def build_stream(runner: Runner, cfg: dict, key: str) -> DataLoader:
         raise TypeError(f"{key} must be a config dict, got {type(cfg).__name__}.")
     if cfg.get("batch_sampler") is not None:
         raise ValueError(
-            f"{key}.batch_sampler={cfg['batch_sampler']} is not supported: PseudoLabelLoop brings its own, which "
+            f"{key}.batch_sampler={cfg['batch_sampler']} is not supported: the loop brings its own, which "
             "a resumed run can move to its position. Give batch_size, drop_last and sampler instead."
         )
     if "dataset" not in cfg:
         raise KeyError(f"{key}.dataset is missing: give the config of the data set.")
     cfg = copy.deepcopy(cfg)
     labeled = key == "train_dataloader"
-    cfg["batch_sampler"] = dict(type=StreamBatchSampler, drop_last=cfg.pop("drop_last", False), cycle=labeled)
+    cfg["batch_sampler"] = dict(type=StreamBatchSampler, drop_last=cfg.pop("drop_last", False), cycle=cycle)
     stream = RandomStream("labeled" if labeled else "unlabeled", runner.seed, get_rank())
     diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
     try:

@@ -84,8 +84,10 @@ class AELSegmentor(SemiSegmentor):
 
     @property
     def needs(self) -> Needs:
-        """A teacher that labels."""
-        return replace(super().needs, labels_from="ema")
+        """A teacher that labels, and other labeled images to paste from."""
+        needs = super().needs
+        pastes = {} if self.copy_paste is None else dict(labeled="copy_paste")
+        return replace(needs, labels_from="ema", pastes=needs.pastes | pastes)
 
     @torch.no_grad()
     def mix_labeled(

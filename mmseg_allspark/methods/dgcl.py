@@ -1,7 +1,7 @@
 """DGCL (Hunting Sparsity, CVPR 2023): sparse features of a class are drawn to where its features are dense."""
 
 from dataclasses import replace
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from mmseg.registry import MODELS
@@ -18,11 +18,9 @@ from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_cl
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.models import DensityMemory, ProjectionHead, decode_with_features
-from mmseg_allspark.utils.checks import Between, LossWeight, PositiveInt, check_types
+from mmseg_allspark.utils.checks import LossWeight, Percent, PositiveInt, check_types
 from mmseg_allspark.utils.resizing import resize_floor
 from mmseg_allspark.utils.wrappers import eval_mode
-
-Percent = Annotated[float, Between(0.0, 100.0)]
 
 
 class Described(NamedTuple):
@@ -46,10 +44,10 @@ class DGCLSegmentor(SemiSegmentor):
         contrast: Options of :class:`DensityMemory`; None: no contrast. Default ``dict()``.
         contrast_weight: Default 0.5. In the release it is divided by the number of GPUs.
         projection_channels: Channels of the projection. Default 256.
-        filter_percent: Percent of the pixels that are not learned at the start, those of the highest entropy; it falls
-            to 0 in the course of the training. Default 20.
-        contrast_percent: Percent of the unlabeled pixels that take no part in the contrast, at the start and at least.
-            Default (80, 10).
+        keep_percent: Percent of the pixels that are learned at the start, those of the lowest entropy. It rises to 100
+            in the course of the training. Default 80.
+        contrast_keep_percent: Percent of the unlabeled pixels that take part in the contrast, those of the lowest
+            entropy, at the start and at most. Default (20, 90).
         labels_in: Mode in which a teacher labels. ``'train'``: with the statistics of the batch, as in the release.
             Default ``'train'``.
         sup_weight: Default 1.
@@ -70,8 +68,8 @@ class DGCLSegmentor(SemiSegmentor):
         contrast: dict | None = dict(),  # noqa: B006, C408 (never changed)
         contrast_weight: LossWeight = 0.5,
         projection_channels: PositiveInt = 256,
-        filter_percent: Percent = 20.0,
-        contrast_percent: tuple[Percent, Percent] = (80.0, 10.0),
+        keep_percent: Percent = 80.0,
+        contrast_keep_percent: tuple[Percent, Percent] = (20.0, 90.0),
         labels_in: Literal["train", "eval"] = "train",
         sup_weight: LossWeight = 1.0,
         unsup_weight: LossWeight = 0.5,
@@ -85,7 +83,7 @@ class DGCLSegmentor(SemiSegmentor):
         if self.unlabeled_view != "weak":
             raise ValueError(f"model.unlabeled_view={self.unlabeled_view!r}: DGCL trains on 'weak', mixed and not.")
         self.contrast_weight, self.labels_in = contrast_weight, labels_in
-        self.filter_percent, self.contrast_percent = filter_percent, tuple(contrast_percent)
+        self.keep_percent, self.contrast_keep_percent = keep_percent, tuple(contrast_keep_percent)
         self.memory = self.projector = None
         if contrast is not None:
             head = self.decode_head
@@ -108,10 +106,10 @@ class DGCLSegmentor(SemiSegmentor):
         full, valid = self.upsample(logits, images.shape[2:]), self.valid_pixels(data_samples["unlabeled"])
         self.observe(data_samples["labeled"], full, valid)
         pseudo = self.make_pseudo_label(full, valid)
-        kept = self.find_sure(full, valid, self.filter_percent * (1.0 - step.progress))
+        kept = self.find_sure(full, valid, (100.0 - self.keep_percent) * (1.0 - step.progress))
         if self.memory is not None:
             step.record["contrast_classes"] = self.contrast_classes(logits, data_samples, valid, step)
-        return replace(pseudo, weight=pseudo.weight * kept)
+        return replace(pseudo, weight=pseudo.weight * kept, extras=dict(sure=kept))
 
     @torch.no_grad()
     def label_batch(self, images: Tensor) -> Tensor:
@@ -130,7 +128,7 @@ class DGCLSegmentor(SemiSegmentor):
         Args:
             logits: (B_u, K, H, W).
             valid: (B_u, H, W) bool, False on padding, which is left out as well; None: there is none.
-            percent: Of the valid pixels.
+            percent: Of the valid pixels, that are left out.
 
         Returns:
             (B_u, H, W) bool.
@@ -141,7 +139,7 @@ class DGCLSegmentor(SemiSegmentor):
 
     def contrast_classes(self, logits: Tensor, data_samples: SamplesByPart, valid: Tensor | None, step: Step) -> Tensor:
         """Classes (B_l + B_u, h, w) of labeled images and weak view in the contrast; K for those without a part."""
-        size, (first, last) = logits.shape[2:], self.contrast_percent
+        size, (first, last) = logits.shape[2:], (100.0 - percent for percent in self.contrast_keep_percent)
         truth = stack_classes(data_samples["labeled"], self.num_classes, self.decode_head.ignore_index)
         valid = None if valid is None else resize_floor(valid, size)
         sure = self.find_sure(logits, valid, max(first * (1.0 - step.progress), last))
@@ -192,8 +190,7 @@ class DGCLSegmentor(SemiSegmentor):
 
         Args:
             logits: (B_u, K, h, w) of the student.
-            pseudo: Labels (B_u, H, W), of weight 0 where the teacher is not sure.
+            pseudo: Labels (B_u, H, W) with ``extras['sure']`` (B_u, H, W) bool, False on padding.
         """
-        weight = pseudo.weight if pseudo.valid is None else pseudo.weight * pseudo.valid
-        logits = self.upsample(logits, weight.shape[1:])
-        return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss), weight)
+        logits = self.upsample(logits, pseudo.label.shape[1:])
+        return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss) * pseudo.weight, pseudo.extras["sure"])

@@ -11,7 +11,7 @@ from mmseg_allspark.labels import PseudoLabel, masked_quantiles, max_probability
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.methods.two_networks import TwoNetworkSegmentor
-from mmseg_allspark.utils.checks import Between, LossWeight, Share, check_types
+from mmseg_allspark.utils.checks import Between, LossWeight, Percent, check_types
 
 _CLASSIFIER = ("fuse", "conv_seg")  # of DeepLabV3PlusHead; other heads have only the last
 
@@ -31,7 +31,7 @@ class GTASegmentor(TwoNetworkSegmentor):
     ``MeanTeacherHook``, with ``buffers='own'`` as in the release, and ``train_cfg.pseudo_labels_from='ema'``.
 
     Args:
-        keep_share: Share of the pixels that is learned, those of the highest confidence. Default 0.8.
+        keep_percent: Percent of the pixels that are learned, those of the highest confidence. Default 80.
         confidence_from: ``'mixed'``: the teacher's confidence in train mode on the mixed images, as in the release;
             ``'weak'``: that of its labels, mixed alike, which saves a pass. Default ``'mixed'``.
         transfer_momentum: Least share of the assistant in the student's features in a step, 1 - a. Default 0.001.
@@ -55,7 +55,7 @@ class GTASegmentor(TwoNetworkSegmentor):
     def __init__(
         self,
         *,
-        keep_share: Share = 0.8,
+        keep_percent: Percent = 80.0,
         confidence_from: Literal["mixed", "weak"] = "mixed",
         transfer_momentum: Annotated[float, Between(1e-6, 1.0)] = 0.001,
         classifier: list[str] | None = None,
@@ -72,7 +72,8 @@ class GTASegmentor(TwoNetworkSegmentor):
         weights = dict(sup_weight=sup_weight, unsup_weight=unsup_weight)
         super().__init__(cutmix=cutmix, mask_padding=mask_padding, **weights, **kwargs)
         self.second.shared_with_teacher = True  # the teacher follows the student alone
-        self.keep_share, self.confidence_from, self.transfer_momentum = keep_share, confidence_from, transfer_momentum
+        self.keep_percent, self.confidence_from = keep_percent, confidence_from
+        self.transfer_momentum = transfer_momentum
         modules = dict(self.decode_head.named_children())
         self.classifier = [name for name in _CLASSIFIER if name in modules] if classifier is None else list(classifier)
         for name in self.classifier:
@@ -158,7 +159,8 @@ class GTASegmentor(TwoNetworkSegmentor):
         with torch.no_grad():
             valid = torch.ones_like(pseudo.label, dtype=torch.bool) if pseudo.valid is None else pseudo.valid
             usable = valid & (pseudo.weight > 0)
-            learned = usable & (confidence > masked_quantiles(confidence, usable, (1.0 - self.keep_share,)))
+            dropped = 1.0 - self.keep_percent / 100.0
+            learned = usable & (confidence > masked_quantiles(confidence, usable, (dropped,)))
             weight = torch.where(usable & ~learned, 1.0, 1.0 + confidence) * valid
         pixel_loss = pseudo.pixel_loss(logits, self.pseudo_loss) * pseudo.weight
         return (pixel_loss * weight * learned).sum() / weight.sum().clamp(min=1.0), learned

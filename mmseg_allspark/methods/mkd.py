@@ -81,8 +81,9 @@ class MKDSegmentor(TwoNetworkSegmentor):
 
     @property
     def needs(self) -> Needs:
-        """Teachers that label; both of them."""
-        return replace(super().needs, labels_from="ema", label_source=" (of both networks) and from the step itself")
+        """Teachers that label; both are one moving average of both networks."""
+        source = " (of both networks) and from the step itself"
+        return replace(super().needs, labels_from="ema", teachers=(1, 1), label_source=source)
 
     @torch.no_grad()
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel:
@@ -99,13 +100,7 @@ class MKDSegmentor(TwoNetworkSegmentor):
         return replace(self.make_pseudo_label(logits, valid), extras=dict(source=own))
 
     def _labeler(self, step: Step) -> "MKDSegmentor":
-        labelers = step.labelers or (self,)
-        if len(labelers) > 1:
-            raise ValueError(
-                f"MeanTeacherHook.num_teachers={len(labelers)}: MKD's two teachers are one moving average of both "
-                "networks; set num_teachers=1."
-            )
-        return labelers[0]
+        return (step.labelers or (self,))[0]
 
     @torch.no_grad()
     def describe(self, inputs: dict[str, Tensor]) -> tuple[Decoded, Decoded]:

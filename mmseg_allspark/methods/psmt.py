@@ -30,15 +30,15 @@ class PSMTSegmentor(SemiSegmentor):
     mean labels the weak view. The student learns from mixed strong views, and from labeled images, with noise on the
     features before the last part of the decode head. The noise is what changes the teachers' prediction most
     (:func:`adversarial_noise`). Needs ``MeanTeacherHook(num_teachers=2)``, ``train_cfg.pseudo_labels_from='ema'`` and a
-    decode head in two parts (:class:`SplitHead`).
+    decode head in two parts (:class:`SplitHead`); further teachers take turns as well.
 
     L = sup_weight * L_s + unsup_weight * L_u, where L_u is the mean over the sure pixels of the teachers' confidence
-    times the cross-entropy against their class. With more or fewer teachers the mean is over all of them.
+    times the cross-entropy against their class.
 
     Args:
         assist_topk: A teacher that rests keeps so many of its largest logits of a pixel, and has those of the
-            teacher whose turn it is elsewhere, before the mean is taken. None: the plain mean. Default 7, as in the
-            release.
+            teacher whose turn it is elsewhere, before the mean is taken. None, or no more classes than that: the plain
+            mean. Default 7, as in the release.
         vat: ``xi``, ``eps`` and ``steps`` of :func:`adversarial_noise`, and ``labeled``, whether labeled images have
             noise, too. Default ``dict()``: 0.1, 2, 1, True; None: no noise. The release's ``xi`` is 1e-6, which is lost
             in the rounding of float32.
@@ -97,8 +97,8 @@ class PSMTSegmentor(SemiSegmentor):
 
     @property
     def needs(self) -> Needs:
-        """Teachers that label."""
-        return replace(super().needs, labels_from="ema")
+        """Teachers that label in turns."""
+        return replace(super().needs, labels_from="ema", teachers=(2, None))
 
     @torch.no_grad()
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel:

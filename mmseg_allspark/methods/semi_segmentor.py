@@ -104,7 +104,8 @@ class SemiSegmentor(EncoderDecoder):
     @property
     def needs(self) -> Needs:
         """What the method asks of loop and data."""
-        return Needs(views=(self.unlabeled_view,), unlabeled_in_burn_in=self.steers_neck)
+        pastes = {} if self.cutmix is None else dict(unlabeled="cutmix")
+        return Needs(views=(self.unlabeled_view,), unlabeled_in_burn_in=self.steers_neck, pastes=pastes)
 
     @property
     def steers_neck(self) -> bool:

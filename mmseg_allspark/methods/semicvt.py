@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from mmseg_allspark.labels import mean_prediction, prediction_entropy
 from mmseg_allspark.methods.joint_pass import JointPass, scale_losses
 from mmseg_allspark.methods.step import Needs
-from mmseg_allspark.methods.u2pl import Percent, U2PLSegmentor
+from mmseg_allspark.methods.u2pl import U2PLSegmentor
 from mmseg_allspark.models import ConvProjectionHead, GraphConsistency, TwoStreamHead
-from mmseg_allspark.utils.checks import LossWeight, PositiveInt, check_types
+from mmseg_allspark.utils.checks import LossWeight, Percent, PositiveInt, check_types
 from mmseg_allspark.utils.wrappers import eval_mode
 
 _NAMES = ("decode", "transformer")  # of the streams in the log
@@ -51,7 +51,7 @@ class SemiCVTSegmentor(U2PLSegmentor):
         graph_weight: Default 0.1.
         feature_channels: Channels D of the features that the graphs are made of. Default 256.
         projection_channels: Channels between the convolutions that give them. Default 256.
-        drop_percent: As in :class:`U2PLSegmentor`. Default 80.
+        keep_percent: As in :class:`U2PLSegmentor`. Default 80.
         **kwargs: Those of :class:`U2PLSegmentor` apart from its contrast.
 
     Raises:
@@ -66,12 +66,12 @@ class SemiCVTSegmentor(U2PLSegmentor):
         graph_weight: LossWeight = 0.1,
         feature_channels: PositiveInt = 256,
         projection_channels: PositiveInt = 256,
-        drop_percent: Percent = 80.0,
+        keep_percent: Percent = 80.0,
         **kwargs,  # noqa: ANN003
     ) -> None:
         if "contrast" in kwargs:
             raise TypeError("model.contrast means nothing to SemiCVTSegmentor; leave it out.")
-        super().__init__(contrast=None, drop_percent=drop_percent, **kwargs)
+        super().__init__(contrast=None, keep_percent=keep_percent, **kwargs)
         if not isinstance(self.decode_head, TwoStreamHead):
             raise TypeError(
                 f"model.decode_head.type={type(self.decode_head).__name__!r} has not two streams: SemiCVT needs "

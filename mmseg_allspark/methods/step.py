@@ -44,7 +44,11 @@ class Needs:
     Attributes:
         views: Views of the unlabeled images that a step takes besides ``'weak'``, which is labeled. Default ().
         labels_from: What ``train_cfg.pseudo_labels_from`` has to be; None: any. Default None.
+        teachers: Least and largest number of moving averages that label, of ``labels_from='ema'``; None: any. Default
+            (1, None).
         equal_batches: Whether labeled images are paired with unlabeled ones. Default False.
+        pastes: Options of the model that paste parts of the batch's other images, by what they paste into:
+            ``dict(labeled='copy_paste', unlabeled='cutmix')``. Default ``{}``, none.
         unlabeled_in_burn_in: Whether a step whose unlabeled losses count 0 takes unlabeled images all the same: a
             memory is filled, or a module would be without a gradient. Default False.
         label_source: For the log, what the losses use in place of the labelers' labels. Default '', nothing.
@@ -52,6 +56,8 @@ class Needs:
 
     views: tuple[str, ...] = ()
     labels_from: str | None = None
+    teachers: tuple[int, int | None] = (1, None)
     equal_batches: bool = False
+    pastes: dict[str, str] = field(default_factory=dict)
     unlabeled_in_burn_in: bool = False
     label_source: str = ""

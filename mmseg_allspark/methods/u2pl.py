@@ -1,7 +1,7 @@
 """U2PL (CVPR 2022, arXiv 2203.03884): pixels that are too unsure to be learned from still say what they are not."""
 
 from dataclasses import replace
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import torch
 from mmseg.registry import MODELS
@@ -12,10 +12,8 @@ from mmseg_allspark.methods.joint_pass import JointPass, stack_classes
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.models import ConvProjectionHead, NegativeMemory, decode_with_trunk, trunk_width
-from mmseg_allspark.utils.checks import Between, LossWeight, PositiveInt, check_types
+from mmseg_allspark.utils.checks import LossWeight, Percent, PositiveInt, check_types
 from mmseg_allspark.utils.resizing import resize_floor
-
-Percent = Annotated[float, Between(0.0, 100.0)]
 
 
 class Reliability(NamedTuple):
@@ -41,8 +39,8 @@ class U2PLSegmentor(SemiSegmentor):
         contrast: Options of :class:`NegativeMemory`; None: no contrast. Default ``dict()``.
         contrast_weight: Default 0.1, as in the paper. The release's weight is 1 / number of GPUs.
         projection_channels: Channels between the convolutions of the projection. Default 256.
-        drop_percent: Percent of the pixels that are learned at the start, those of the lowest entropy. It rises to 100
-            in the course of the training. Default 80.
+        keep_percent: Percent of the pixels that are learned at the start, those of the lowest entropy. It rises to 100
+            in the course of the training. Default 80; the release calls it ``drop_percent``.
         low_entropy_percent: Percent of the pixels that count as reliable in the contrast at the start, and percent of
             those that count as unreliable. It falls to 0. Default 20.
         sup_weight: Default 1.
@@ -63,7 +61,7 @@ class U2PLSegmentor(SemiSegmentor):
         contrast: dict | None = dict(),  # noqa: B006, C408 (never changed)
         contrast_weight: LossWeight = 0.1,
         projection_channels: PositiveInt = 256,
-        drop_percent: Percent = 80.0,
+        keep_percent: Percent = 80.0,
         low_entropy_percent: Percent = 20.0,
         sup_weight: LossWeight = 1.0,
         unsup_weight: LossWeight = 1.0,
@@ -75,7 +73,7 @@ class U2PLSegmentor(SemiSegmentor):
             sup_weight=sup_weight, unsup_weight=unsup_weight, cutmix=cutmix, mask_padding=mask_padding, **kwargs
         )
         self.contrast_weight = contrast_weight
-        self.drop_percent, self.low_entropy_percent = drop_percent, low_entropy_percent
+        self.keep_percent, self.low_entropy_percent = keep_percent, low_entropy_percent
         self.memory = self.projector = None
         if contrast is not None:
             self.memory = NegativeMemory(self.num_classes, **contrast)
@@ -139,7 +137,7 @@ class U2PLSegmentor(SemiSegmentor):
             valid: (B_u, H, W) bool, False on padding.
             step: Its ``progress`` moves the quantiles.
         """
-        dropped, low = (100.0 - self.drop_percent) / 100.0, self.low_entropy_percent / 100.0
+        dropped, low = (100.0 - self.keep_percent) / 100.0, self.low_entropy_percent / 100.0
         left = 1.0 - step.progress
         limits = masked_quantiles(entropy, valid, (1.0 - dropped * left, low * left, 1.0 - low * left))
         return Reliability(
@@ -155,7 +153,7 @@ class U2PLSegmentor(SemiSegmentor):
             learned: (B_u, H, W) bool.
         """
         logits = self.upsample(logits, learned.shape[1:])
-        return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss), pseudo.weight * learned)
+        return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss) * pseudo.weight, learned)
 
     def _contrast(
         self, joint: JointPass, logits: Tensor, features: Tensor, valid: Tensor, pixels: Reliability

@@ -33,6 +33,7 @@ class Between:
 Count = Annotated[int, Between(0)]
 PositiveInt = Annotated[int, Between(1)]
 Share = Annotated[float, Between(0.0, 1.0)]
+Percent = Annotated[float, Between(0.0, 100.0)]
 LossWeight = Annotated[float, Between(0.0, 1e6)]  # a float32 loss times it stays finite
 
 

@@ -29,7 +29,7 @@ def loss_group(quantity):
             target, teacher = tensor(data["label"]), tensor(data["teacher_logits"])
             known, logits = target != 255, tensor(data["logits"]).requires_grad_()
             pseudo = PseudoLabel(teacher, target.clamp(max=4), known.float())
-            assistant = model(keep_share=percent / 100)
+            assistant = model(keep_percent=float(percent))
             value, learned = assistant.assistant_loss(logits, pseudo, teacher.softmax(1).amax(1))
             value.backward()
             ours = dict(loss=value, grad=logits.grad, label_after=torch.where(learned, target, 255))

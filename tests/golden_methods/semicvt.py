@@ -51,7 +51,7 @@ def unsup(data):
     pseudo = PseudoLabel(teacher, target.clamp(max=4), torch.ones(target.shape), target != 255)
     for percent in (90, 100):
         prediction = drawn(30, (2, 5, 9, 9), 2).requires_grad_()
-        options = METHODS["semicvt"][0] | dict(neck=None, drop_percent=float(percent))
+        options = METHODS["semicvt"][0] | dict(neck=None, keep_percent=float(percent))
         student = build_model(**options)
         learned = student.find_reliable(prediction_entropy(teacher), pseudo.valid, Step()).learned
         loss = student.learned_loss(prediction, pseudo, learned)

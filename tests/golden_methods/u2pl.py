@@ -32,7 +32,7 @@ def pseudo_label(target, num_classes):
 def unsup(data):
     pseudo, entropy = pseudo_label(data["target"], 5), prediction_entropy(tensor(data["pred_teacher"]))
     for name in sorted({key.split("/")[0] for key in data if "/" in key}):
-        student = model(drop_percent=float(name.removeprefix("percent")))
+        student = model(keep_percent=float(name.removeprefix("percent")))
         predict = tensor(data["predict"]).requires_grad_()
         learned = student.find_reliable(entropy, pseudo.valid, Step()).learned
         loss = student.learned_loss(predict, pseudo, learned)

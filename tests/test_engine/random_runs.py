@@ -56,7 +56,13 @@ def random_options(data, num_workers=0, **loop):
 
 
 def assert_same_run(first, second):
-    """Weights, memory, average, optimizer, schedules and all losses ever logged, bit by bit."""
+    """What :func:`assert_same_weights` compares, with losses of unlabeled images."""
+    names = assert_same_weights(first, second)
+    assert any(name.startswith("train/unsup") for name in names), names
+
+
+def assert_same_weights(first, second):
+    """Weights, memory, average, optimizer, schedules and all losses ever logged, bit by bit; return the latter."""
     for key in ("state_dict", "ema_state_dict"):
         assert first[key].keys() == second[key].keys()
         assert not [name for name, value in first[key].items() if not torch.equal(value, second[key][name])]
@@ -64,9 +70,10 @@ def assert_same_run(first, second):
     assert first["param_schedulers"] == second["param_schedulers"]
     logs = [checkpoint["message_hub"]["log_scalars"] for checkpoint in (first, second)]
     names = [name for name in logs[0] if "loss" in name or "lr" in name]
-    assert any(name.startswith("train/unsup") for name in names), names
+    assert any("loss" in name for name in names), names
     for name in names:
         assert np.array_equal(logs[0][name].data, logs[1][name].data), name
+    return names
 
 
 def numpied(state):

@@ -8,6 +8,7 @@ from builders import CROP, build_model, semi_batch
 from mmengine.structures import PixelData
 from two_ranks import run_ranks
 
+from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.methods import Step
 from mmseg_allspark.models import DensityMemory, TeacherAverage
 
@@ -113,6 +114,17 @@ def test_shares_of_pixels_follow_the_progress(progress, learned, compared):
     pseudo, classes = model.label(*batch.values()), batch["step"].record["contrast_classes"]
     assert pseudo.weight.mean().item() == pytest.approx(learned, abs=1e-3)
     assert (classes[2:] < 4).float().mean().item() == pytest.approx(compared, abs=5e-3)
+
+
+def test_a_threshold_leaves_the_share_of_sure_pixels_as_it_is():
+    """Else the loss would grow without limit where fewer and fewer pixels are above it."""
+    sure = torch.zeros(1, 10, 10, dtype=torch.bool)
+    sure[:, :8] = True
+    weight = torch.zeros(1, 10, 10)
+    weight[0, 0, 0] = 1.0
+    pseudo = PseudoLabel(torch.randn(1, 4, 10, 10), torch.zeros_like(sure).long(), weight, extras=dict(sure=sure))
+    loss = dgcl().sure_loss(torch.zeros(1, 4, 10, 10), pseudo)
+    assert loss.item() == pytest.approx(math.log(4) / 80 / 0.8)  # of one pixel of 80
 
 
 def test_padding_is_neither_learned_nor_compared():

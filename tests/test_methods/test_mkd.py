@@ -4,10 +4,9 @@ import math
 
 import pytest
 import torch
-from builders import CROP, Labeler, build_model, semi_batch
+from builders import CROP, build_model, semi_batch
 from torch.nn.functional import cross_entropy, interpolate
 
-from mmseg_allspark.methods import Step
 from mmseg_allspark.models import SemanticAugmentation, TeacherAverage
 
 CLASSES = 4
@@ -136,9 +135,3 @@ def test_the_teacher_has_the_students_variances_and_no_gradient():
         teacher.update_parameters(model)
     assert teacher.module.augmentations is model.augmentations
     assert before.any() and torch.equal(model.augmentations[2].variance, before)
-
-
-def test_two_averages_are_refused():
-    teachers = Labeler(torch.zeros(1)), Labeler(torch.zeros(1))
-    with pytest.raises(ValueError, match=r"MeanTeacherHook.num_teachers=2.*num_teachers=1"):
-        mkd()._labeler(Step(labelers=teachers))

@@ -1,6 +1,8 @@
 """ST++: the loss over pixels of both kinds of images, the ranking, CutOut, snapshots, the stages and their resume."""
 
 import csv
+import re
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from builders import CLASSES, CROP, build_model, dataset_config, head_config, loader_config, run_config, semi_batch
+from mmengine.config import Config
 from mmengine.structures import PixelData
 from test_tools.conftest import load_tool  # noqa: F401 (a fixture)
 
@@ -105,10 +108,52 @@ def stage_config(data, folder):
     cfg = run_config(data, folder, loop=loop, custom_imports=dict(imports=["mmseg_allspark"]), validate=True)
     cfg.model.update(type="SelfTrainingSegmentor", neck=None)
     cfg.test_dataloader, cfg.test_cfg, cfg.test_evaluator = cfg.val_dataloader, dict(type="TestLoop"), cfg.val_evaluator
-    supervised = dict(_delete_=True, type="IterBasedTrainLoop", max_iters=3, val_interval=3)
+    supervised = dict(_delete_=True, type="SupervisedLoop", max_iters=3, val_interval=3)
     cfg.self_training = dict(supervised=dict(train_cfg=supervised), scales=[0.5, 1.0])
     cfg.dump(folder / "stages.py")
     return folder / "stages.py"
+
+
+def spoil(data, folder):
+    """A copy of the data with an unlabeled image that cannot be read."""
+    own = shutil.copytree(data, folder)
+    (own / "img/unlabeled1.png").write_bytes(b"no image")
+    return own
+
+
+def test_unlabeled_images_that_cannot_be_read_are_left_out(data, tmp_path, load_tool, monkeypatch, capsys):  # noqa: F811
+    tool, train = load_tool("self_training"), load_tool("train")
+    monkeypatch.setattr(tool, "run_training", lambda path, at, _: train.main([str(path), "--work-dir", str(at)]) or 0)
+    command = [str(stage_config(spoil(data, tmp_path / "data"), tmp_path)), "--work-dir", str(tmp_path / "out")]
+    assert tool.main([*command, "--device", "cpu"]) == 0
+    lists = {path.stem: path.read_text().split() for path in (tmp_path / "out").glob("*.txt")}
+    (left_out,) = lists["unreadable"]
+    assert left_out.endswith("unlabeled1.png") and capsys.readouterr().out.count("Left out") == 1
+    assert (
+        set(lists["all"]) == {left_out, *lists["retrain_all"]} == {left_out, *lists["reliable"], *lists["unreliable"]}
+    )
+    assert len(lists["retrain_all"]) == 3 == len([*(tmp_path / "out/labels").rglob("*.png")])
+    assert lists["retrain_reliable"] == lists["reliable"]
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "load", "text"),
+    [(1, dict(unreadable="stop"), "unlabeled1.png"), (3, {}, "3 of 4 unlabeled images cannot be read.*unlabeled")],
+)
+def test_one_of_them_or_too_many_stop_it(data, tmp_path, load_tool, monkeypatch, capsys, spoilt, load, text):  # noqa: F811
+    tool, train = load_tool("self_training"), load_tool("train")
+    monkeypatch.setattr(tool, "run_training", lambda path, at, _: train.main([str(path), "--work-dir", str(at)]) or 0)
+    own = spoil(data, tmp_path / "data")
+    for number in range(1, spoilt):
+        (own / f"img/unlabeled{number + 1}.png").write_bytes(b"")
+    path = stage_config(own, tmp_path)
+    cfg = Config.fromfile(path)
+    cfg.self_training.update(select="none")
+    cfg.unlabeled_dataloader.dataset.pipeline[0].update(load)
+    cfg.dump(path)
+    with pytest.raises(SystemExit):
+        tool.main([str(path), "--work-dir", str(tmp_path / "out"), "--device", "cpu"])
+    assert re.search(text, capsys.readouterr().err)
 
 
 def test_stages_go_on_after_an_interruption(data, tmp_path, load_tool, monkeypatch):  # noqa: F811

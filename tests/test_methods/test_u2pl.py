@@ -55,6 +55,15 @@ def test_the_loss_of_learned_pixels_is_divided_by_their_share():
     assert model.learned_loss(torch.zeros(2, 4, 10, 10), pseudo, torch.zeros_like(learned)) == 0
 
 
+def test_a_threshold_leaves_the_share_as_it_is():
+    """Else the loss would grow without limit where fewer and fewer pixels are above it."""
+    model = u2pl(confidence=dict(type="ConfidenceThreshold", threshold=0.99))
+    logits, learned = torch.zeros(2, 4, 10, 10), torch.zeros(2, 10, 10, dtype=torch.bool)
+    learned[:, :8], logits[0, 0, 0, 0] = True, 9.0
+    loss = model.learned_loss(torch.zeros(2, 4, 10, 10), model.make_pseudo_label(logits), learned)
+    assert loss.item() == pytest.approx(math.log(4) / 160 / 0.8)  # of one pixel of 160
+
+
 @pytest.mark.parametrize(("negative", "expected"), [([1.0, 0, 0], math.log(51)), ([0.0, 0, 1], 2.0499)])
 def test_a_pixel_that_is_the_mean_of_its_class(negative, expected):
     negatives = memory()

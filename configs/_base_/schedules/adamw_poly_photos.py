@@ -10,7 +10,7 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=0.01, by_epoch=False, begin=0, end=50),
     dict(type="PolyLR", power=0.9, eta_min=0.0, begin=50, end=max_iters, by_epoch=False),
 ]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters // 8)
+train_cfg = dict(type="SupervisedLoop", max_iters=max_iters, val_interval=max_iters // 8)
 # for methods with unlabeled images
 semi_train_cfg = dict(
     type="PseudoLabelLoop",

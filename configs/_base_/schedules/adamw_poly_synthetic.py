@@ -6,7 +6,7 @@ param_scheduler = [
     dict(type="LinearLR", start_factor=0.03, by_epoch=False, begin=0, end=30),
     dict(type="PolyLR", power=0.9, eta_min=0.0, begin=30, end=max_iters, by_epoch=False),
 ]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=max_iters)
+train_cfg = dict(type="SupervisedLoop", max_iters=max_iters, val_interval=max_iters)
 # for methods with unlabeled images, which begin when the model has learnt something: it starts from random weights
 semi_train_cfg = dict(
     type="PseudoLabelLoop", max_iters=max_iters, val_interval=200, burn_in_iters=400, ramp_up_iters=200

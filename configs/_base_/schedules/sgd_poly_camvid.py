@@ -8,7 +8,7 @@ optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys=dict(neck=dict(lr_mult=10.0), decode_head=dict(lr_mult=10.0))),
 )
 param_scheduler = [dict(type="PolyLR", power=0.9, eta_min=0.0, begin=0, end=max_iters, by_epoch=False)]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=max_iters, val_interval=150)
+train_cfg = dict(type="SupervisedLoop", max_iters=max_iters, val_interval=150)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 log_processor = dict(by_epoch=False)

@@ -63,6 +63,14 @@ class MeanTeacherHook(EMAHook):
                 f"MeanTeacherHook(num_teachers={self.num_teachers}) begins at once: a teacher labels with the weights "
                 "of the start until its first epoch. Set begin_iter: until then all teachers are copies of the student."
             )
+        begin = self.begin_epoch - 1 if self.begin_epoch else (self.begin_iter - 1) // len(runner.train_dataloader)
+        if (turns := runner.max_epochs - max(0, begin)) < self.num_teachers:
+            runner.logger.warning(
+                f"MeanTeacherHook has num_teachers={self.num_teachers}, begin_iter={self.begin_iter}, begin_epoch="
+                f"{self.begin_epoch}, but the training has {runner.max_iters} iterations in {runner.max_epochs} epochs "
+                f"of the unlabeled images: only {turns} of the teachers ever follows the student. Train longer, or set "
+                "them in proportion."
+            )
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Tell the step whose turn it is."""

@@ -38,7 +38,7 @@ class StartChecksHook(Hook):
         ValueError: At the start, if ranks differ in their images, if labeled, unlabeled and validation images overlap,
             if a data set's number of classes is not the model's, if data sets differ in reduce_zero_label, if a method
             is missing, if EMA labels are asked for without an ``EMAHook``, if masks would choose the crops of unlabeled
-            images, if a method needs equal batches, or if two images would have the same label file.
+            images, if two images would have the same label file, or if what a method ``needs`` is not there.
         FileNotFoundError: At the start, if files of images, masks or labels (``LoadPseudoLabel``) are missing.
     """
 
@@ -62,7 +62,7 @@ class StartChecksHook(Hook):
         _warn_of_warm_ups(model, runner, loop)
         _check_labeler(model, loop)
         _check_batches(model, loop)
-        _check_cutmix(model, runner, loop)
+        _check_pastes(model, runner, loop)
         _log_roles(model, runner, loop)
         _log_memories(model, runner)
         sizes = check_splits(
@@ -201,20 +201,28 @@ def _check_labeler(model: nn.Module, loop: BaseLoop) -> None:
             f"model.type={type(model).__name__!r} needs train_cfg.pseudo_labels_from={wanted!r}, not "
             f"{loop.pseudo_labels_from!r}."
         )
-    loop.find_labelers(model)  # raises if the average that is to label does not exist
-
-
-def _check_cutmix(model: nn.Module, runner: Runner, loop: BaseLoop) -> None:
-    """Raise if no batch has a second image to paste from, warn if the last one has not."""
-    batches = loop.dataloader.batch_sampler
-    if model.cutmix is None or batches.smallest_batch > 1:
-        return
-    if batches.batch_size < 2:
+    found = len(loop.find_labelers(model))  # raises if the average that is to label does not exist
+    least, most = model.needs.teachers
+    if wanted == "ema" and (found < least or (most is not None and found > most)):
+        kind = f"at least {least} teachers" if found < least else f"{most} teacher{'s'[: most != 1]}"
         raise ValueError(
-            f"unlabeled_dataloader.batch_size={batches.batch_size}, but model.cutmix pastes parts of the batch's next "
-            "image: use at least 2 per process, or model.cutmix=None."
+            f"model.type={type(model).__name__!r} is defined for {kind}, but MeanTeacherHook.num_teachers={found}: set "
+            f"default_hooks.ema.num_teachers={least if found < least else most}, with type='MeanTeacherHook'."
         )
-    runner.logger.warning(
-        "The last batch of each pass over the unlabeled images has one image, which model.cutmix cannot mix and batch "
-        "norm after a pooled image refuses: set unlabeled_dataloader.drop_last=True."
-    )
+
+
+def _check_pastes(model: nn.Module, runner: Runner, loop: BaseLoop) -> None:
+    """Raise if no batch has a second image to paste from, warn if the last one has not."""
+    loaders = dict(labeled=loop.labeled_dataloader, unlabeled=loop.dataloader)
+    for part, option in model.needs.pastes.items():
+        key, batches = LOADER_KEYS[part], loaders[part].batch_sampler
+        if batches.most_images < 2:
+            raise ValueError(
+                f"{key}.batch_size={batches.batch_size} of {len(loaders[part].dataset)} images, but model.{option} "
+                f"pastes parts of the batch's other images: use at least 2 per process, or model.{option}=None."
+            )
+        if batches.smallest_batch < 2:
+            runner.logger.warning(
+                f"The last batch of each pass over the {part} images has one image, which model.{option} cannot mix "
+                f"and batch norm after a pooled image refuses: set {key}.drop_last=True."
+            )
