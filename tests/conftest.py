@@ -16,8 +16,9 @@ import mmseg_allspark  # noqa: F401  (registers)
 from mmseg_allspark.models import blockwise_attention
 
 
-def pytest_collection_finish() -> None:
-    """What is imported by now stays: mmengine's data sets collect garbage when they are built, a second each."""
+@pytest.fixture(scope="module", autouse=True)
+def _imported_modules_are_no_garbage() -> None:
+    """mmengine's data sets collect garbage when they are built, which takes a second unless the modules are frozen."""
     gc.collect()
     gc.freeze()
 

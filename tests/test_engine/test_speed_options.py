@@ -247,7 +247,7 @@ def assert_compiled_neck_like_plain(dropout, **options):
 @pytest.mark.parametrize(
     ("dropout", "backend"),
     [
-        (0.3, "eager"),
+        pytest.param(0.3, "eager", marks=pytest.mark.slow),
         pytest.param(0.3, "aot_eager", marks=pytest.mark.slow),
         pytest.param(0.0, "aot_eager", marks=pytest.mark.slow),
         pytest.param(0.0, "inductor", marks=pytest.mark.slow),  # it draws random numbers of its own

@@ -43,6 +43,7 @@ def test_resume_goes_on_from_the_latest_checkpoint(trained, tiny_project, cpu_en
     assert "from iteration 4 on" in output
 
 
+@pytest.mark.slow
 def test_two_ranks_evaluate_every_image_once(trained, tiny_project, cpu_environment):
     _, work_dir = trained
     out = tiny_project / "predictions"

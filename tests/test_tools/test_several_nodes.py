@@ -75,6 +75,7 @@ def assert_trained_together(work_dir):
         assert torch.equal(first[name], second[name]), name
 
 
+@pytest.mark.slow
 def test_two_nodes_train_one_model(tiny_project, environment):
     work_dir = tiny_project / "two nodes"
     output = on_two_nodes("dist_train.sh", "tiny.py", 1, "--work-dir", work_dir, cwd=tiny_project, env=environment)

@@ -137,12 +137,14 @@ def should_agree(cfg: Config) -> dict[str, str]:
     head = dict(model.get("decode_head") or {})
     head["type"] = str(head.get("type")).removeprefix("Split")  # one that a method can take apart is the same
     found |= {"model.decode_head": text(head)}
-    found |= {f"model.{key}": text(model.get(key)) for key in ("backbone", "test_cfg")}
+    backbone = dict(model.get("backbone") or {})
+    start = [cfg.get("load_from"), backbone.pop("init_cfg", None), backbone.pop("pretrained", None)]
+    found |= {"model.backbone": text(backbone), "model.test_cfg": text(model.get("test_cfg"))}
     found |= {key: text(cfg.get(key)) for key in ("optim_wrapper", "param_scheduler")}
     # a teacher is a moving average too
     found["evaluated weights"] = "as trained" if evaluated(cfg) in ("model", "student") else "moving average"
-    # of a resumed run load_from is the checkpoint that it went on from
-    return found | {"load_from": "" if cfg.get("resume") else text(cfg.get("load_from"))}
+    # the config of a resumed run has the checkpoint that it went on from instead
+    return found | {"start weights": "" if cfg.get("resume") else text(start)}
 
 
 def differences(rows: Sequence[Row]) -> list[str]:
