@@ -137,7 +137,7 @@ def all_configs(data: Path, work_dir: Path) -> Iterator[Config]:
     )
     supervised = dict(train_cfg=dict(type="SupervisedLoop", max_iters=1), model=model_config(type="EncoderDecoder"))
     cfg = run_config(data, work_dir, loop={}, **supervised)
-    del cfg.unlabeled_dataloader  # nobody reads it
+    cfg.pop("unlabeled_dataloader")  # nobody reads it
     yield cfg
     for method, (model, loop) in METHODS.items():
         options = dict(train_cfg=dict(type="PseudoLabelLoop", max_iters=1, **loop))
