@@ -23,8 +23,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from _files import Part, PrepareError, link, refuse_link, run_tool, say, write_ids
-from _masks import is_whole_png, make_parser, read_size, remove_leftovers, run_parallel, write_png
+from _files import Part, PrepareError, link, require_all, run_tool, say, write_ids
+from _masks import is_whole_png, make_parser, prepare_folder, read_size, run_parallel, write_png
 
 try:
     from pycocotools import mask as mask_utils
@@ -45,11 +45,7 @@ def find_parts(split: str) -> tuple[Part, Part]:
 
 
 def encode(annotation: dict, height: int, width: int) -> dict | None:
-    """Turn an annotation's polygons or run lengths into pycocotools' compressed run lengths; None without an area.
-
-    Raises:
-        PrepareError: If the run lengths are those of another image size.
-    """
+    """Turn an annotation's polygons or run lengths into pycocotools' compressed run lengths; None without an area."""
     shape = annotation["segmentation"]
     if isinstance(shape, list):
         # pycocotools takes 4 numbers for a box
@@ -85,11 +81,7 @@ def draw_mask(height: int, width: int, annotations: list[dict], labels: dict[int
 
 
 def convert(job: tuple[Path, Path, int, int, list[dict], dict[int, int]]) -> None:
-    """Make the mask of one image: image, where to, height, width, annotations, labels.
-
-    Raises:
-        PrepareError: If the image is not of the size that the annotations name.
-    """
+    """Make the mask of one image: image, where to, height, width, annotations, labels."""
     image, path, height, width, annotations, labels = job
     size = read_size(image)
     if size != (width, height):
@@ -98,11 +90,7 @@ def convert(job: tuple[Path, Path, int, int, list[dict], dict[int, int]]) -> Non
 
 
 def read_annotations(path: Path) -> tuple[list[dict], dict[int, list[dict]], dict[int, int]]:
-    """Read instances_<split>.json: images sorted by id, annotations per image id, category id to label 1..80.
-
-    Raises:
-        PrepareError: If the file is damaged or of another data set.
-    """
+    """Read instances_<split>.json: images sorted by id, annotations per image id, category id to label 1..80."""
     say(f"reading {path}")
     try:
         content = json.loads(path.read_bytes())
@@ -124,24 +112,14 @@ def read_annotations(path: Path) -> tuple[list[dict], dict[int, list[dict]], dic
 
 
 def prepare_split(split: str, options: argparse.Namespace) -> str:
-    """Make the masks of 'train2017' or 'val2017' that are not there yet; returns a summary.
-
-    Raises:
-        PrepareError: On anything the user has to correct.
-    """
+    """Make the masks of 'train2017' or 'val2017' that are not there yet; returns a summary."""
     out, parts = options.out, find_parts(split)
     folder, annotation_file = (part.require(options.source, out / "unpacked") for part in parts)
     images, annotations, labels = read_annotations(annotation_file)
-    names, held = [f"{image['id']:012d}" for image in images], {path.name for path in folder.iterdir()}
-    if missing := [f"{name}.jpg" for name in names if f"{name}.jpg" not in held]:
-        raise PrepareError(
-            f"{len(missing)} of {len(images)} images are missing in {folder}, first: {missing[:3]}. Get them: "
-            f"{parts[0].url}"
-        )
+    names, held = [f"{image['id']:012d}" for image in images], {path.stem for path in folder.glob("*.jpg")}
+    require_all(f"images in {folder}", names, held, f"Get them: {parts[0].url}")
     masks = out / "masks" / split
-    refuse_link(masks.parent)
-    refuse_link(masks)
-    remove_leftovers(masks)
+    prepare_folder(masks)
     link(folder, out / split)
     jobs = []
     for name, image in zip(names, images, strict=True):
@@ -155,11 +133,7 @@ def prepare_split(split: str, options: argparse.Namespace) -> str:
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Do everything; see the top of this file.
-
-    Raises:
-        PrepareError: On anything the user has to correct.
-    """
+    """Do everything; see the top of this file."""
     if mask_utils is None:
         raise PrepareError("pycocotools is not installed. Install it: pip install pycocotools")
     counts = ", ".join(prepare_split(split, options) for split in options.splits)
