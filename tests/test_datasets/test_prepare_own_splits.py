@@ -37,13 +37,6 @@ def test_balanced_draws_cover_the_classes(tool, classes, percent, seed):
     assert tool.draw_balanced(dict(shuffled), Fraction(percent, 100), seed) == (labeled, unlabeled)
 
 
-def test_classes_that_come_along_count_as_covered(tool):
-    classes = {"a": {0, 1}, "b": {1}, "c": {2}, "d": {2}, "e": {1}, "f": {2}}
-    for seed in range(5):
-        labeled, _ = tool.draw_balanced(classes, Fraction(1, 3), seed)
-        assert len(labeled) == 2 and set().union(*(classes[i] for i in labeled)) == {0, 1, 2}
-
-
 def test_rare_classes_get_labels_where_chance_gives_none(tool):
     classes = {f"{n:03d}": {0, 1} | ({2} if n in (17, 61) else set()) for n in range(100)}
     ways = (tool.draw_balanced, classes), (tool.draw_labeled, list(classes))

@@ -13,11 +13,7 @@ from _files import PrepareError, join_lines, write_texts
 
 
 def parse_fraction(text: str) -> Fraction:
-    """Read a share of labeled images, such as '1/16' or '0.0625', from the command line.
-
-    Raises:
-        argparse.ArgumentTypeError: If it is not one between 0 and 1.
-    """
+    """Read a share of labeled images, such as '1/16' or '0.0625', from the command line."""
     try:
         value = Fraction(text)
     except (ValueError, ZeroDivisionError) as error:
@@ -44,9 +40,6 @@ def draw_labeled(ids: Sequence[str], fraction: Fraction, seed: int) -> tuple[lis
     """Share ids out into labeled and unlabeled ones, both sorted.
 
     Labeled are the first round(N * fraction) of ``numpy.random.default_rng(seed).permutation`` over the sorted ids.
-
-    Raises:
-        PrepareError: If no image or every image would be labeled.
     """
     order, count = _permute(ids, fraction, seed)
     return _part(ids, set(order[:count]))
@@ -65,9 +58,6 @@ def draw_balanced(classes: Mapping[str, Set[int]], fraction: Fraction, seed: int
         classes: Training id to the classes that its mask shows.
         fraction: Share of labeled images.
         seed: Of the permutation.
-
-    Raises:
-        PrepareError: If no image or every image would be labeled.
     """
     order, count = _permute(list(classes), fraction, seed)
     queues = {c: [i for i in reversed(order) if c in classes[i]] for c in set().union(*classes.values())}
@@ -90,11 +80,7 @@ def draw_balanced(classes: Mapping[str, Set[int]], fraction: Fraction, seed: int
 
 
 def write_lists(folder: Path, labeled: Sequence[str], unlabeled: Sequence[str], info: dict, force: bool) -> None:
-    """Write labeled.txt, unlabeled.txt (one id a line) and info.json, which says how they were made.
-
-    Raises:
-        PrepareError: If other lists are there and ``force`` is not set.
-    """
+    """Write labeled.txt, unlabeled.txt (one id a line) and info.json, which says how they were made."""
     texts = dict(labeled=join_lines(labeled), unlabeled=join_lines(unlabeled))
     files = {f"{name}.txt": text for name, text in texts.items()} | {"info.json": json.dumps(info, indent=1) + "\n"}
     write_texts(folder, files, force)
