@@ -48,18 +48,6 @@ def test_segnet_void_is_converted_and_a_second_run_changes_nothing(tool, tmp_pat
     assert (snapshot(out), snapshot(segnet)) == (first, before)
 
 
-def test_other_seed_needs_force(tool, tmp_path, save_camvid, capsys):
-    source, out = save_camvid(tmp_path / "src", train=16), tmp_path / "out"
-    arguments = (source, "--out", out, "--fractions", "1/4", "--seed")
-    assert run(tool, *arguments, "1") == 0
-    first = (out / "splits/1_4/labeled.txt").read_text()
-    assert run(tool, *arguments, "2") == 1
-    assert "--force" in capsys.readouterr().err
-    assert (out / "splits/1_4/labeled.txt").read_text() == first
-    assert run(tool, *arguments, "2", "--force") == 0
-    assert (out / "splits/1_4/labeled.txt").read_text() != first
-
-
 def no_mask(root, save_mask):
     (root / "labels/train/t01.png").unlink()
 

@@ -1,4 +1,3 @@
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -100,20 +99,6 @@ def test_training_ids_are_linked_where_there_is_nothing_else(tool, tmp_path, sou
     Image.fromarray(IDS.astype(np.uint8)).save(bad)
     assert prepare(tool, source, tmp_path / "other") == 1
     assert bad.name in capsys.readouterr().err
-
-
-def test_archives(tool, tmp_path, source):
-    packed, out = tmp_path / "packed", tmp_path / "out"
-    packed.mkdir()
-    for name in ("leftImg8bit", "gtFine"):
-        with zipfile.ZipFile(packed / f"{name}_trainvaltest.zip", "w") as archive:
-            archive.writestr("README", "")
-            for path in (source / name).rglob("*.png"):
-                archive.write(path, path.relative_to(source))
-    assert prepare(tool, packed, out) == 0
-    first = snapshot(out)
-    assert prepare(tool, packed, out) == 0 and snapshot(out) == first
-    assert len(list((out / "gtFine").rglob("*_labelTrainIds.png"))) == 3
 
 
 def no_masks(root):

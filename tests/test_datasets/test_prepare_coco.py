@@ -138,7 +138,7 @@ def test_killed_and_started_again_gives_the_same_bytes(tmp_path):
     assert len(expected) == 96
 
     process = subprocess.Popen(command(source, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while len(list(out.glob("masks/val2017/0*.png"))) < 4 and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)

@@ -1,10 +1,12 @@
-"""What the preparation tools share: messages, finding and unpacking sources, links, and files written whole.
+"""What the preparation tools share: messages, finding and unpacking sources, links, and seeded lists.
 
 Functions of this folder raise ``PrepareError`` where the user has to correct something.
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import shutil
 import sys
@@ -14,11 +16,16 @@ import zipfile
 import zlib
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
+
 # a checkout needs no installation of the plugin
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path[1:1] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])]
+
+from _errors import say
 
 from mmseg_allspark.utils.files import write_whole
 
@@ -38,11 +45,6 @@ def run_tool(prepare: Callable[..., None], *arguments: object) -> int:
         sys.stderr.write("interrupted: run it again to go on\n")
         return 130
     return 0
-
-
-def say(text: str) -> None:
-    """Tell the user about progress."""
-    print(text, flush=True)
 
 
 def make_progress(what: str, file: TextIO | None = None) -> Callable[[int, int], None]:
@@ -194,3 +196,34 @@ def write_texts(folder: Path, files: Mapping[str, str], force: bool) -> None:
         )
     for name in different:
         write_whole(files[name], folder / name)
+
+
+def parse_fraction(text: str) -> Fraction:
+    """Read a share of labeled images, such as '1/16' or '0.0625', from the command line."""
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a fraction like 1/16") from error
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def draw_labeled(ids: Sequence[str], fraction: Fraction, seed: int) -> tuple[list[str], list[str]]:
+    """Share ids out into labeled and unlabeled ones, both sorted.
+
+    Labeled are the first round(N * fraction) of ``numpy.random.default_rng(seed).permutation`` over the sorted ids.
+    """
+    ids, count = sorted(ids), round(len(ids) * fraction)
+    if not 0 < count < len(ids):
+        raise PrepareError(f"The fraction {fraction} of {len(ids)} images makes {count} labeled: choose another.")
+    chosen = set(np.random.default_rng(seed).permutation(len(ids))[:count].tolist())
+    parts = [[name for place, name in enumerate(ids) if (place in chosen) == labeled] for labeled in (True, False)]
+    return parts[0], parts[1]
+
+
+def write_lists(folder: Path, labeled: Sequence[str], unlabeled: Sequence[str], info: dict, force: bool) -> None:
+    """Write labeled.txt, unlabeled.txt (one id a line) and info.json, which says how they were made."""
+    texts = dict(labeled=join_lines(labeled), unlabeled=join_lines(unlabeled))
+    files = {f"{name}.txt": text for name, text in texts.items()} | {"info.json": json.dumps(info, indent=1) + "\n"}
+    write_texts(folder, files, force)

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import re
 import signal
-import struct
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -111,14 +110,12 @@ def write_png(labels: np.ndarray, path: Path) -> None:
 def is_whole_png(path: Path, size: tuple[int, int]) -> bool:
     """Say, without decoding it, whether a file is a complete PNG of this width and height, and no link."""
     try:
-        with path.open("rb") as stream:
-            head = stream.read(24)
+        with path.open("rb") as stream, Image.open(stream) as image:
             stream.seek(-8, os.SEEK_END)
-            end = stream.read(4)
-    except OSError:
+            is_whole = image.format == "PNG" and image.size == size and stream.read(4) == b"IEND"
+            return is_whole and not path.is_symlink()
+    except (OSError, SyntaxError):  # the latter is Pillow's for some broken PNGs
         return False
-    is_png = head[:8] == b"\x89PNG\r\n\x1a\n" and end == b"IEND" and struct.unpack(">II", head[16:]) == size
-    return is_png and not path.is_symlink()
 
 
 def prepare_folder(folder: Path) -> None:

@@ -41,14 +41,9 @@ class Survey:
 
 
 def download(dataset: str, names: Sequence[str], base: str, folder: Path, with_unlabeled: bool) -> None:
-    """Download published lists into a folder, from the address ``base`` that holds pascal, cityscapes and coco.
+    """Download published lists of some splits from an address into a folder.
 
-    Args:
-        dataset: 'voc', 'cityscapes' or 'coco'.
-        names: Splits.
-        base: Address.
-        folder: Where to.
-        with_unlabeled: Whether to get the unlabeled list of the first split too, of which all ids can be told.
+    Of the unlabeled lists the first split's is enough to know all training ids.
     """
     files = ["val.txt", *(f"{name}/labeled.txt" for name in names)]
     for file in [*files, f"{names[0]}/unlabeled.txt"] if with_unlabeled else files:

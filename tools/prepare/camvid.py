@@ -16,9 +16,8 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-from _files import PrepareError, link, require_all, run_tool, say
+from _files import PrepareError, draw_labeled, link, parse_fraction, require_all, run_tool, say, write_lists
 from _masks import VOID, convert, make_parser, prepare_folder, run_parallel
-from _splits import draw_labeled, parse_fraction, write_lists
 
 LABELS = {label: label for label in (*range(11), VOID)}
 SEGNET_LABELS = LABELS | {11: VOID}

@@ -39,13 +39,7 @@ PARTS = {
 
 
 def list_jobs(images: Path, masks: Path, out: Path) -> dict[str, tuple]:
-    """Pair the images of a split with their masks: <city>/<name> to the job for ``convert``, sorted.
-
-    Args:
-        images: leftImg8bit/<split> of SRC.
-        masks: gtFine/<split> of SRC.
-        out: gtFine/<split> of OUT.
-    """
+    """Pair the images of a split with their masks: <city>/<name> to the job for ``convert``, sorted."""
     files = {
         f"{image.parent.name}/{image.name.removesuffix(IMAGE_SUFFIX)}": image
         for image in sorted(images.glob(f"*/*{IMAGE_SUFFIX}"))

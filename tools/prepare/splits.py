@@ -12,8 +12,7 @@ OUT gets splits/<voc|cityscapes|coco>/<split>/{labeled,unlabeled}.txt and info.j
 if SRC has it. Labeled ids keep the published order; unlabeled are all other training ids, sorted. Those come from SRC,
 else from the data prepared in OUT, or from --image-ids.
 
-`make` writes OUT/splits/<1_8>/ (with --counts OUT/splits/<100>/) from a list of ids or a folder of images; --balanced
-covers rare classes first.
+`make` writes OUT/splits/<1_8>/ (with --counts OUT/splits/<100>/) from a list of ids or a folder of images.
 Running any of them again with the same arguments changes nothing.
 """
 
@@ -22,28 +21,26 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-from _files import PrepareError, join_lines, run_tool, say, walk_files, write_texts
-from _masks import VOID, decode_labels
+from _files import (
+    PrepareError,
+    draw_labeled,
+    join_lines,
+    parse_fraction,
+    run_tool,
+    say,
+    walk_files,
+    write_lists,
+    write_texts,
+)
 from _published import URL, download, find_training_ids, read_ids, read_split, survey
-from _splits import draw_balanced, draw_labeled, parse_fraction, write_lists
 
 from mmseg_allspark.datasets.published_splits import PUBLISHED
 from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
 
 OUT = dict(voc="data/VOCdevkit/VOC2012", cityscapes="data/cityscapes", coco="data/coco")
-
-
-def check_disjoint(train: Iterable[str], val: Iterable[str], what: str) -> None:
-    """Check that no validation image, of the list ``what``, is trained on."""
-    if both := sorted(set(train) & set(val)):
-        raise PrepareError(
-            f"{len(both)} training ids are also in {what}, such as {both[:3]}: correct one of the lists."
-        )
 
 
 def prepare_published(options: argparse.Namespace, source: Path) -> None:
@@ -60,7 +57,8 @@ def prepare_published(options: argparse.Namespace, source: Path) -> None:
     names = [name for name in table.labeled if name in (options.splits or found.labeled)]
     splits = {name: read_split(found.labeled[name], dataset, train) for name in names}
     val = read_ids(found.val, dataset) if found.val else []
-    check_disjoint(train, val, str(found.val))
+    if both := sorted(set(train) & set(val)):
+        raise PrepareError(f"{len(both)} training ids are also in {found.val}, such as {both[:3]}: correct one list.")
     folder = options.out / "splits" / dataset
     for name, (labeled, unlabeled) in splits.items():
         counts, sha256 = dict(labeled=len(labeled), unlabeled=len(unlabeled)), table.labeled[name].sha256
@@ -107,39 +105,17 @@ def list_own_ids(path: Path) -> list[str]:
     return ids
 
 
-def read_classes(path: Path, num_classes: int) -> set[int]:
-    """Read which classes a mask shows, without 255 (void)."""
-    try:
-        labels = set(np.unique(decode_labels(path)).tolist()) - {VOID}
-    except PrepareError as error:
-        raise PrepareError(f"{error} --masks and --mask-suffix say where.") from error
-    if bad := sorted(labels - set(range(num_classes))):
-        raise PrepareError(f"{path} holds the labels {bad[:8]}: only 0..{num_classes - 1} (--num-classes) and {VOID}.")
-    return labels
-
-
 def make_own(options: argparse.Namespace) -> None:
     """Write seeded splits of own data."""
     ids = list_own_ids(options.ids)
-    if options.val_ids:
-        check_disjoint(ids, list_own_ids(options.val_ids), str(options.val_ids))
-    classes: dict[str, set[int]] = {}
-    for name in ids if options.balanced else ():
-        classes[name] = read_classes(options.masks / f"{name}{options.mask_suffix}", options.num_classes)
     shares = {f"{share.numerator}_{share.denominator}": share for share in options.fractions or ()}
     shares |= {str(count): Fraction(count, len(ids)) for count in options.counts or ()}
-    draw = draw_balanced if options.balanced else draw_labeled
-    drawn = {name: draw(classes or ids, share, options.seed) for name, share in shares.items()}
+    drawn = {name: draw_labeled(ids, share, options.seed) for name, share in shares.items()}
     for name, (labeled, unlabeled) in drawn.items():
         folder = options.out / "splits" / options.group / name
         info = dict(fraction=str(shares[name]), seed=options.seed, labeled=len(labeled), unlabeled=len(unlabeled))
-        text = f"{len(labeled)} labeled, {len(unlabeled)} unlabeled (seed {options.seed})"
-        if options.balanced:
-            counts = [sum(c in classes[name] for name in labeled) for c in range(options.num_classes)]
-            info |= dict(balanced=True, labeled_images_per_class=counts)
-            text += f", labeled images per class: {' '.join(map(str, counts))}"
         write_lists(folder, labeled, unlabeled, info, options.force)
-        say(f"{folder}: {text}")
+        say(f"{folder}: {len(labeled)} labeled, {len(unlabeled)} unlabeled (seed {options.seed})")
     say(f"Ready: {len(drawn)} splits of {len(ids)} training images in {options.out / 'splits'}.")
 
 
@@ -162,11 +138,6 @@ def make_parser() -> argparse.ArgumentParser:
     sizes.add_argument("--counts", type=int, nargs="+", metavar="N", help="labeled images; the folder is splits/<N>/")
     sub.add_argument("--group", default="", metavar="NAME", help="the lists go to splits/<NAME>/ (default: splits/)")
     sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--val-ids", type=Path, metavar="PATH", help="list or folder that must share no id with --ids")
-    sub.add_argument("--balanced", action="store_true", help="label images of rare classes first (reads the masks)")
-    sub.add_argument("--masks", type=Path, metavar="FOLDER", help="for --balanced: masks, named <id><suffix>")
-    sub.add_argument("--mask-suffix", default=".png")
-    sub.add_argument("--num-classes", type=int, metavar="K", help="for --balanced")
     for sub in commands.choices.values():
         sub.add_argument("--force", action="store_true", help="replace lists of other content")
     return parser
@@ -174,10 +145,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the tool; the exit code is 1 after an error that has been explained on stderr."""
-    parser = make_parser()
-    options = parser.parse_args(arguments)
-    if options.command == "make" and options.balanced and not (options.masks and options.num_classes):
-        parser.error("--balanced needs --masks and --num-classes")
+    options = make_parser().parse_args(arguments)
     return run_tool(make_own if options.command == "make" else fetch_and_prepare, options)
 
 
