@@ -135,7 +135,7 @@ def test_data_are_prepared_and_every_config_says_where_they_are(tmp_path):
     # suffixes differ, so that the lists hold them
     assert sorted(labeled + val) == ["0.jpg", "1.JPG", "2.jpg", "3.jpg", "4.jpg"]
     assert {Path(path).name for path in unlabeled} == {"5.jpg", "6.jpg", "7.jpg", "8.jpg", "9.jpg"}
-    assert re.search(r"pond +12\.500 +12\.500", done.stdout) and "5 unlabeled, 1 validation" in done.stdout
+    assert re.search(r"pond \| +12\.500 \| +12\.500", done.stdout) and "5 unlabeled, 1 validation" in done.stdout
     configs = sorted((root / "prepared/configs").iterdir())
     assert {path.stem for path in configs} == {f"prepared_{method}" for method in METHODS}
     for path in configs:
@@ -226,8 +226,9 @@ def test_the_users_masks_are_never_the_target(tmp_path):
 def test_a_backbone_fits_its_configs(tmp_path, backbone):
     with load_tool("_own_configs") as tool:
         assert backbone in tool.list_backbones()
-        data = tool.OwnData("x", tmp_path, "images", ".jpg", ("a", "b"), ((0, 0, 0), (9, 9, 9)), [(80, 60)], 9)
-        for name, text in tool.make_configs(data, tmp_path, backbone).items():
+        crop = tool.choose_crop([(80, 60)], tool.read_backbone(backbone))
+        values = dict(classes=("a", "b"), palette=[(0, 0, 0), (9, 9, 9)], crop_size=(crop, crop))
+        for name, text in tool.make_configs("x", values, tmp_path, backbone).items():
             (tmp_path / name).write_text(text)
         name = tool.name_config("x", "allspark", backbone)
     cfg = Config.fromfile(tmp_path / f"{name}.py")
@@ -242,14 +243,13 @@ def test_a_backbone_fits_its_configs(tmp_path, backbone):
 def test_crop_and_length_follow_from_the_data():
     with load_tool("_own_configs") as tool:
         sides = [(side, 2 * side) for side in (60, 360, 480, 1024)]
-        assert [tool.choose_crop([side], stride=32, rest=1) for side in sides] == [129, 257, 353, 513]
-        assert [tool.choose_crop([side], stride=14, rest=0) for side in sides] == [126, 266, 350, 504]
+        for backbone, crops in (("mit-b0", [129, 257, 353, 513]), ("dinov2-s", [126, 266, 350, 504])):
+            assert [tool.choose_crop([side], tool.read_backbone(backbone)) for side in sides] == crops
         assert [tool.choose_iterations(number) for number in (5, 545, 10**6)] == [2000, 5000, 40000]
 
 
-def test_configs_in_the_checkout_find_their_base_from_there(tmp_path):
+def test_configs_in_the_checkout_find_their_base_from_there():
     with load_tool("_own_configs") as tool:
-        data = tool.OwnData("x", tmp_path, "images", ".jpg", ("a", "b"), ((0, 0, 0), (9, 9, 9)), [(80, 60)], 9)
-        texts = tool.make_configs(data, ROOT / "my_configs", "mobilenetv2")
+        texts = tool.make_configs("x", {}, ROOT / "my_configs", "mobilenetv2")
     assert '_base_ = "../configs/_base_/own_data/mobilenetv2.py"' in texts["x_allspark_mobilenetv2.py"]
     assert '_base_ = "x_allspark_mobilenetv2.py"' in texts["x_supervised_mobilenetv2.py"]

@@ -21,11 +21,7 @@ _FOR_RUNNER = ("num_batch_per_epoch", "disable_subprocess_warning")  # keys of a
 
 
 def check_options(cfg: Config, options: dict) -> None:
-    """Refuse ``--cfg-options`` that change a variable of the config file, whose value other keys have taken already.
-
-    Raises:
-        ValueError: Naming the keys that do have an effect.
-    """
+    """Refuse ``--cfg-options`` that change a variable of the config file, whose value other keys have taken already."""
     for option in options:
         name = option.split(".")[0]
         if name in READ:
@@ -51,11 +47,7 @@ def warn_of_misspelled_keys(cfg: Config) -> None:
 
 
 def check_component_keys(cfg: Config, keys: Sequence[str] = (*LOADERS, "optim_wrapper")) -> None:
-    """Raise if a loader, its data set or sampler, or the optimizer has a key that nothing takes.
-
-    Raises:
-        TypeError: Naming the key and the one that may be meant.
-    """
+    """Raise if a loader, its data set or sampler, or the optimizer has a key that nothing takes."""
     for key in keys:
         part = cfg.get(key) or {}
         if key in LOADERS:
@@ -76,11 +68,7 @@ def _check_arguments(key: str, part: object, more: Sequence[str] = ()) -> None:
 
 
 def check_hooks(cfg: Config) -> None:
-    """Raise if ``custom_hooks`` repeats a hook of ``default_hooks``, or adds a second moving average: both would run.
-
-    Raises:
-        ValueError: Naming both.
-    """
+    """Raise if ``custom_hooks`` repeats a hook of ``default_hooks`` or adds a second average: both would run."""
 
     def kind(hook: dict) -> object:
         found = find_class(hook["type"]) if isinstance(hook["type"], str) else hook["type"]
@@ -97,11 +85,7 @@ def check_hooks(cfg: Config) -> None:
 
 
 def check_data_paths(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
-    """Raise if the folder or list of a data set that will be built does not exist.
-
-    Raises:
-        FileNotFoundError: Naming the key, the path, the working directory and what is there instead.
-    """
+    """Raise if the folder or list of a data set that will be built does not exist."""
     for loader in loaders:
         for key, part in walk((cfg.get(loader) or {}).get("dataset") or {}, f"{loader}.dataset"):
             root, ann_file = part.get("data_root"), part.get("ann_file")
@@ -123,12 +107,7 @@ def check_data_paths(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
 
 
 def check_palettes(cfg: Config, loaders: tuple[str, ...] = LOADERS) -> None:
-    """Raise if a data set has not as many colours as classes; mmseg's own error names neither.
-
-    Raises:
-        TypeError: If the classes are a string that is no file.
-        ValueError: Naming both numbers and where to edit.
-    """
+    """Raise if a data set has not as many colours as classes; mmseg's own error names neither."""
     for loader in loaders:
         for key, part in walk((cfg.get(loader) or {}).get("dataset") or {}, f"{loader}.dataset"):
             meta = part.get("metainfo") or {}
@@ -151,11 +130,7 @@ def pretrained_weights(cfg: Config) -> dict[str, str]:
 
 
 def check_pretrained_files(cfg: Config) -> None:
-    """Raise if weights that the model starts with are a file that is not there.
-
-    Raises:
-        FileNotFoundError: Naming key, file and remedy.
-    """
+    """Raise if weights that the model starts with are a file that is not there."""
     for key, place in pretrained_weights(cfg).items():
         if "://" not in place and not Path(place).expanduser().is_file():
             raise FileNotFoundError(

@@ -52,8 +52,7 @@ def check_splits(
         Number of samples of each dataset given, by name.
 
     Raises:
-        SplitError: On a pipeline that does not fit its set (:func:`check_pipeline`), an empty set, a sample that
-            names no mask, or an image in two sets, naming the first.
+        SplitError: On a pipeline that does not fit its set, an empty set, a sample without mask, an image in two sets.
         FileNotFoundError: On missing images or masks, naming the first and how many.
     """
     datasets = dict(labeled=labeled, unlabeled=unlabeled, validation=val)
@@ -83,11 +82,7 @@ def check_pipeline(name: str, dataset: Any) -> None:
     """Raise ``SplitError`` if a pipeline would use images or masks in a way that its data set is not for.
 
     Labeled images that cannot be read are not skipped, masks of unlabeled images do not choose the crops, and none is
-    looked for where there is none.
-
-    Args:
-        name: 'labeled', 'unlabeled' or 'validation'.
-        dataset: A BaseSegDataset or alike, perhaps inside ConcatDataset or RepeatDataset.
+    looked for where there is none. ``name`` is 'labeled', 'unlabeled' or 'validation'.
     """
     for step in iter_steps(dataset):
         kind, ratio = type(step).__name__, getattr(step, "cat_max_ratio", 1.0)
@@ -109,11 +104,7 @@ def check_pipeline(name: str, dataset: Any) -> None:
 
 
 def describe_distortion(unlabeled: Any) -> str | None:
-    """Say so if pseudo labels would come from images with changed colours; None where they do not.
-
-    Args:
-        unlabeled: A BaseSegDataset or alike, perhaps inside ConcatDataset or RepeatDataset.
-    """
+    """Say so if pseudo labels would come from images with changed colours; None where they do not."""
     kinds = {type(step) for step in iter_steps(unlabeled)}
     kinds = {kind.__name__ for kind in kinds if _RANDOM_COLOURS & {base.__name__ for base in kind.__mro__}}
     if not kinds:

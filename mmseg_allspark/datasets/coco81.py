@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mmseg.datasets import COCOStuffDataset
 from mmseg.registry import DATASETS
 
 from .base import CheckedSegDataset
@@ -27,16 +28,6 @@ class COCO81Dataset(CheckedSegDataset):
 
     _name, _tool = "COCO", "tools/prepare/coco.py"
     METAINFO = dict(
-        classes=(
-            "background", "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat",
-            "traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse",
-            "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie",
-            "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove",
-            "skateboard", "surfboard", "tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon",
-            "bowl", "banana", "apple", "sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut",
-            "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse",
-            "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink", "refrigerator", "book",
-            "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
-        ),
+        classes=("background", *COCOStuffDataset.METAINFO["classes"][:80]),  # the categories come first there
         palette=_make_palette(81),
-    )  # fmt: skip
+    )

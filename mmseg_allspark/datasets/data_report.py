@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmseg.registry import DATASETS
+from prettytable import PrettyTable
 
 from mmseg_allspark.utils.config_types import type_name
 
@@ -31,21 +31,13 @@ def is_semi_supervised(cfg: Config) -> bool:
 
 @dataclass
 class DataReport:
-    """All findings and the class frequencies.
+    """All findings and the class frequencies."""
 
-    Attributes:
-        findings: Errors first.
-        samples: Number of samples per split.
-        classes: Names of the classes.
-        pixels: Split to pixels per class; only splits with masks.
-        ignored: Split to pixels that carry no class (ignore_index).
-    """
-
-    findings: list[Finding] = field(default_factory=list)
-    samples: dict[str, int] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)  # errors first
+    samples: dict[str, int] = field(default_factory=dict)  # number per split
     classes: tuple[str, ...] = ()
-    pixels: dict[str, list[int]] = field(default_factory=dict)
-    ignored: dict[str, int] = field(default_factory=dict)
+    pixels: dict[str, list[int]] = field(default_factory=dict)  # per class, of splits with masks
+    ignored: dict[str, int] = field(default_factory=dict)  # pixels that carry no class (ignore_index)
 
     @property
     def ok(self) -> bool:
@@ -59,14 +51,10 @@ class DataReport:
     def to_text(self) -> str:
         """Everything, to be read."""
         lines = [", ".join(f"{count} {name}" for name, count in self.samples.items()) + " images", ""]
-        return "\n".join([*lines, *self._frequency_lines(), "", self.describe_findings()])
+        return "\n".join([*lines, self._frequencies(), "", self.describe_findings()])
 
     def describe_findings(self, with_keys: bool = True) -> str:
-        """The findings, to be read.
-
-        Args:
-            with_keys: False: without the config keys, for data that have no config yet.
-        """
+        """The findings, to be read; without config keys for data that have no config yet."""
         lines = []
         for finding in self.findings:
             lines.append(f"{finding.level.upper()} [{finding.kind}] {finding.where}: {finding.text}")
@@ -78,35 +66,28 @@ class DataReport:
         lines.append(f"{errors} kinds of errors, {len(self.findings) - errors} of warnings.")
         return "\n".join(lines)
 
-    def _frequency_lines(self) -> list[str]:
+    def _frequencies(self) -> str:
         if not self.pixels:
-            return ["No masks, so no class frequencies."]
-        width = max(map(len, (*self.classes, "ignored, of all pixels")))
-        head = f"{'share of labelled pixels, %':{width}s}"
-        lines = [head + "".join(f"{name:>12s}" for name in self.pixels)]
-        width = max(width, len(head))
+            return "No masks, so no class frequencies."
+        table = PrettyTable(["share of labelled pixels, %", *self.pixels], align="r", float_format=".3")
         for index, name in enumerate(self.classes):
-            shares = (100 * pixels[index] / max(1, sum(pixels)) for pixels in self.pixels.values())
-            lines.append(f"{name:{width}s}" + "".join(f"{share:12.3f}" for share in shares))
-        shares = (
-            100 * self.ignored[name] / max(1, self.ignored[name] + sum(self.pixels[name])) for name in self.pixels
-        )
-        return [*lines, f"{'ignored, of all pixels':{width}s}" + "".join(f"{share:12.3f}" for share in shares)]
+            shares = [100 * pixels[index] / max(1, sum(pixels)) for pixels in self.pixels.values()]
+            table.add_row([name, *shares])
+        total = {name: self.ignored[name] + sum(pixels) for name, pixels in self.pixels.items()}
+        shares = [100 * self.ignored[name] / max(1, number) for name, number in total.items()]
+        table.add_row(["ignored, of all pixels", *shares])
+        return table.get_string()
 
 
 def report_data(
     cfg: Config, workers: int | None = None, progress: Callable[[int, int], None] | None = None
 ) -> DataReport:
-    """Checks the data of a config.
+    """Checks the data of any mmseg config with ``train_dataloader``, and unlabeled and validation data where there are.
 
     Args:
-        cfg: Any mmseg config with ``train_dataloader``; ``unlabeled_dataloader`` and ``val_dataloader``
-            are checked where there are such.
+        cfg: The config.
         workers: Processes. Default: as many as CPUs may be used.
         progress: Called with samples done and samples in all.
-
-    Returns:
-        The report.
     """
     report = DataReport()
     loaders, datasets = _choose_loaders(cfg, report), {}
@@ -117,7 +98,6 @@ def report_data(
             text = f"The dataset cannot be built: {type(error).__name__}: {error}"
             remedy = "Correct the paths (data_root, ann_file, data_prefix) or what the message names."
             report.findings.append(Finding("error", "dataset", name, 1, 1, (), text, SPLIT_KEYS[name], remedy))
-    report.findings += [finding for name, dataset in datasets.items() for finding in _drop_blank_lines(name, dataset)]
     report.findings += _find_refused_settings(cfg, datasets, loaders)
     found = inspect_samples(datasets, ("labeled", "validation"), workers, progress)
     report.samples = {name: len(entries) for name, entries in found.items()}
@@ -150,19 +130,6 @@ def _choose_loaders(cfg: Config, report: DataReport) -> dict[str, Mapping]:
             key, remedy = LOADER_KEYS["unlabeled"], "Give it once."
             report.findings.append(Finding("error", "setting", "unlabeled", 1, 1, (), str(error), key, remedy))
     return {name: loader for name, loader in loaders.items() if loader is not None}
-
-
-def _drop_blank_lines(name: str, dataset: Any) -> Iterator[Finding]:
-    """Take out what mmseg makes of blank lines of a list: images whose name is the suffix alone."""
-    for leaf in iter_leaves(dataset):
-        if not getattr(leaf, "ann_file", ""):
-            continue
-        files = [os.path.basename(leaf.get_data_info(index)["img_path"]) for index in range(len(leaf))]
-        kept = [index for index, file in enumerate(files) if file != leaf.img_suffix]
-        if blank := len(files) - len(kept):
-            leaf.get_subset_(kept)
-            text, key = f"{blank} blank lines in the list {leaf.ann_file}.", f"{SPLIT_KEYS[name]}.ann_file"
-            yield Finding("error", "list", name, blank, len(files), (leaf.ann_file,), text, key, "Delete them.")
 
 
 def _find_refused_settings(

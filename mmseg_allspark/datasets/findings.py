@@ -46,39 +46,21 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of trouble.
+    """One kind of trouble."""
 
-    Attributes:
-        level: 'error' or 'warning'.
-        kind: 'leak', 'overlap', 'duplicate', 'same id', 'dataset', 'list', 'setting', 'pipeline', 'class', 'mask' or a
-            kind of ``Problem``.
-        where: Split or splits.
-        count: Files (or classes) affected.
-        total: Files (or classes) looked at.
-        files: All of them; pairs are written 'a = b'.
-        text: What was found, in words.
-        key: The config key to look at.
-        remedy: What to do.
-    """
-
-    level: str
-    kind: str
-    where: str
-    count: int
-    total: int
-    files: tuple[str, ...]
-    text: str
-    key: str
-    remedy: str
+    level: str  # 'error' or 'warning'
+    kind: str  # that of a Problem, or leak, overlap, duplicate, same id, dataset, setting, pipeline, class, mask
+    where: str  # split or splits
+    count: int  # files (or classes) affected
+    total: int  # files (or classes) looked at
+    files: tuple[str, ...]  # all of them; pairs are written 'a = b'
+    text: str  # what was found, in words
+    key: str  # the config key to look at
+    remedy: str  # what to do
 
 
 def find_in_files(found: Mapping[str, Sequence[Inspection]], allow_overlap: bool) -> Iterator[Finding]:
-    """Yield everything that is wrong with files and lists.
-
-    Args:
-        found: What was found out about the samples of each data set; what was not looked at is not judged.
-        allow_overlap: Whether labeled images may be unlabeled ones, too.
-    """
+    """Yield everything that is wrong with files and lists, by what was found out about each sample of each data set."""
     for name, entries in found.items():
         if not entries:
             key, remedy = f"{SPLIT_KEYS[name]}.ann_file", "Correct ann_file, data_prefix or data_root."
@@ -197,13 +179,7 @@ def _real_folder(folder: str) -> str:
 def find_in_classes(
     classes: Sequence[str], pixels: Mapping[str, np.ndarray], masks: Mapping[str, int]
 ) -> Iterator[Finding]:
-    """Yield what masks lack.
-
-    Args:
-        classes: Their names.
-        pixels: (256,) pixels of each label, by name of the data set.
-        masks: Number of masks, likewise.
-    """
+    """Yield what masks lack, by pixels of each label (256,) and number of masks of each data set."""
     for name in pixels:
         which = f"{masks[name]} masks of {LOADER_KEYS[name]} looked at"
         text = None if name == "unlabeled" else describe_single_class(which, classes, pixels[name])

@@ -32,20 +32,12 @@ _SAMPLES_PER_PIXEL, _SUBFILE_TYPE = 277, 254  # tags of TIFF; bits of the second
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with one file.
+    """What is wrong with one file."""
 
-    Attributes:
-        kind: As of ``DataFileError``, or, which are warnings, 'depth' (few grey levels are left in 8 bit), 'channels'
-            or 'pages' (not all are read).
-        what: 'image', 'mask' or 'label file' (of an unlabeled image).
-        path: The file.
-        message: What the loader says, with values and remedy.
-    """
-
-    kind: str
-    what: str
+    kind: str  # as of DataFileError, or, which are warnings, depth (few grey levels in 8 bit), channels, pages (lost)
+    what: str  # 'image', 'mask' or 'label file' (of an unlabeled image)
     path: str
-    message: str
+    message: str  # what the loader says, with values and remedy
 
     @property
     def level(self) -> str:
@@ -55,24 +47,14 @@ class Problem:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found out about one sample; as much as was looked at.
+    """What was found out about one sample; as much as was looked at."""
 
-    Attributes:
-        image: Path of the image.
-        mask: Path of the mask.
-        content: Hash of the image file's bytes.
-        pixels: Hash of size and decoded pixels.
-        counts: (256,) pixels per training label.
-        few_colors: Whether the image has as few colours as a mask.
-        problems: What is wrong.
-    """
-
-    image: str
-    mask: str | None = None
-    content: bytes | None = None
-    pixels: bytes | None = None
-    counts: np.ndarray | None = None
-    few_colors: bool = False
+    image: str  # path
+    mask: str | None = None  # path
+    content: bytes | None = None  # hash of the image file's bytes
+    pixels: bytes | None = None  # hash of size and decoded pixels
+    counts: np.ndarray | None = None  # (256,) pixels per training label
+    few_colors: bool = False  # as few as a mask has
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -82,11 +64,9 @@ class Inspection:
 
 
 class SampleReader:
-    """Reads the samples of one dataset with the settings of its pipeline.
+    """Reads the samples of one dataset (no wrapper) with the settings of its pipeline.
 
-    Args:
-        dataset: A BaseSegDataset or alike (no wrapper).
-        needs_masks: Whether samples need a mask. False: a mask is read where the pipeline loads one and it exists.
+    Samples may need a mask; else one is read where the pipeline loads masks and it exists.
     """
 
     def __init__(self, dataset: Any, needs_masks: bool) -> None:
@@ -142,12 +122,10 @@ class SampleReader:
 
     def _find_losses(self, path: str, content: bytes, image: np.ndarray) -> Iterator[Problem]:
         """What is in an image's file and not in what the loader gives."""
-        by_tifffile = self._images.imdecode_backend == "tifffile"  # gives all channels and stacks pages of one size
-        if (pages := _count_pages(content, by_tifffile)) > 1:
-            what = f"an array of shape {image.shape}" if by_tifffile else "the first"
-            yield Problem("pages", "image", path, f"The image {path} has {pages} pages; {what} is read.")
-        if by_tifffile:
+        if self._images.imdecode_backend == "tifffile":  # gives all channels and stacks pages of one size
             return
+        if (pages := _count_pages(content)) > 1:
+            yield Problem("pages", "image", path, f"The image {path} has {pages} pages; the first is read.")
         if channels := self._find_lost_channels(content, image):
             text = "The image {} has {} channels, of which the pipeline reads {}.".format(path, *channels)
             yield Problem("channels", "image", path, text)
@@ -180,15 +158,10 @@ class SampleReader:
         return stored, min(given, 3 if stored > 3 else 1)
 
 
-def _count_pages(content: bytes, by_tifffile: bool) -> int:
+def _count_pages(content: bytes) -> int:
     """Pages of a TIFF without the smaller copies and masks that it may hold, or frames of an animation."""
     pages = 0
     try:
-        if by_tifffile:
-            import tifffile
-
-            with tifffile.TiffFile(io.BytesIO(content)) as file:
-                return sum(not page.subfiletype & 5 for page in file.pages)
         with Image.open(io.BytesIO(content)) as image:
             # beside the photograph of an MPO there are others, such as one of less exposure
             for page in range(getattr(image, "n_frames", 1) if image.format != "MPO" else 1):
@@ -219,11 +192,6 @@ def _find_step(dataset: Any, kind: type) -> Any | None:
     return next((step for step in found if kind is LoadPseudoLabel or not isinstance(step, LoadPseudoLabel)), None)
 
 
-def _read(task: tuple[SampleReader, dict]) -> Inspection:
-    reader, info = task
-    return reader.read(info)
-
-
 def inspect_samples(
     datasets: Mapping[str, Any],
     with_masks: Sequence[str],
@@ -232,32 +200,28 @@ def inspect_samples(
 ) -> dict[str, list[Inspection]]:
     """Reads every sample of some datasets, perhaps wrapped, by name; what was found is in their order.
 
-    Args:
-        datasets: By name.
-        with_masks: Names of those whose samples need masks.
-        workers: Processes; 1 reads in this one. Default: as many as CPUs may be used.
-        progress: Called with samples done and samples in all.
+    Samples of those named in ``with_masks`` need masks. ``progress`` is called with samples done and samples in all.
     """
-    tasks, names = [], []
+    readers, infos, names = [], [], []
     for name, dataset in datasets.items():
         for leaf in iter_leaves(dataset):
             if hasattr(leaf, "full_init"):
                 leaf.full_init()
-            reader = SampleReader(leaf, name in with_masks)
-            tasks += [(reader, leaf.get_data_info(index)) for index in range(len(leaf))]
+            readers += [SampleReader(leaf, name in with_masks)] * len(leaf)
+            infos += map(leaf.get_data_info, range(len(leaf)))
             names += [name] * len(leaf)
     found: dict[str, list[Inspection]] = {name: [] for name in datasets}
-    for done, (name, inspection) in enumerate(zip(names, _map(tasks, workers), strict=True), start=1):
+    for done, (name, inspection) in enumerate(zip(names, _read(readers, infos, workers), strict=True), start=1):
         found[name].append(inspection)
         if progress is not None:
-            progress(done, len(tasks))
+            progress(done, len(names))
     return found
 
 
-def _map(tasks: Sequence[tuple], workers: int | None) -> Iterator[Inspection]:
+def _read(readers: Sequence[SampleReader], infos: Sequence[Mapping], workers: int | None) -> Iterator[Inspection]:
     workers = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0] * os.cpu_count())
-    if workers == 1 or len(tasks) <= _PER_TASK:
-        yield from map(_read, tasks)
+    if workers == 1 or len(infos) <= _PER_TASK:
+        yield from map(SampleReader.read, readers, infos)
         return
     with ProcessPoolExecutor(workers) as pool:
-        yield from pool.map(_read, tasks, chunksize=_PER_TASK)
+        yield from pool.map(SampleReader.read, readers, infos, chunksize=_PER_TASK)

@@ -14,14 +14,7 @@ _ARGUMENTS = dict(pseudo_seg_map="folder", pseudo_confidence="confidence_folder"
 
 
 def check_own_labels(dataset: Any) -> None:
-    """Raise if ``LoadPseudoLabel`` would give two images the same file.
-
-    Args:
-        dataset: Unlabeled images, perhaps inside ConcatDataset or RepeatDataset.
-
-    Raises:
-        ValueError: Naming two images and the file.
-    """
+    """Raise ``ValueError`` if ``LoadPseudoLabel`` would give two images the same file."""
     for argument, _, files in _find_files(dataset):
         owners: dict[Path, str] = {}
         for image, path in files.items():
@@ -33,14 +26,7 @@ def check_own_labels(dataset: Any) -> None:
 
 
 def check_missing_labels(dataset: Any) -> None:
-    """Raise unless ``LoadPseudoLabel`` finds a file for every image.
-
-    Args:
-        dataset: Unlabeled images, perhaps inside ConcatDataset or RepeatDataset.
-
-    Raises:
-        FileNotFoundError: With the number of images without a file, the first of them, and where it was looked for.
-    """
+    """Raise ``FileNotFoundError`` unless ``LoadPseudoLabel`` finds a file for every image."""
     for argument, folder, files in _find_files(dataset):
         missing = [image for image, path in files.items() if not path.is_file()]
         if missing:

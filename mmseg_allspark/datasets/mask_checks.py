@@ -18,14 +18,9 @@ SINGLE_CLASS_REMEDY = (
 
 
 def check_masks(datasets: Mapping[str, Any], logger: logging.Logger) -> None:
-    """Look at some masks of labeled and validation data.
+    """Look at some masks of labeled and validation data, by name, and log which classes were not seen.
 
-    Args:
-        datasets: By name; 'labeled' and, if there is one, 'validation' are looked at.
-        logger: Is told which classes were not seen.
-
-    Raises:
-        ValueError: If labeled masks hold one class only, as when the object of a binary task is labeled 255.
+    Labeled masks of one class only, as when the object of a binary task is labeled 255, are a ``ValueError``.
     """
     for name in ("labeled", "validation"):
         dataset, key = datasets.get(name), LOADER_KEYS[name]

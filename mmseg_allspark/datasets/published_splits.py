@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells one list of ids from another, whatever its order.
-
-    Attributes:
-        count: Number of ids.
-        sha256: Hex digest of the sorted ids joined by newlines. None: only the count is known.
-    """
+    """What tells one list of ids from another, whatever its order."""
 
     count: int
-    sha256: str | None = None
+    sha256: str | None = None  # of the sorted ids joined by newlines; None: only the count is known
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> Fingerprint:
@@ -36,17 +31,11 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class PublishedDataset:
-    """The published lists of a data set.
+    """The published lists of a data set."""
 
-    Attributes:
-        train: All training ids, labeled and unlabeled.
-        val: Validation ids.
-        labeled: The labeled ids of each split.
-    """
-
-    train: Fingerprint
+    train: Fingerprint  # all training ids, labeled and unlabeled
     val: Fingerprint
-    labeled: dict[str, Fingerprint] = field(default_factory=dict)
+    labeled: dict[str, Fingerprint]  # of each split
 
 
 PUBLISHED: dict[str, PublishedDataset] = {

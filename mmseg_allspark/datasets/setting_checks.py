@@ -21,12 +21,7 @@ LOADER_KEYS = dict(labeled="train_dataloader", unlabeled="unlabeled_dataloader",
 def read_classes(metainfo: Mapping, key: str) -> Sequence[str] | None:
     """Return the names of the classes, which mmseg allows to be in a file, one a line; None where there are none.
 
-    Args:
-        metainfo: Of a data set or its config.
-        key: Config key of the classes, for the message.
-
-    Raises:
-        TypeError: If they are a string that is no file.
+    A string that is no file is a ``TypeError``; ``key`` is the config key of the classes, for its message.
     """
     classes = metainfo.get("classes")
     if not isinstance(classes, str):
@@ -41,16 +36,9 @@ def read_classes(metainfo: Mapping, key: str) -> Sequence[str] | None:
 
 
 def check_classes(key: str, dataset: Any, num_classes: int | None) -> None:
-    """Raise unless a data set that names its classes has as many as the model, where that is known.
+    """Raise ``ValueError`` unless a data set that names its classes has as many as the model, where that is known.
 
-    Args:
-        key: Config key of its loader, for the message.
-        dataset: Any.
-        num_classes: Of the model. None: not known.
-
-    Raises:
-        TypeError: If the classes are a string that is no file.
-        ValueError: If the numbers differ.
+    ``key`` is the config key of its loader, for the message.
     """
     classes = read_classes(getattr(dataset, "metainfo", None) or {}, f"{key}.dataset.metainfo.classes")
     if None not in (classes, num_classes) and len(classes) != num_classes:
@@ -97,15 +85,7 @@ def _has_masks(dataset: Any) -> bool:
 
 
 def choose_unlabeled(cfg: Mapping, argument: dict | None) -> dict:
-    """Return the config's unlabeled loader, which may stand in two places; never one of two in silence.
-
-    Args:
-        cfg: The config, for its ``unlabeled_dataloader``.
-        argument: ``train_cfg.unlabeled_dataloader``.
-
-    Raises:
-        ValueError: If none or both are given.
-    """
+    """Return the config's unlabeled loader, or ``train_cfg``'s ``argument``; ``ValueError`` unless one is given."""
     key = LOADER_KEYS["unlabeled"]
     top_level = cfg.get(key)
     if (argument is None) == (top_level is None):

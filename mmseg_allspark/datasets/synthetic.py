@@ -48,20 +48,12 @@ class SyntheticDataset(CheckedSegDataset):
 
 @dataclass(frozen=True)
 class SyntheticSpec:
-    """What determines every byte of the data set.
-
-    Attributes:
-        num_labeled: labeled training images, at least 1.
-        num_unlabeled: unlabeled training images, at least 0.
-        num_val: validation images, at least 1; they do not depend on the two numbers above.
-        size: height and width in pixels, at least 32.
-        seed: of everything, at least 0.
-    """
+    """What determines every byte of the data set; validation images do not depend on the other numbers."""
 
     num_labeled: int = 8
     num_unlabeled: int = 400
     num_val: int = 100
-    size: int = 96
+    size: int = 96  # height and width in pixels
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -79,17 +71,13 @@ def write_synthetic(
     The folder appears whole or not at all. If it is there already, by the same ``spec``, nothing happens.
 
     Args:
-        out: folder; its parents are made if needed.
-        spec: what to draw.
+        out: folder; its parents are made if needed. Something else than a data set is never replaced.
+        spec: what to draw. Labeled images that cannot hold every class are a ``ValueError``.
         overwrite: whether a data set of another ``spec`` in ``out`` may be replaced. Default: False.
         progress: called with (scenes written, scenes in all) after each scene.
 
     Returns:
         True if files were written, False if they were there.
-
-    Raises:
-        FileExistsError: if ``out`` holds something else than a data set of this ``spec``.
-        ValueError: if the labeled images cannot hold every class.
     """
     out = Path(out).absolute()
     manifest = dict(data="synthetic", format=_FORMAT, **asdict(spec))

@@ -8,6 +8,7 @@ colour nor place says which class an object is.
 from __future__ import annotations
 
 import numpy as np
+from numpy.random import Generator
 
 from . import synthetic_shapes as shapes
 from .synthetic_shapes import Array, Shape, colour_from_hsv, make_noise, mix, step
@@ -30,19 +31,12 @@ TYPICAL_HUE_SHARE = 0.93
 TONE_IN_TONE_SHARE = 0.6
 
 
-def make_scene(rng: np.random.Generator, size: int = 128) -> tuple[Array, Array]:
-    """Draw one scene.
-
-    Args:
-        rng: the only source of randomness; the same state gives the same scene.
-        size: height and width in pixels, at least 32.
+def make_scene(rng: Generator, size: int = 128) -> tuple[Array, Array]:
+    """Draw one scene; the same state of ``rng`` gives the same.
 
     Returns:
         image: (size, size, 3) uint8, RGB.
         mask: (size, size) uint8, an index into :data:`CLASSES`, 255 on the blurred outline of objects.
-
-    Raises:
-        ValueError: if ``size`` is below 32.
     """
     if size < 32:
         raise ValueError(f"size is {size}, but a scene needs at least 32 pixels; use size=128 if in doubt")
@@ -57,13 +51,13 @@ def make_scene(rng: np.random.Generator, size: int = 128) -> tuple[Array, Array]
     return _photograph(rng, canvas), mask
 
 
-def _draw_light(rng: np.random.Generator) -> Array:
+def _draw_light(rng: Generator) -> Array:
     """Return the unit vector (x, y, z) towards the light: from any side, never straight from above."""
     turn, tilt = rng.uniform(0, 2 * np.pi), rng.uniform(0.45, 0.95)
     return np.array([np.cos(turn) * np.sin(tilt), np.sin(turn) * np.sin(tilt), np.cos(tilt)])
 
 
-def _draw_colours(rng: np.random.Generator, label: int, hues: Array) -> Array:
+def _draw_colours(rng: Generator, label: int, hues: Array) -> Array:
     """Return three colours (3, 3) for one object; the first two differ clearly in brightness."""
     picked = rng.choice(hues, 3) + rng.normal(0, 0.03, 3)
     typical = rng.random(2) < (TYPICAL_HUE_SHARE, TONE_IN_TONE_SHARE)
@@ -79,7 +73,7 @@ def _draw_colours(rng: np.random.Generator, label: int, hues: Array) -> Array:
     return np.stack([colour_from_hsv(*hsv) for hsv in np.stack([picked, saturations, values], 1)])
 
 
-def _draw_layout(rng: np.random.Generator, size: int) -> list[tuple[int, Array, float]]:
+def _draw_layout(rng: Generator, size: int) -> list[tuple[int, Array, float]]:
     """Return (label, centre (x, y), radius) of everything on the table, bottom first, label 0 for clutter."""
     layout: list[tuple[int, Array, float]] = []
     count = int(rng.integers(2, 6))
@@ -96,7 +90,7 @@ def _draw_layout(rng: np.random.Generator, size: int) -> list[tuple[int, Array, 
     return layout
 
 
-def _paint_table(rng: np.random.Generator, hues: Array, size: int) -> Array:
+def _paint_table(rng: Generator, hues: Array, size: int) -> Array:
     """Return a table top (size, size, 3): plain, wood, gingham, striped cloth, terrazzo, sand or tiles."""
     y, x = np.mgrid[0:size, 0:size] / size
     turn, frequency = rng.uniform(0, np.pi), rng.uniform(3, 9)
@@ -127,15 +121,7 @@ def _paint_table(rng: np.random.Generator, hues: Array, size: int) -> Array:
 
 
 def _place(
-    canvas: Array,
-    mask: Array,
-    item: Shape,
-    *,
-    label: int,
-    place: Array,
-    radius: float,
-    light: Array,
-    rng: np.random.Generator,
+    canvas: Array, mask: Array, item: Shape, *, label: int, place: Array, radius: float, light: Array, rng: Generator
 ) -> None:
     """Draw an object with its shadow onto ``canvas`` (S, S, 3) and ``mask`` (S, S), both in place."""
     size, turn = len(mask), rng.uniform(0, 2 * np.pi)
@@ -178,7 +164,7 @@ def _shade(height: Array, colour: Array, light: Array, gloss: float) -> Array:
     return colour * (0.4 + 0.72 * diffuse)[..., None] + (gloss * shine)[..., None]
 
 
-def _photograph(rng: np.random.Generator, canvas: Array) -> Array:
+def _photograph(rng: Generator, canvas: Array) -> Array:
     """Photograph the lit table (S, S, 3) in 8 bits: uneven light, colour cast, exposure, blur, noise."""
     size = len(canvas)
     y, x = np.mgrid[0:size, 0:size] / size - 0.5

@@ -20,17 +20,11 @@ Painter = Callable[[Array, Array], tuple[Array, Array]]
 
 @dataclass(frozen=True)
 class Shape:
-    """An object in local coordinates ``u``, ``v`` (each of shape (H, W), about -1 to 1 on the object).
+    """An object in local coordinates ``u``, ``v`` (each of shape (H, W), about -1 to 1 on the object)."""
 
-    Attributes:
-        distance: signed distance to the outline in radii, negative inside, (H, W).
-        paint: returns height above the table in radii (H, W) and colour in 0 to 1 (H, W, 3).
-        gloss: strength of the highlight, 0 to 1.
-    """
-
-    distance: Field
-    paint: Painter
-    gloss: float = 0.2
+    distance: Field  # signed distance to the outline in radii, negative inside, (H, W)
+    paint: Painter  # gives height above the table in radii (H, W) and colour in 0 to 1 (H, W, 3)
+    gloss: float = 0.2  # strength of the highlight, 0 to 1
 
 
 def colour_from_hsv(hue: float, saturation: float, value: float) -> Array:

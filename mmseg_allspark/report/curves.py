@@ -57,7 +57,7 @@ def draw_curves(
     marks: Sequence[int] = (),
     note: str = "",
 ) -> Chart | None:
-    """Draw curves over the iterations.
+    """Draw curves over the iterations; None without a finite value.
 
     Args:
         title: What is drawn, with its unit.
@@ -66,9 +66,6 @@ def draw_curves(
         most: The axis goes from 0 to this at least. Default 0.
         marks: Iterations with a dashed line (resume points).
         note: A sentence below. Default none.
-
-    Returns:
-        The chart; None without a finite value.
     """
     legend, words = [], []
     with rc_context({**_SETTINGS, "svg.hashsalt": title}):  # names of markers differ between the charts of a page

@@ -19,16 +19,10 @@ _CIVIDIS = (np.asarray(colormaps["cividis"](np.arange(256)))[:, :3] * 255).round
 
 
 def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]], ignore_index: int | None = 255) -> np.ndarray:
-    """Colour a label map.
+    """Colour a label map (H, W) with the RGB of each class: (H, W, 3) uint8.
 
-    Args:
-        labels: (H, W) integers.
-        palette: RGB of each class, 0 to 255.
-        ignore_index: Label drawn white, also where a class has that number; None: no label, as in predictions. Labels
-            without a colour are white, too. Default 255.
-
-    Returns:
-        (H, W, 3) uint8.
+    ``ignore_index`` is drawn white, also where a class has that number; None: no label is, as in predictions. Labels
+    without a colour are white, too.
     """
     colours = np.full((max(256, len(palette), (ignore_index or 0) + 1), 3), 255, np.uint8)
     colours[: len(palette)] = np.asarray(palette, np.uint8)
@@ -38,39 +32,20 @@ def colour_labels(labels: np.ndarray, palette: Sequence[Sequence[int]], ignore_i
 
 
 def class_legend(label_maps: Iterable[np.ndarray], meta: Mapping, ignore_index: int = 255) -> dict[str, Sequence[int]]:
-    """Name to RGB of the classes that occur.
-
-    Args:
-        label_maps: Integers of any shape.
-        meta: ``classes`` and ``palette`` of the data set.
-        ignore_index: Label that is no class. Default 255.
-    """
+    """Name to RGB of the classes that occur in label maps, by the ``classes`` and ``palette`` of a data set."""
     seen = sorted(set().union(*(np.unique(labels).tolist() for labels in label_maps)) - {ignore_index})
     return {meta["classes"][label]: meta["palette"][label] for label in seen if label < len(meta["classes"])}
 
 
 def colour_confidence(confidence: np.ndarray) -> np.ndarray:
-    """Colour numbers from 0 (dark blue) to 1 (yellow), readable without colour vision.
-
-    Args:
-        confidence: (H, W) in [0, 1].
-
-    Returns:
-        (H, W, 3) uint8.
-    """
+    """Colour numbers (H, W) from 0, dark blue, to 1, yellow, readable without colour vision: (H, W, 3) uint8."""
     return _CIVIDIS[(confidence * 255).round().clip(0, 255).astype(np.uint8)]
 
 
 def fit(picture: np.ndarray, side: int, smooth: bool) -> np.ndarray:
-    """Scale a picture so that its longer side is ``side``.
+    """Scale a picture, (H, W, 3) or (H, W) uint8, so that its longer side is ``side``.
 
-    Args:
-        picture: (H, W, 3) or (H, W) uint8.
-        side: Pixels.
-        smooth: Interpolate; False for labels, whose colours must stay those of the palette.
-
-    Returns:
-        (h, w, 3) or (h, w) uint8.
+    ``smooth`` interpolates; colours of labels must stay those of the palette.
     """
     height, width = picture.shape[:2]
     scale = side / max(height, width)
@@ -84,12 +59,7 @@ def join_panels(
 ) -> np.ndarray:
     """Put columns of pictures into one picture, with a title over each and a legend below.
 
-    Args:
-        columns: Title to (H, W, 3) uint8 pictures, of any sizes and numbers.
-        legend: Name to RGB of the classes in the pictures. Default None.
-
-    Returns:
-        (H', W', 3) uint8.
+    Pictures are (H, W, 3) uint8, of any sizes and numbers; the legend has the RGB of classes.
     """
     legend = legend or {}
     shapes = [picture.shape[:2] for pictures in columns.values() for picture in pictures]

@@ -21,17 +21,11 @@ INCHES = 1.25  # width of a map
 
 
 class ChannelBlock(NamedTuple):
-    """One image's channels from several sources, a row each.
+    """One image's channels from several sources, a row each."""
 
-    Attributes:
-        pictures: (H, W, 3) uint8 at the left of each row: image, ground truth; None leaves the place empty.
-        maps: Of each row, (k, h, w) floats; sizes may differ between rows.
-        captions: Of each row, k short texts under the maps.
-    """
-
-    pictures: Sequence[np.ndarray | None]
-    maps: Sequence[np.ndarray]
-    captions: Sequence[Sequence[str]]
+    pictures: Sequence[np.ndarray | None]  # (H, W, 3) uint8 at the left of each row: image, ground truth; or nothing
+    maps: Sequence[np.ndarray]  # of each row, (k, h, w) floats; sizes may differ between rows
+    captions: Sequence[Sequence[str]]  # of each row, k short texts under the maps
 
 
 class MemoryEntry(NamedTuple):
@@ -55,31 +49,17 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def class_shares(labels: np.ndarray, num_classes: int, size: tuple[int, int], ignore_index: int = 255) -> np.ndarray:
-    """Share of each class in each cell of a coarse grid.
-
-    Args:
-        labels: (H', W') integers.
-        num_classes: Classes K.
-        size: (H, W) of the grid.
-        ignore_index: Label that is no class. Default 255.
-
-    Returns:
-        (K, H, W) float32 in [0, 1].
-    """
+    """Share of each class in each cell of a coarse grid of ``size`` (H, W): (K, H, W) float32 in [0, 1]."""
     known = torch.from_numpy(np.where(labels == ignore_index, num_classes, labels).astype(np.int64))
     one_hot = F.one_hot(known, num_classes + 1)[..., :num_classes].permute(2, 0, 1).float()
     return F.adaptive_avg_pool2d(one_hot, size).numpy()
 
 
 def match_classes(channels: np.ndarray, shares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find the class whose map each channel correlates with most.
+    """Find the class whose map, of ``shares`` (K, H, W), each channel of ``channels`` (C, H, W) correlates with most.
 
-    Args:
-        channels: (C, H, W) features.
-        shares: (K, H, W) from :func:`class_shares`. A class that is nowhere, or everywhere alike, matches nothing.
-
-    Returns:
-        (C,) int64 best class (-1 if none varies), and (C,) its Pearson correlation in [-1, 1] (NaN if none varies).
+    Returns (C,) int64 best class (-1 if none varies), and (C,) its Pearson correlation in [-1, 1] (NaN if none varies).
+    A class that is nowhere, or everywhere alike, matches nothing.
     """
     present = np.flatnonzero(np.ptp(shares, axis=(1, 2)) > 0)
     if not len(present):

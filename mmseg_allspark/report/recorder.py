@@ -24,9 +24,6 @@ class Recorder:
         >>> with Recorder(model, {"tokens": "neck.token_norm"}) as record:
         ...     model.extract_feat(images)
         >>> record["tokens"][0].shape
-
-    Raises:
-        KeyError: If the model has no module of that name.
     """
 
     def __init__(self, model: nn.Module, modules: Mapping[str, str]) -> None:

@@ -29,17 +29,11 @@ _RIGHT = "right: equals the ground truth, among what is kept."
 
 
 def write_report(work_dir: Path, out: Path | None = None) -> Path:
-    """Write the page of a run; a reader sees the old one or the new one, never half of it.
+    """Write the page of a run, of a running one too, whole; returns the file.
 
     Args:
-        work_dir: Work directory of ``tools/train.py``, of a running training too.
+        work_dir: Work directory of ``tools/train.py``. One without a run is a ``FileNotFoundError``.
         out: File to write. Default ``<work_dir>/report.html``.
-
-    Returns:
-        The file.
-
-    Raises:
-        FileNotFoundError: If no run has written there.
     """
     out = work_dir / "report.html" if out is None else out
     write_whole(make_report(read_run(work_dir)), out)

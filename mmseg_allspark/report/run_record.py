@@ -6,7 +6,7 @@ more. Files may be cut off, damaged or not there yet.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -15,12 +15,8 @@ from typing import NamedTuple
 from mmengine.config import Config
 
 Curve = dict[int, float]  # iteration -> value
-HOOK_SCALARS = (
-    "memory/",
-    "pseudo/",
-    "reliability/",
-    "IoU/",
-)  # the rest without "iter" is what LoggerHook writes of a validation
+# the rest without "iter" is what LoggerHook writes of a validation
+HOOK_SCALARS = ("memory/", "pseudo/", "reliability/", "IoU/")
 _ENTRY = re.compile(r"^(?P<time>\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - \S+ - (?P<level>[A-Z]+) - ", re.MULTILINE)
 _RESUMED = re.compile(r"resumed epoch: \d+, iter: (\d+)")
 _PICTURE = re.compile(r"(?P<name>.+)_(?P<step>\d+)\.png")
@@ -61,14 +57,7 @@ class Run:
 
 
 def read_run(work_dir: Path) -> Run:
-    """Read a work directory.
-
-    Args:
-        work_dir: ``--work-dir`` of ``tools/train.py``.
-
-    Raises:
-        FileNotFoundError: If no run has written there.
-    """
+    """Read the work directory of ``tools/train.py``; one without a run is a ``FileNotFoundError``."""
     folders = sorted(path for path in work_dir.glob("*") if (path / "vis_data").is_dir())
     if not folders:
         below = {path.parents[1] for depth in ("*/*", "*/*/*") for path in work_dir.glob(f"{depth}/vis_data")}
@@ -107,9 +96,9 @@ def _add_part(run: Run, folder: Path) -> None:
     _cut(run.validations, start)
     _cut(run.reliability, start)
     _read_scalars(run, folder / "vis_data" / "scalars.json", start)
-    for entry in _json_lines(run, folder / "validations.json", _check_validation):
+    for entry in _json_lines(run, folder / "validations.json"):
         run.validations[int(entry["step"])] = entry
-    for entry in _json_lines(run, folder / "reliability.json", _check_reliability):
+    for entry in _json_lines(run, folder / "reliability.json"):
         run.reliability[int(entry["step"])] = entry
     for path in sorted((folder / "vis_data" / "vis_image").glob("*.png")):
         if found := _PICTURE.fullmatch(path.name):
@@ -141,35 +130,14 @@ def _log_entries(folder: Path) -> Iterator[tuple[str, str, str]]:
             yield mark["time"], mark["level"], text[mark.end() : end]
 
 
-def _check_validation(entry: dict) -> None:
-    """Raise ValueError, TypeError or KeyError unless a line has all that the report's sections read."""
-    count = len(entry["classes"])
-    sizes = [len(entry["iou"]), *map(len, entry["confusion"])] if entry["iou"] else []
-    sum(sum(row) for row in entry["confusion"])
-    sum(value for value in entry["iou"] if value is not None)
-    sum(sum(colour) for colour in entry["palette"])
-    [(sample["name"], sample["image"]) for sample in entry["samples"]]
-    if any(size != count for size in sizes) or len(entry["confusion"]) not in (0, count):
-        raise ValueError(f"lists of {sizes} entries for {count} classes")
-
-
-def _check_reliability(entry: dict) -> None:
-    """Raise ValueError, TypeError or KeyError unless each class has a number for each column."""
-    for row in (*entry["kept"].values(), *entry["right"].values()):
-        if len(row) != len(entry["columns"]):
-            raise ValueError(f"{len(row)} numbers for {len(entry['columns'])} columns")
-        sum(value for value in row if value is not None)
-
-
-def _json_lines(run: Run, path: Path, check: Callable[[dict], None] = lambda entry: None) -> Iterator[dict]:
-    """The objects of a file with one a line; what has no step or does not pass ``check`` is counted as damaged."""
+def _json_lines(run: Run, path: Path) -> Iterator[dict]:
+    """The objects of a file with one a line; what is none or has no step is counted as damaged."""
     lines = path.read_text(errors="replace").splitlines() if path.is_file() else []
     for number, line in enumerate(lines, 1):
         try:
             entry = json.loads(line)
             int(entry["step"])
-            check(entry)
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError):
             if line.strip():
                 run.damaged_lines.append(f"{path.parent.name}/{path.name} line {number}")
             continue

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import DATASETS
 
-from mmseg_allspark.datasets import check_splits, semi_pipelines
+from mmseg_allspark.datasets import check_splits
 
 BASE = Path(__file__).resolve().parents[2] / "configs/_base_/datasets"
 SUBSET = BASE.parents[3] / "shared/data/voc2012_subset"
@@ -55,34 +55,6 @@ def test_unlabeled_images_get_no_colour_change(config):
     colour = {"RandomColorJitter", "RandomGray", "RandomGaussianBlur"}
     assert colour <= set(types(config.train_dataloader.dataset))
     assert not colour & set(types(config.unlabeled_dataloader.dataset))
-
-
-def test_another_crop(config):
-    pipelines = semi_pipelines((33, 49))
-    config.train_dataloader.dataset.pipeline = pipelines.weak_labeled
-    config.unlabeled_dataloader.dataset.pipeline = pipelines.two_strong_unlabeled
-    labeled, unlabeled, _ = _datasets(config)
-    images = dict(unlabeled[0]["inputs"], labeled=labeled[0]["inputs"])
-    assert {name: tuple(image.shape) for name, image in images.items()} == dict.fromkeys(
-        ("weak", "strong1", "strong2", "labeled"), (3, 33, 49)
-    )
-
-
-def test_voc_has_the_same_pipelines_with_its_own_crop_and_classes():
-    camvid, voc = (Config.fromfile(BASE / f"{name}.py") for name in ("camvid", "voc2012"))
-    assert voc.crop_size == (513, 513) and voc.train_dataloader.batch_size == 2
-    for name, steps in voc.pipelines.items():
-        assert [step.type for step in steps] == [step.type for step in camvid.pipelines[name]]
-        mask = steps[1].transforms[-2][0] if name == "tta" else steps[1]
-        assert mask.num_classes == 21
-
-
-@pytest.mark.parametrize("name", ["camvid", "voc2012"])
-def test_val_is_whole_image_batch_one(name):
-    cfg = Config.fromfile(BASE / f"{name}.py")
-    assert cfg.val_dataloader.batch_size == 1 and cfg.val_evaluator.iou_metrics == ["mIoU"]
-    assert [step.type for step in cfg.val_dataloader.dataset.pipeline] == ["LoadImage", "LoadSegMask", "PackSemiInputs"]
-    assert cfg.unlabeled_dataloader.sampler.type == "DefaultSampler" and cfg.unlabeled_dataloader.sampler.shuffle
 
 
 @pytest.mark.skipif(not SUBSET.is_dir(), reason="needs ../shared/data/voc2012_subset")

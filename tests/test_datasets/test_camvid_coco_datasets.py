@@ -52,14 +52,6 @@ def test_class_count_reaches_the_mask_check(tmp_path, save_camvid, save_mask, ki
         dataset[1]
 
 
-def test_subset_of_classes_is_mapped_and_counted(tmp_path, save_camvid):
-    metainfo = dict(classes=("road", "sky"))
-    root = save_camvid(tmp_path)
-    dataset = CamVidDataset(data_root=str(root), data_prefix=PREFIX, pipeline=PIPELINE, metainfo=metainfo)
-    assert dataset[0]["data_samples"].gt_sem_seg.data.unique().tolist() == [0, 1, 255]
-    assert dataset.get_data_info(0)["num_classes"] == 2
-
-
 @pytest.mark.parametrize(("kind", "tool"), [(CamVidDataset, "camvid"), (COCO81Dataset, "coco")])
 def test_what_is_missing_or_empty_is_named(tmp_path, save_camvid, kind, tool):
     root = save_camvid(tmp_path)

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from builders import CROP, dataset_config, loader_config, run_config
+from builders import CROP, loader_config, run_config
 from mmengine.runner import Runner
 from PIL import Image
 
@@ -121,13 +121,3 @@ def test_two_images_do_not_share_a_label_file(data, images, tmp_path):
     with pytest.raises(ValueError, match=r"a/x\.png and .*b/x\.png would have the same labels, .*labels/x\.png"):
         start(data, tmp_path, label_loader(data, tmp_path / "labels", images))
     assert start.iterations == 0
-
-
-def test_check_data_says_so_too(tool, data, images, tmp_path):
-    (tmp_path / "labels/b/x.png").unlink()
-    loader = label_loader(data, tmp_path / "labels", images)
-    labeled = loader_config(data, "labeled", dataset=dataset_config(data, "labeled"))
-    lines = f"train_dataloader = {labeled}\nunlabeled_dataloader = {loader}"
-    (tmp_path / "config.py").write_text(f"{lines}\ntrain_cfg = dict(type='PseudoLabelLoop', max_iters=1)\n")
-    code, report = run(tool, tmp_path / "config.py")
-    assert code == 1 and any("would have the same labels" in finding["text"] for finding in report["findings"])

@@ -11,7 +11,7 @@ from mmengine.dataset import BaseDataset
 from PIL import Image, ImageOps
 
 from mmseg_allspark.datasets import UnlabeledDataset
-from mmseg_allspark.datasets.transforms import DataFileError, LoadImage, LoadSegMask, loading
+from mmseg_allspark.datasets.transforms import DataFileError, LoadImage, LoadSegMask
 from mmseg_allspark.datasets.transforms.decoding import read_header, turn
 
 from .conftest import picture
@@ -32,19 +32,11 @@ def test_image_is_bgr_with_shapes(tmp_path, save_image):
     assert results["img_shape"] == results["ori_shape"] == (12, 16)
 
 
-def test_deprecated_argument_is_not_silently_ignored():
-    with pytest.warns(DeprecationWarning), pytest.raises(ValueError, match="backend_args"):
-        LoadImage(file_client_args=dict(backend="disk"))
-
-
 BROKEN = {
     "does not exist": lambda path: None,
     r"0 bytes.*empty": lambda path: path.touch(),
     "cannot be decoded": lambda path: path.write_bytes(b"this is not an image"),
-    "cannot be read.*folder": lambda path: path.mkdir(),
     "cannot be read.*pipe": os.mkfifo,
-    "cannot be read.*device": lambda path: path.symlink_to("/dev/zero"),
-    "link to nowhere": lambda path: path.symlink_to("nowhere"),
     "too large": lambda path: path.write_bytes(png_bytes(20_000, 20_000, 8, bytes(10000))),
     "end marker": lambda path: path.write_bytes(encode(picture(), "PNG", "RGB", {})[:-8]),
 }
@@ -119,17 +111,6 @@ def spoilt(tmp_path, save_image):
     return make
 
 
-class Plain(BaseDataset):
-    """A data set that is not ours."""
-
-    def __init__(self, folder, **kwargs):
-        self.folder = folder
-        super().__init__(**kwargs)
-
-    def load_data_list(self):
-        return [dict(img_path=str(path)) for path in sorted(self.folder.iterdir())]
-
-
 def used(dataset: BaseDataset) -> list[str]:
     return [Path(dataset[i]["data_samples"].img_path).name for i in range(len(dataset))]
 
@@ -143,28 +124,12 @@ def test_unreadable_unlabeled_images_are_replaced_alike_in_every_run(spoilt):
     assert {name[0] for name in runs[0]} == {"w"}
 
 
-def test_each_unreadable_file_is_named_once(spoilt, monkeypatch):
-    said = []
-    monkeypatch.setattr(loading, "print_log", lambda text, **_: said.append(text))
-    dataset = UnlabeledDataset(spoilt(broken=2, whole=9), pipeline=PIPELINE)
-    used(dataset), used(dataset)
-    assert sorted(text.count("b00.png") + 2 * text.count("b01.png") for text in said) == [1, 2]
-
-
 def test_mostly_unreadable_images_stop_the_run(spoilt):
     folder = spoilt(broken=30, whole=9)
     with pytest.raises(DataFileError, match=r"\d\d of the \d\d unlabeled images .*check_data\.py"):
         used(UnlabeledDataset(folder, pipeline=PIPELINE))
     with pytest.raises(DataFileError, match=r"b00\.png"):
         UnlabeledDataset(folder, pipeline=PIPELINE, unreadable="stop")[0]
-
-
-def test_data_sets_of_others_skip_only_where_the_transform_says_so(spoilt):
-    folder = spoilt(broken=2, whole=6)
-    names = used(Plain(folder, pipeline=[dict(type="LoadImage", unreadable="skip"), PIPELINE[1]]))
-    assert len(names) == 8 and all(name.startswith("w") for name in names)
-    with pytest.raises(DataFileError, match=r"b00\.png"):
-        Plain(folder, pipeline=PIPELINE)[0]
 
 
 def test_an_error_of_the_pipeline_names_the_image(spoilt):

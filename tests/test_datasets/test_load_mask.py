@@ -72,8 +72,6 @@ REFUSED = {  # what the message says -> content, options of the loader
     "labels 255": (encode(LABELS * 255, "PNG", "L", {}), dict(num_classes=5, ignore_index=4)),
     r"labels \[257\]": (encode(LABELS + np.uint16(256), "PNG", "I;16", {}), dict(num_classes=5)),
     "JPEG file, a format that may change": (encode(LABELS, "JPEG", "L", {}), {}),
-    "WEBP file": (encode(LABELS, "WEBP", "L", {}), {}),
-    "GIF file": (encode(LABELS, "GIF", "L", {}), {}),
     "mode RGB: one channel": (encode(np.zeros((8, 8, 3), np.uint8), "PNG", "RGB", {}), {}),
     r"8x8 .*x\.jpg is 12x16": (encode(LABELS, "PNG", "L", {}), {}),
     r"turn it \(orientation 3\)": (encode(LABELS, "TIFF", "L", {}, 3), {}),
@@ -87,7 +85,7 @@ def test_what_no_mask_may_be(tmp_path, words):
         load(tmp_path / "m.png", content, options, ori_shape=(16, 12) if "12x16" in words else (8, 8))
 
 
-@pytest.mark.parametrize("value", [0.5, np.nan, -1.0, 256.0])
+@pytest.mark.parametrize("value", [0.5, np.nan, 256.0])
 def test_float_masks_hold_whole_numbers(tmp_path, value):
     labels = np.ones((2, 2), np.float32)
     assert np.array_equal(load(tmp_path / "m.tif", encode(labels, "TIFF", "F", {})), labels)
@@ -122,7 +120,7 @@ def test_the_size_of_a_mask_tells_what_it_was_drawn_on(tmp_path):
         assert np.array_equal(load(tmp_path / "m.png", encode(written, "PNG", "L", {}), **image), turn(labels, 6))
 
 
-@pytest.mark.parametrize(("orientation", "shape"), [(3, (3, 5)), (2, (3, 5)), (6, (4, 4))])
+@pytest.mark.parametrize(("orientation", "shape"), [(3, (3, 5)), (6, (4, 4))])
 def test_a_turned_image_with_a_mask_that_may_be_either_is_refused(tmp_path, orientation, shape):
     labels = np.eye(*shape, dtype=np.uint8)
     image, mask = turned_image(tmp_path / "a.jpg", shape, orientation), encode(labels, "PNG", "L", {})

@@ -63,9 +63,7 @@ def test_collation_of_views_with_and_without_mask(tmp_path, save_mask):
     "step",
     [
         dict(type="RandomFlip", prob=0.0),
-        dict(type="RandomCrop", crop_size=4),
         dict(type="RandomResizeLongSide", ratio_range=(1.0, 1.0)),
-        dict(type="Pad", size=(16, 12)),
     ],
 )
 def test_geometry_in_a_view_is_refused_even_when_it_moved_nothing(step):

@@ -3,7 +3,6 @@
 import logging
 import os
 import resource
-import zipfile
 from types import SimpleNamespace
 
 import pytest
@@ -76,7 +75,7 @@ def train(folder, name, kind=AtomicCheckpointHook, **options):
     return sorted(path.name for path in folder.glob("*.pth*"))
 
 
-@pytest.mark.parametrize("options", [{}, dict(max_keep_ckpts=2), dict(max_keep_ckpts=-1), dict(save_best=None)])
+@pytest.mark.parametrize("options", [{}, dict(max_keep_ckpts=2, save_best=None)])
 def test_what_is_left_is_what_mmengine_leaves(tmp_path, options):
     theirs = train(tmp_path / "a", f"theirs{options}", CheckpointHook, **options)
     assert train(tmp_path / "b", f"ours{options}", **options) == theirs
@@ -140,14 +139,12 @@ def test_a_full_disk_costs_nothing_that_was_written(tmp_path):
     assert file.read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("zipped", [True, False])
-def test_files_that_were_cut_off_are_passed_over(tmp_path, zipped):
+def test_files_that_were_cut_off_are_passed_over(tmp_path):
     for number in (8, 9, 10, 11):
-        write(tmp_path / f"iter_{number}.pth", number, _use_new_zipfile_serialization=zipped)
+        write(tmp_path / f"iter_{number}.pth", number)
     write(tmp_path / "best_mIoU_iter_12.pth", 12)
     write(tmp_path / "weights_13.pth", 13)
     (tmp_path / ".iter_12.123.pth").write_bytes(b"PK")
-    assert zipfile.is_zipfile(tmp_path / "iter_8.pth") == zipped
     cut(tmp_path / "iter_10.pth")
     cut(tmp_path / "iter_11.pth", 0)
     (tmp_path / "last_checkpoint").write_text(str(tmp_path / "iter_14.pth"))
@@ -157,7 +154,7 @@ def test_files_that_were_cut_off_are_passed_over(tmp_path, zipped):
     assert reasons.keys() == {"iter_14.pth", "iter_11.pth", "iter_10.pth"}
     assert "does not exist" in reasons["iter_14.pth"]
     assert reasons["iter_11.pth"] == "is empty"
-    assert ("cut off" in reasons["iter_10.pth"]) == zipped
+    assert "cut off" in reasons["iter_10.pth"]
 
 
 def test_checkpoints_elsewhere_and_of_other_names_are_found(tmp_path):

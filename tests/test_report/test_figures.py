@@ -58,16 +58,6 @@ def test_channels_stand_at_their_place_with_their_caption():
     assert not axes[1, 0].get_images()
 
 
-def test_one_scale_for_a_channel_only_where_asked():
-    def limits(axes):
-        return [axis.get_images()[0].get_clim() for axis in (axes[0, 1], axes[1, 1], axes[0, 2])]
-
-    before, after, other = limits(channels_figure(same_scale=True)[1])
-    assert before == after != other
-    before, after, _ = limits(channels_figure(same_scale=False)[1])
-    assert before != after
-
-
 def test_memory_shows_rows_sources_and_what_was_never_written():
     values = np.arange(9.0).reshape(3, 3)
     entries = [[MemoryEntry(values, IMAGE), MemoryEntry(None)], [MemoryEntry(2 * values, IMAGE)] * 2]

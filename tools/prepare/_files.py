@@ -1,26 +1,33 @@
-"""What the preparation tools share: messages, finding and unpacking sources, links, and files written whole."""
+"""What the preparation tools share: messages, finding and unpacking sources, links, and seeded lists.
+
+Functions of this folder raise ``PrepareError`` where the user has to correct something.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
-import re
 import shutil
 import sys
 import tarfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from fractions import Fraction
+from pathlib import Path
 from typing import TextIO
 
+import numpy as np
+
 # a checkout needs no installation of the plugin
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path[1:1] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parents[1])]
+
+from _errors import say
 
 from mmseg_allspark.utils.files import write_whole
-
-ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 
 
 class PrepareError(Exception):
@@ -38,11 +45,6 @@ def run_tool(prepare: Callable[..., None], *arguments: object) -> int:
         sys.stderr.write("interrupted: run it again to go on\n")
         return 130
     return 0
-
-
-def say(text: str) -> None:
-    """Tell the user about progress."""
-    print(text, flush=True)
 
 
 def make_progress(what: str, file: TextIO | None = None) -> Callable[[int, int], None]:
@@ -88,65 +90,49 @@ class Part:
         return found[0] if found else None
 
     def require(self, source: Path, unpacked: Path) -> Path:
-        """As ``find``, but the part has to be there.
-
-        Raises:
-            PrepareError: If it is not; names what is missing and where to get it.
-        """
+        """As ``find``, but the part has to be there; else what is missing and where to get it is named."""
         found = self.find(source, unpacked)
         if found is None:
             looked = ", ".join((*self.places, *self.archives))
-            state = "" if source.exists() else " (which does not exist)"
-            raise PrepareError(f"Missing: {self.what}. Looked in {source}{state} for {looked}. Get it at {self.url}")
+            raise PrepareError(f"Missing: {self.what}. Looked in {source} for {looked}. Get it at {self.url}")
         return found
 
 
-def _check_members(archive: Path, names: Iterable[str]) -> None:
-    for name in names:
-        path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or re.match("[A-Za-z]:", name):
-            raise PrepareError(f"{archive} holds the member {name!r}, which points outside its folder: not unpacked.")
+def require_all(what: str, wanted: Sequence[str], held: Container[str], remedy: str) -> None:
+    """Refuse to go on while some of the wanted names are not there."""
+    if missing := [name for name in wanted if name not in held]:
+        raise PrepareError(f"{len(missing)} of {len(wanted)} {what} are missing, first: {missing[:3]}. {remedy}")
 
 
 def _only_files(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
-    if member.isfile() or member.isdir():
-        return tarfile.data_filter(member, folder)
-    say(f"left out {member.name}, which is neither a file nor a folder")  # links can lead outside
-    return None
+    # links can lead outside
+    return tarfile.data_filter(member, folder) if member.isfile() or member.isdir() else None
 
 
 def unpack(archive: Path, into: Path) -> Path:
-    """Unpack an archive into a folder of its name, or find it unpacked; the folder appears when it is complete.
-
-    Raises:
-        PrepareError: If the archive is of another kind or damaged, or a member points outside.
-    """
-    suffix = next((s for s in ARCHIVE_SUFFIXES if archive.name.lower().endswith(s)), None)
-    if suffix is None:
-        raise PrepareError(f"{archive} is neither a folder nor an archive ({', '.join(ARCHIVE_SUFFIXES)}).")
-    folder = into / archive.name[: -len(suffix)]
+    """Unpack an archive into a folder of its name, or find it unpacked; the folder appears when it is complete."""
+    is_zip = archive.suffix.lower() == ".zip"
+    if not is_zip and not tarfile.is_tarfile(archive):
+        raise PrepareError(f"{archive} is neither a folder, a tar nor a zip archive, or it is damaged.")
+    folder = into / Path(archive.name.removesuffix(".gz")).stem
     if folder.is_dir():
         return folder
+    if not hasattr(tarfile, "data_filter"):
+        raise PrepareError(f"{archive}: this Python cannot unpack safely. Unpack it yourself, or take Python 3.10.12.")
     partial = into / f".{folder.name}.partial"
     shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
     partial.mkdir(parents=True)
     say(f"unpacking {archive} into {folder}")
     try:
-        if suffix == ".zip":
+        if is_zip:
             with zipfile.ZipFile(archive) as file:
-                _check_members(archive, file.namelist())
                 file.extractall(partial)
-        elif not hasattr(tarfile, "data_filter"):
-            raise PrepareError(
-                f"{archive}: this Python cannot unpack safely. Unpack it yourself, or take Python 3.10.12."
-            )
         else:
             with tarfile.open(archive) as file:
-                _check_members(archive, file.getnames())
                 file.extractall(partial, filter=_only_files)
         partial.rename(folder)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-        raise PrepareError(f"{archive} is damaged ({error}): download it again.") from error
+        raise PrepareError(f"{archive} is damaged or unsafe ({error}): download it again.") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
@@ -168,11 +154,7 @@ def walk_files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
 
 
 def link(target: Path, path: Path) -> None:
-    """Make ``path`` a link to ``target``.
-
-    Raises:
-        PrepareError: If something else is there already.
-    """
+    """Make ``path`` a link to ``target``, unless something else is there already."""
     target = target.resolve()
     if path.exists() and path.resolve() == target:
         return
@@ -183,11 +165,7 @@ def link(target: Path, path: Path) -> None:
 
 
 def refuse_link(path: Path) -> None:
-    """Refuse to write below a link, which would change somebody's original files.
-
-    Raises:
-        PrepareError: If ``path`` is a link.
-    """
+    """Refuse to write below a link, which would change somebody's original files."""
     if path.is_symlink():
         raise PrepareError(f"{path} is a link from another preparation. Remove it, or choose another --out.")
 
@@ -198,11 +176,7 @@ def join_lines(ids: Iterable[str]) -> str:
 
 
 def write_ids(path: Path, ids: Sequence[str], published: int) -> None:
-    """Write a list of ids unless it is there, and warn where their number is not the published one.
-
-    Raises:
-        PrepareError: If a list of other ids is there.
-    """
+    """Write a list of ids unless it is there; one of other ids stays, another number than published is warned of."""
     if not path.exists():
         write_whole(join_lines(ids), path)
     elif sorted(path.read_text().split()) != sorted(ids):
@@ -211,12 +185,8 @@ def write_ids(path: Path, ids: Sequence[str], published: int) -> None:
         say(f"warning: {len(ids)} images in {path.stem}, the published set has {published}")
 
 
-def find_changes(folder: Path, files: Mapping[str, str], force: bool) -> list[str]:
-    """Return the names of the text files (name to content) that are not there or, with ``force``, hold something else.
-
-    Raises:
-        PrepareError: If other content is there and ``force`` is not set.
-    """
+def write_texts(folder: Path, files: Mapping[str, str], force: bool) -> None:
+    """Write text files (name to content), or none of them if one holds something else and ``force`` is not set."""
     different = [name for name, text in files.items() if not (p := folder / name).exists() or p.read_text() != text]
     replaced = [name for name in different if (folder / name).exists()]
     if replaced and not force:
@@ -224,14 +194,36 @@ def find_changes(folder: Path, files: Mapping[str, str], force: bool) -> list[st
             f"{folder / replaced[0]} exists with other content (other seed or images). Replace it with --force, or "
             "move it away."
         )
-    return different
-
-
-def write_texts(folder: Path, files: Mapping[str, str], force: bool) -> None:
-    """Write text files (name to content); equal ones are left alone.
-
-    Raises:
-        PrepareError: If other content is there and ``force`` is not set; then nothing is written.
-    """
-    for name in find_changes(folder, files, force):
+    for name in different:
         write_whole(files[name], folder / name)
+
+
+def parse_fraction(text: str) -> Fraction:
+    """Read a share of labeled images, such as '1/16' or '0.0625', from the command line."""
+    try:
+        value = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a fraction like 1/16") from error
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def draw_labeled(ids: Sequence[str], fraction: Fraction, seed: int) -> tuple[list[str], list[str]]:
+    """Share ids out into labeled and unlabeled ones, both sorted.
+
+    Labeled are the first round(N * fraction) of ``numpy.random.default_rng(seed).permutation`` over the sorted ids.
+    """
+    ids, count = sorted(ids), round(len(ids) * fraction)
+    if not 0 < count < len(ids):
+        raise PrepareError(f"The fraction {fraction} of {len(ids)} images makes {count} labeled: choose another.")
+    chosen = set(np.random.default_rng(seed).permutation(len(ids))[:count].tolist())
+    parts = [[name for place, name in enumerate(ids) if (place in chosen) == labeled] for labeled in (True, False)]
+    return parts[0], parts[1]
+
+
+def write_lists(folder: Path, labeled: Sequence[str], unlabeled: Sequence[str], info: dict, force: bool) -> None:
+    """Write labeled.txt, unlabeled.txt (one id a line) and info.json, which says how they were made."""
+    texts = dict(labeled=join_lines(labeled), unlabeled=join_lines(unlabeled))
+    files = {f"{name}.txt": text for name, text in texts.items()} | {"info.json": json.dumps(info, indent=1) + "\n"}
+    write_texts(folder, files, force)

@@ -7,10 +7,9 @@ import multiprocessing
 import os
 import re
 import signal
-import struct
 import sys
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from io import BytesIO
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from _files import PrepareError, make_progress
+from _files import PrepareError, link, make_progress, refuse_link
 from PIL import Image
 
 from mmseg_allspark.datasets.transforms.decoding import DataFileError, read_bytes
@@ -27,73 +26,78 @@ from mmseg_allspark.datasets.transforms.mask_decoding import decode_mask
 from mmseg_allspark.utils.files import write_whole
 
 Result = TypeVar("Result")
+VOID = 255
 _LEFTOVER = re.compile(r"\..+\.\d+\.png")  # as write_whole names what it has not finished
 
 
 def make_parser(doc: str, out: str) -> argparse.ArgumentParser:
     """Return the command line that the tools for published data sets have in common."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", metavar="SRC", type=Path)
     parser.add_argument("--out", type=Path, default=Path(out))
-    parser.add_argument("--workers", type=int, default=cores, help="processes (default: all cores)")
+    add_workers(parser)
     return parser
 
 
-def decode_labels(path: Path) -> np.ndarray:
-    """Decode a mask as training does: (H, W), of the type stored.
+def add_workers(parser: argparse.ArgumentParser) -> None:
+    """Add ``--workers``."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parser.add_argument("--workers", type=int, default=cores, help="processes (default: all cores)")
 
-    Raises:
-        PrepareError: If it is missing, cannot be decoded or is no mask of label numbers.
-    """
+
+def decode_labels(path: Path) -> np.ndarray:
+    """Decode a mask as training does, or one of SBD (.mat): (H, W), of the type stored."""
+    if path.suffix == ".mat":
+        return _decode_sbd(path)
     try:
         return decode_mask(read_bytes(str(path), "mask", "names and folders", None), str(path))
     except DataFileError as error:
         raise PrepareError(str(error)) from error
 
 
-def read_labels(path: Path, size: tuple[int, int], allowed: Collection[int]) -> np.ndarray:
-    """Read and check a mask; see ``check_labels``."""
-    return check_labels(decode_labels(path), path, size, allowed)
+def _decode_sbd(path: Path) -> np.ndarray:
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise PrepareError("scipy is not installed. Install it: pip install scipy") from error
+    try:
+        return np.asarray(loadmat(path)["GTcls"]["Segmentation"][0, 0])
+    except Exception as error:  # scipy raises whatever the damaged bytes lead to
+        raise PrepareError(f"{path} is not a mask of SBD: {error!r}. Get benchmark.tgz again.") from error
 
 
-def check_labels(labels: np.ndarray, path: Path, size: tuple[int, int], allowed: Collection[int]) -> np.ndarray:
-    """Check a mask.
-
-    Args:
-        labels: (H, W).
-        path: Where they come from, for messages.
-        size: Width and height of the image.
-        allowed: The labels that may occur.
-
-    Returns:
-        The labels as uint8.
-
-    Raises:
-        PrepareError: If the size or a label is wrong.
-    """
-    if labels.shape != (size[1], size[0]):
-        raise PrepareError(
-            f"The mask {path} is {labels.shape[1]}x{labels.shape[0]} but its image is {size[0]}x{size[1]}."
-        )
-    if bad := sorted(set(np.unique(labels).tolist()) - set(allowed)):
-        raise PrepareError(f"The mask {path} holds the labels {bad}, which this data set does not have.")
-    return labels.astype(np.uint8)
-
-
-def read_size(path: Path, decode: bool = False) -> tuple[int, int]:
-    """Read width and height of an image from its header; with ``decode`` the rest has to be readable too.
-
-    Raises:
-        PrepareError: If it cannot be read.
-    """
+def read_size(path: Path) -> tuple[int, int]:
+    """Read width and height of an image from its header."""
     try:
         with Image.open(path) as image:
-            if decode:
-                image.load()
             return image.size
     except Exception as error:  # every format of Pillow raises its own kind of exception
         raise PrepareError(f"The image {path} is missing or cannot be read: {error}.") from error
+
+
+def convert(job: tuple[Path, Path, Path | None, Mapping[int, int]]) -> None:
+    """Check the mask of an image and put it into OUT: image, mask, where to (None: only check) and the labels.
+
+    The labels say which ones may occur and what each becomes. A PNG whose labels stay as they are becomes a link.
+    """
+    image, mask, path, labels = job
+    size = read_size(image)
+    is_linked = mask.suffix == ".png" and all(old == new for old, new in labels.items())
+    if path is not None and not is_linked and is_whole_png(path, size):
+        return
+    pixels = decode_labels(mask)
+    if pixels.shape != size[::-1]:
+        raise PrepareError(
+            f"The mask {mask} is {pixels.shape[1]}x{pixels.shape[0]} but its image is {size[0]}x{size[1]}."
+        )
+    if bad := sorted(set(np.unique(pixels).tolist()) - labels.keys()):
+        raise PrepareError(f"The mask {mask} holds the labels {bad}, which this data set does not have.")
+    if path is not None and is_linked:
+        link(mask, path)
+    elif path is not None:
+        refuse_link(path)
+        table = np.array([labels.get(label, VOID) for label in range(256)], np.uint8)
+        write_png(table[pixels.astype(np.uint8)], path)
 
 
 def write_png(labels: np.ndarray, path: Path) -> None:
@@ -106,18 +110,18 @@ def write_png(labels: np.ndarray, path: Path) -> None:
 def is_whole_png(path: Path, size: tuple[int, int]) -> bool:
     """Say, without decoding it, whether a file is a complete PNG of this width and height, and no link."""
     try:
-        with path.open("rb") as stream:
-            head = stream.read(24)
+        with path.open("rb") as stream, Image.open(stream) as image:
             stream.seek(-8, os.SEEK_END)
-            end = stream.read(4)
-    except OSError:
+            is_whole = image.format == "PNG" and image.size == size and stream.read(4) == b"IEND"
+            return is_whole and not path.is_symlink()
+    except (OSError, SyntaxError):  # the latter is Pillow's for some broken PNGs
         return False
-    is_png = head[:8] == b"\x89PNG\r\n\x1a\n" and end == b"IEND" and struct.unpack(">II", head[16:]) == size
-    return is_png and not path.is_symlink()
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a run that was killed, below a folder of ours."""
+def prepare_folder(folder: Path) -> None:
+    """Refuse to write masks through a link of another preparation, and remove what a killed run left."""
+    refuse_link(folder.parent)
+    refuse_link(folder)
     for path in [path for path in folder.rglob(".*") if _LEFTOVER.fullmatch(path.name)]:
         path.unlink(missing_ok=True)
 
@@ -134,25 +138,21 @@ def _obey_parent() -> None:
 
 
 def run_parallel(work: Callable[[tuple], Result], jobs: Sequence[tuple], workers: int, what: str) -> list[Result]:
-    """Return what ``work``, a function of a module, gives for every job, in several processes (1: in this one).
-
-    Raises:
-        PrepareError: From a job, or if a worker was killed.
-    """
+    """Return what ``work``, a function of a module, gives for every job, in several processes (1: in this one)."""
     show, results = make_progress(what, sys.stdout), []
-    if workers <= 1 or len(jobs) < 2:
-        for done, job in enumerate(jobs, 1):
-            results.append(work(job))
+
+    def collect(found: Iterable[Result]) -> list[Result]:
+        for done, result in enumerate(found, 1):
+            results.append(result)
             show(done, len(jobs))
         return results
-    chunk = max(1, min(32, len(jobs) // (4 * workers)))
+
+    if workers <= 1 or len(jobs) < 2:
+        return collect(map(work, jobs))
     with ProcessPoolExecutor(workers, initializer=_obey_parent) as pool:
         try:
-            for done, result in enumerate(pool.map(work, jobs, chunksize=chunk), 1):
-                results.append(result)
-                show(done, len(jobs))
+            return collect(pool.map(work, jobs, chunksize=max(1, min(32, len(jobs) // (4 * workers)))))
         except BrokenProcessPool as error:
             raise PrepareError("A worker was killed, maybe for memory: run it again with fewer --workers.") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-    return results

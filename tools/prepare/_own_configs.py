@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pprint import pformat
 
@@ -19,31 +18,6 @@ CONFIGS = REPOSITORY / "configs"
 TEMPLATE = "segformer_b0_own-data.py"
 BACKBONES = CONFIGS / "_base_/own_data"
 DEFAULT_BACKBONE = "mit-b0"
-
-
-@dataclass(frozen=True)
-class OwnData:
-    """What configs say about data.
-
-    Attributes:
-        name: Of the data set; configs, work directories and reports are named after it.
-        root: Folder of lists and masks.
-        images: Folder of the images, from ``root`` or absolute.
-        suffix: Of the labeled images; '' if the lists hold it.
-        classes: Names.
-        palette: A colour (R, G, B) for each.
-        sizes: Width and height of the labeled images.
-        num_unlabeled: Number of unlabeled images.
-    """
-
-    name: str
-    root: Path
-    images: str
-    suffix: str
-    classes: Sequence[str]
-    palette: Sequence[tuple[int, int, int]]
-    sizes: Sequence[tuple[int, int]]
-    num_unlabeled: int
 
 
 def list_backbones() -> list[str]:
@@ -63,10 +37,15 @@ def name_config(data: str, method: str, backbone: str) -> str:
     return f"{data}_{method}" + ("" if backbone == DEFAULT_BACKBONE else f"_{backbone}")
 
 
-def choose_crop(sizes: Sequence[tuple[int, int]], stride: int, rest: int) -> int:
-    """Side of the training crops: stride * n + rest, about three quarters of the images' short side, 129 to 513."""
+def read_backbone(backbone: str) -> Config:
+    """The part of configs that chooses one of ``list_backbones``, with its stride and crop."""
+    return Config.fromfile(BACKBONES / f"{backbone}.py", import_custom_modules=False)
+
+
+def choose_crop(sizes: Sequence[tuple[int, int]], parts: Config) -> int:
+    """Side of training crops that a backbone can have, about three quarters of the images' short side, 129 to 513."""
     short = float(np.median([min(size) for size in sizes]))
-    return int(min(max(0.75 * short, 129), 513)) // stride * stride + rest
+    return int(min(max(0.75 * short, 129), 513)) // parts.stride * parts.stride + parts.crop_size[0] % parts.stride
 
 
 def choose_iterations(num_unlabeled: int) -> int:
@@ -74,41 +53,30 @@ def choose_iterations(num_unlabeled: int) -> int:
     return min(max(round(num_unlabeled / 100) * 1000, 2000), 40000)
 
 
-def make_configs(data: OwnData, folder: Path, backbone: str) -> dict[str, str]:
+def make_configs(name: str, values: Mapping[str, object], folder: Path, backbone: str) -> dict[str, str]:
     """Return the text of each config by file name.
 
     Args:
-        data: What to fill in.
+        name: Of the data; configs, work directories and reports are named after it.
+        values: Of the variables of AllSpark's config for own data.
         folder: Where the configs will be.
         backbone: One of ``list_backbones``.
     """
-    base, texts = BACKBONES / f"{backbone}.py", {}
-    parts = Config.fromfile(base, import_custom_modules=False)
-    crop = choose_crop(data.sizes, parts.stride, rest=parts.crop_size[0] % parts.stride)
-    values = dict(
-        data_root=str(data.root),
-        images=data.images,
-        unlabeled="unlabeled.txt",
-        classes=tuple(data.classes),
-        palette=list(data.palette),
-        img_suffix=data.suffix,
-        crop_size=(crop, crop),
-        max_iters=choose_iterations(data.num_unlabeled),
-    )
+    texts = {}
     for method in list_methods():
         template = (CONFIGS / method / TEMPLATE).read_text(encoding="utf-8")
         title = re.search(r"^# (.*?),? on your own data", template).group(1)
         tool = re.search(r"^# python (\S+) configs", template, re.MULTILINE).group(1)
         body = template[template.index("_base_ = ") :]
-        file = f"{name_config(data.name, method, backbone)}.py"
+        file = f"{name_config(name, method, backbone)}.py"
         if method == "allspark":
-            parent = _locate(base, folder)
+            parent = _locate(BACKBONES / f"{backbone}.py", folder)
             for key, value in values.items():
                 body = _set(body, key, value)
         else:
-            parent = f"{name_config(data.name, 'allspark', backbone)}.py"
+            parent = f"{name_config(name, 'allspark', backbone)}.py"
         command = f"python {tool} {shlex.quote(str(folder / file))}"
-        head = f"# {title} on {data.name}, written by tools/prepare/own_data.py.\n# {command}\n"
+        head = f"# {title} on {name}, written by tools/prepare/own_data.py.\n# {command}\n"
         texts[file] = head + f'_base_ = "{parent}"\n' + body.partition("\n")[2]
     return texts
 

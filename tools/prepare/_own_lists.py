@@ -7,8 +7,7 @@ from collections.abc import Collection, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from _files import PrepareError
-from _splits import draw_labeled, parse_fraction
+from _files import PrepareError, draw_labeled, parse_fraction
 from label_formats.common import Images
 
 from mmseg_allspark.datasets.unlabeled import UnlabeledDataset
@@ -18,11 +17,7 @@ Choice = Fraction | Path | None  # a share, the user's list, or nothing said
 
 
 def parse_choice(text: str) -> Choice:
-    """Read a share or the path of a list from the command line.
-
-    Raises:
-        argparse.ArgumentTypeError: If it is neither.
-    """
+    """Read a share or the path of a list from the command line."""
     if Path(text).is_file():
         return Path(text)
     try:
@@ -32,11 +27,7 @@ def parse_choice(text: str) -> Choice:
 
 
 def read_list(path: Path, images: Images, labeled: Collection[Path]) -> list[Path]:
-    """Read a list of labeled images, an id, name or path a line; of lines "image mask" the first part counts.
-
-    Raises:
-        PrepareError: If a line is no labeled image, or there is none.
-    """
+    """Read a list of labeled images, an id, name or path a line; of lines "image mask" the first part counts."""
     found = []
     for line in filter(None, map(str.strip, path.read_text(encoding="utf-8").splitlines())):
         image = images.find(line) or images.find(line.split()[0])
@@ -57,13 +48,9 @@ def split_labeled(
     Args:
         labeled: All of them.
         images: Where lists find them.
-        train: The user's list, or a share of those that do not validate. None: all of these.
-        val: The user's list, or a share of those that are not in the list ``train``. None: a fifth, but with a list
-            ``train`` all others.
+        train: A list, or a share of those that do not validate. None: all of these.
+        val: A list, or a share of those not in the list ``train``. None: a fifth, with a list ``train`` all others.
         seed: Of what is drawn.
-
-    Raises:
-        PrepareError: If a part is empty, or if an image is in both lists.
     """
     if len(labeled) < 2:
         raise PrepareError(f"{len(labeled)} labeled images: one to train on and one to validate on at least.")
@@ -93,11 +80,7 @@ def _draw(images: Sequence[Path], share: Fraction, seed: int) -> list[Path]:
 
 
 def find_unlabeled(sources: Sequence[str], images: Images, used: Collection[Path]) -> list[Path]:
-    """Return the images whose labels are not used, and those of further folders, globs or lists.
-
-    Raises:
-        PrepareError: If there is none, or if a source does not exist.
-    """
+    """Return the images whose labels are not used, and those of further folders, globs or lists."""
     used = set(used)
     found = [image for image in images.files if image not in used]
     try:

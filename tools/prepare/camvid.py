@@ -16,76 +16,39 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-from _files import PrepareError, link, refuse_link, run_tool, say
-from _masks import decode_labels, is_whole_png, make_parser, read_labels, read_size, run_parallel, write_png
-from _splits import draw_labeled, parse_fraction, write_lists
+from _files import PrepareError, draw_labeled, link, parse_fraction, require_all, run_tool, say, write_lists
+from _masks import VOID, convert, make_parser, prepare_folder, run_parallel
 
-NUM_CLASSES = 11
-VOID = 255
-SEGNET_VOID = 11
+LABELS = {label: label for label in (*range(11), VOID)}
+SEGNET_LABELS = LABELS | {11: VOID}
 IMAGE_SUFFIXES = (".jpg", ".png")
 
 
 def find_layout(source: Path) -> tuple[bool, dict[str, tuple[Path, Path]]]:
-    """Find out how SRC is laid out: whether as SegNet's, and per split the image and the mask folder.
-
-    Raises:
-        PrepareError: If it is neither layout.
-    """
-    if not source.is_dir():
-        raise PrepareError(f"SRC {source} is not a folder.")
-    for is_segnet, pattern in enumerate((("leftImg/{}", "labels/{}"), ("{}", "{}annot"))):
-        pairs = {s: (source / pattern[0].format(s), source / pattern[1].format(s)) for s in ("train", "val", "test")}
+    """Find out how SRC is laid out: whether as SegNet's, and per split the image and the mask folder."""
+    for is_segnet, (images, masks) in enumerate((("leftImg/{}", "labels/{}"), ("{}", "{}annot"))):
+        pairs = {s: (source / images.format(s), source / masks.format(s)) for s in ("train", "val", "test")}
         found = {split: pair for split, pair in pairs.items() if pair[0].is_dir() and pair[1].is_dir()}
         if {"train", "val"} <= set(found):
             return bool(is_segnet), found
-    held = ", ".join(sorted(p.name for p in source.iterdir())[:12]) or "nothing"
     raise PrepareError(
         f"{source} has neither leftImg/{{train,val}} with labels/{{train,val}} nor SegNet's train, "
-        f"trainannot, val, valannot. It holds: {held}."
+        "trainannot, val, valannot."
     )
 
 
 def list_ids(images: Path, masks: Path) -> dict[str, tuple[Path, Path]]:
-    """Pair the images of a split with their masks (.png), by their names without suffix and sorted.
-
-    Raises:
-        PrepareError: If there is no image, an id occurs twice or masks are missing.
-    """
-    pairs: dict[str, tuple[Path, Path]] = {}
-    for path in sorted(p for p in images.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES):
-        if path.stem in pairs:
-            raise PrepareError(f"{images} holds {path.stem} twice, with different suffixes. Remove one.")
-        pairs[path.stem] = (path, masks / f"{path.stem}.png")
-    if not pairs:
-        raise PrepareError(f"{images} holds no .jpg or .png image.")
-    missing = [str(mask) for _, mask in pairs.values() if not mask.is_file()]
-    if missing:
-        raise PrepareError(
-            f"{len(missing)} of {len(pairs)} images in {images} have no mask, first missing: {missing[:3]}."
-        )
-    return dict(sorted(pairs.items()))
-
-
-def convert(job: tuple[Path, Path, Path | None]) -> None:
-    """Check an image and its mask; a mask of SegNet's is converted into OUT, to the third path."""
-    image, mask, path = job
-    size = read_size(image, decode=True)
-    labels = read_labels(mask, size, {*range(NUM_CLASSES), VOID, *([] if path is None else [SEGNET_VOID])})
-    if path is None:
-        return
-    labels[labels == SEGNET_VOID] = VOID
-    if not (is_whole_png(path, size) and np.array_equal(decode_labels(path), labels)):
-        write_png(labels, path)
+    """Pair the images of a split with their masks (.png), by their names without suffix and sorted."""
+    files = [path for path in images.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    pairs = {path.stem: (path, masks / f"{path.stem}.png") for path in sorted(files)}
+    if not pairs or len(pairs) < len(files):
+        raise PrepareError(f"{images} has to hold .jpg or .png images, and none of them twice with both suffixes.")
+    require_all(f"masks of {images}", list(pairs), {path.stem for path in masks.glob("*.png")}, f"Put them in {masks}.")
+    return pairs
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Do everything; see the top of this file.
-
-    Raises:
-        PrepareError: On anything the user has to correct.
-    """
+    """Do everything; see the top of this file."""
     source, out = options.source, options.out
     is_segnet, folders = find_layout(source)
     if out.resolve() == source.resolve():
@@ -93,15 +56,17 @@ def prepare(options: argparse.Namespace) -> None:
     say(f"{source}: {'SegNet' if is_segnet else 'leftImg and labels'}, splits {', '.join(folders)}")
     splits = {split: list_ids(*pair) for split, pair in folders.items()}
     for split, pairs in splits.items():
-        labels = out / "labels" / split
+        ours = out / "labels" / split
         if is_segnet:
-            refuse_link(labels)
-        jobs = [(*pair, labels / f"{name}.png" if is_segnet else None) for name, pair in pairs.items()]
+            prepare_folder(ours)
+            jobs = [(*pair, ours / f"{name}.png", SEGNET_LABELS) for name, pair in pairs.items()]
+        else:
+            jobs = [(*pair, None, LABELS) for pair in pairs.values()]
         run_parallel(convert, jobs, options.workers, f"{split}: checked")
         images, masks = folders[split]
         link(images, out / "leftImg" / split)
         if not is_segnet:
-            link(masks, labels)
+            link(masks, ours)
     for fraction in options.fractions:
         labeled, rest = draw_labeled(list(splits["train"]), fraction, options.seed)
         folder = out / "splits" / f"{fraction.numerator}_{fraction.denominator}"

@@ -18,17 +18,14 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-from _files import Part, PrepareError, link, refuse_link, run_tool, say, write_ids
-from _masks import is_whole_png, make_parser, read_labels, read_size, remove_leftovers, run_parallel, write_png
+from _files import Part, PrepareError, link, require_all, run_tool, say, write_ids
+from _masks import VOID, convert, make_parser, prepare_folder, run_parallel
 
 SPLITS = {"train": 2975, "val": 500}
-VOID = 255
 # labels.py of cityscapesScripts: these ids are evaluated, in this order; all others are void
 EVALUATED_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-NUM_IDS = 34
-TABLE = np.full(NUM_IDS, VOID, np.uint8)
-TABLE[list(EVALUATED_IDS)] = np.arange(len(EVALUATED_IDS))
+LABELS = dict.fromkeys(range(34), VOID) | {label: place for place, label in enumerate(EVALUATED_IDS)}
+TRAIN_LABELS = {label: label for label in (*range(len(EVALUATED_IDS)), VOID)}
 IMAGE_SUFFIX = "_leftImg8bit.png"
 IDS_SUFFIX = "_gtFine_labelIds.png"
 TRAIN_IDS_SUFFIX = "_gtFine_labelTrainIds.png"
@@ -41,52 +38,25 @@ PARTS = {
 }
 
 
-def convert(job: tuple[Path, Path, Path]) -> None:
-    """Make or check and link one mask: image, mask of SRC (with ids or training ids), mask of OUT."""
-    image, mask, path = job
-    size = read_size(image)
-    if mask.name.endswith(TRAIN_IDS_SUFFIX):
-        read_labels(mask, size, {*range(len(EVALUATED_IDS)), VOID})
-        link(mask, path)
-    elif not is_whole_png(path, size):
-        refuse_link(path)
-        write_png(TABLE[read_labels(mask, size, range(NUM_IDS))], path)
-
-
-def list_jobs(images: Path, masks: Path, out: Path) -> dict[str, tuple[Path, Path, Path]]:
-    """Pair the images of a split with their masks: <city>/<name> to the job for ``convert``, sorted.
-
-    Args:
-        images: leftImg8bit/<split> of SRC.
-        masks: gtFine/<split> of SRC.
-        out: gtFine/<split> of OUT.
-
-    Raises:
-        PrepareError: If there is no image or masks are missing.
-    """
-    jobs, missing = {}, []
-    for image in sorted(images.glob(f"*/*{IMAGE_SUFFIX}")):
-        name = f"{image.parent.name}/{image.name.removesuffix(IMAGE_SUFFIX)}"
-        found = [masks / f"{name}{s}" for s in (IDS_SUFFIX, TRAIN_IDS_SUFFIX) if (masks / f"{name}{s}").is_file()]
-        if found:
-            jobs[name] = (image, found[0], out / f"{name}{TRAIN_IDS_SUFFIX}")
-        else:
-            missing.append(f"{name}{IDS_SUFFIX}")
-    if missing:
-        raise PrepareError(
-            f"{len(missing)} masks are missing in {masks}, first: {missing[:3]}. Get them: {PARTS['gtFine'].url}"
-        )
+def list_jobs(images: Path, masks: Path, out: Path) -> dict[str, tuple]:
+    """Pair the images of a split with their masks: <city>/<name> to the job for ``convert``, sorted."""
+    files = {
+        f"{image.parent.name}/{image.name.removesuffix(IMAGE_SUFFIX)}": image
+        for image in sorted(images.glob(f"*/*{IMAGE_SUFFIX}"))
+    }
+    jobs = {}
+    for name, image in files.items():
+        for suffix, labels in ((TRAIN_IDS_SUFFIX, TRAIN_LABELS), (IDS_SUFFIX, LABELS)):  # the latter wins
+            if (mask := masks / f"{name}{suffix}").is_file():
+                jobs[name] = (image, mask, out / f"{name}{TRAIN_IDS_SUFFIX}", labels)
+    require_all(f"masks in {masks}", list(files), jobs, f"Get them: {PARTS['gtFine'].url}")
     if not jobs:
         raise PrepareError(f"{images} holds no <city>/*{IMAGE_SUFFIX}. Get them: {PARTS['leftImg8bit'].url}")
     return jobs
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Do everything; see the top of this file.
-
-    Raises:
-        PrepareError: On anything the user has to correct.
-    """
+    """Do everything; see the top of this file."""
     out, ours = options.out, options.out / "gtFine"
     images, masks = (part.require(options.source, out / "unpacked").parent for part in PARTS.values())
     if ours.resolve() == masks.resolve():
@@ -94,9 +64,7 @@ def prepare(options: argparse.Namespace) -> None:
     counts = []
     for split, expected in SPLITS.items():
         jobs = list_jobs(images / split, masks / split, ours / split)
-        refuse_link(ours)
-        refuse_link(ours / split)
-        remove_leftovers(ours / split)
+        prepare_folder(ours / split)
         say(f"{split}: {len(jobs)} images")
         run_parallel(convert, list(jobs.values()), options.workers, f"{split}: masks")
         link(images / split, out / "leftImg8bit" / split)

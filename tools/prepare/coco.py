@@ -23,8 +23,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-from _files import Part, PrepareError, link, refuse_link, run_tool, say, write_ids
-from _masks import is_whole_png, make_parser, read_size, remove_leftovers, run_parallel, write_png
+from _files import Part, PrepareError, link, require_all, run_tool, say, write_ids
+from _masks import is_whole_png, make_parser, prepare_folder, read_size, run_parallel, write_png
 
 try:
     from pycocotools import mask as mask_utils
@@ -45,11 +45,7 @@ def find_parts(split: str) -> tuple[Part, Part]:
 
 
 def encode(annotation: dict, height: int, width: int) -> dict | None:
-    """Turn an annotation's polygons or run lengths into pycocotools' compressed run lengths; None without an area.
-
-    Raises:
-        PrepareError: If the run lengths are those of another image size.
-    """
+    """Turn an annotation's polygons or run lengths into pycocotools' compressed run lengths; None without an area."""
     shape = annotation["segmentation"]
     if isinstance(shape, list):
         # pycocotools takes 4 numbers for a box
@@ -64,14 +60,7 @@ def encode(annotation: dict, height: int, width: int) -> dict | None:
 
 
 def draw_mask(height: int, width: int, annotations: list[dict], labels: dict[int, int]) -> np.ndarray:
-    """Paint an image's annotations, crowd regions first, then objects, the larger ones first: (H, W) uint8.
-
-    Args:
-        height: Of the image.
-        width: Of the image.
-        annotations: Of COCO's json.
-        labels: Category id to label.
-    """
+    """Paint an image's annotations, crowd regions first, then objects, the larger ones first: (H, W) uint8."""
     shapes = []
     for annotation in annotations:
         lengths = encode(annotation, height, width)
@@ -85,11 +74,7 @@ def draw_mask(height: int, width: int, annotations: list[dict], labels: dict[int
 
 
 def convert(job: tuple[Path, Path, int, int, list[dict], dict[int, int]]) -> None:
-    """Make the mask of one image: image, where to, height, width, annotations, labels.
-
-    Raises:
-        PrepareError: If the image is not of the size that the annotations name.
-    """
+    """Make the mask of one image: image, where to, height, width, annotations, labels."""
     image, path, height, width, annotations, labels = job
     size = read_size(image)
     if size != (width, height):
@@ -98,11 +83,7 @@ def convert(job: tuple[Path, Path, int, int, list[dict], dict[int, int]]) -> Non
 
 
 def read_annotations(path: Path) -> tuple[list[dict], dict[int, list[dict]], dict[int, int]]:
-    """Read instances_<split>.json: images sorted by id, annotations per image id, category id to label 1..80.
-
-    Raises:
-        PrepareError: If the file is damaged or of another data set.
-    """
+    """Read instances_<split>.json: images sorted by id, annotations per image id, category id to label 1..80."""
     say(f"reading {path}")
     try:
         content = json.loads(path.read_bytes())
@@ -111,37 +92,24 @@ def read_annotations(path: Path) -> tuple[list[dict], dict[int, list[dict]], dic
         grouped: dict[int, list[dict]] = defaultdict(list)
         for annotation in content["annotations"]:
             grouped[annotation["image_id"]].append(annotation)
-        used = {annotation["category_id"] for annotation in content["annotations"]}
     except (ValueError, KeyError, TypeError) as error:
         raise PrepareError(
             f"{path} is not a whole file of COCO instances ({error!r}). Get it again: {ANNOTATIONS_URL}"
         ) from error
     if len(ids) != NUM_CATEGORIES:
         raise PrepareError(f"{path} has {len(ids)} categories, COCO's instances have {NUM_CATEGORIES}.")
-    if not used <= set(ids):
-        raise PrepareError(f"{path} uses the categories {sorted(used - set(ids))}, which it does not list.")
     return images, grouped, {category: label for label, category in enumerate(ids, start=1)}
 
 
 def prepare_split(split: str, options: argparse.Namespace) -> str:
-    """Make the masks of 'train2017' or 'val2017' that are not there yet; returns a summary.
-
-    Raises:
-        PrepareError: On anything the user has to correct.
-    """
+    """Make the masks of 'train2017' or 'val2017' that are not there yet; returns a summary."""
     out, parts = options.out, find_parts(split)
     folder, annotation_file = (part.require(options.source, out / "unpacked") for part in parts)
     images, annotations, labels = read_annotations(annotation_file)
-    names, held = [f"{image['id']:012d}" for image in images], {path.name for path in folder.iterdir()}
-    if missing := [f"{name}.jpg" for name in names if f"{name}.jpg" not in held]:
-        raise PrepareError(
-            f"{len(missing)} of {len(images)} images are missing in {folder}, first: {missing[:3]}. Get them: "
-            f"{parts[0].url}"
-        )
+    names, held = [f"{image['id']:012d}" for image in images], {path.stem for path in folder.glob("*.jpg")}
+    require_all(f"images in {folder}", names, held, f"Get them: {parts[0].url}")
     masks = out / "masks" / split
-    refuse_link(masks.parent)
-    refuse_link(masks)
-    remove_leftovers(masks)
+    prepare_folder(masks)
     link(folder, out / split)
     jobs = []
     for name, image in zip(names, images, strict=True):
@@ -155,11 +123,7 @@ def prepare_split(split: str, options: argparse.Namespace) -> str:
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Do everything; see the top of this file.
-
-    Raises:
-        PrepareError: On anything the user has to correct.
-    """
+    """Do everything; see the top of this file."""
     if mask_utils is None:
         raise PrepareError("pycocotools is not installed. Install it: pip install pycocotools")
     counts = ", ".join(prepare_split(split, options) for split in options.splits)

@@ -19,15 +19,25 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from filecmp import cmp
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from _files import PrepareError, join_lines, make_progress, run_tool, say
-from _masks import read_size, run_parallel, write_png
-from _own_configs import DEFAULT_BACKBONE, OwnData, list_backbones, list_methods, make_configs, name_config
+from _masks import add_workers, read_size, run_parallel, write_png
+from _own_configs import (
+    DEFAULT_BACKBONE,
+    choose_crop,
+    choose_iterations,
+    list_backbones,
+    list_methods,
+    make_configs,
+    name_config,
+    read_backbone,
+)
 from _own_lists import find_unlabeled, parse_choice, split_labeled
 from label_formats import read_labels
-from label_formats.common import Images, LabelOptions, Labels, NamesMissing
+from label_formats.common import Images, Labels, NamesMissing
 from mmengine.registry import init_default_scope
 
 import mmseg_allspark  # noqa: F401
@@ -36,11 +46,7 @@ from mmseg_allspark.utils.config_files import read_config
 
 
 def convert(job: tuple) -> None:
-    """Draw the mask of an image: function that draws, image, where to.
-
-    Raises:
-        PrepareError: If it has another size than the image.
-    """
+    """Draw the mask of an image: function that draws, image, where to."""
     draw, image, path = job
     mask, size = draw(), read_size(image)
     if mask.shape not in (size, size[::-1]):  # the camera may say that the image is to be turned
@@ -59,11 +65,7 @@ def name_images(images: Images, labeled: Sequence[Path]) -> tuple[dict[Path, str
 
 
 def check(folder: Path, config: Path) -> str:
-    """Read every file of the data in a folder as training will; returns what there is to say.
-
-    Raises:
-        PrepareError: If training would refuse them.
-    """
+    """Read every file of the data in a folder as training will; returns what there is to say."""
     cfg = read_config(config)
     for part in ("train", "unlabeled", "val"):
         cfg[f"{part}_dataloader"].dataset.data_root = str(folder)
@@ -75,12 +77,8 @@ def check(folder: Path, config: Path) -> str:
 
 
 def put_in_place(files: dict[Path, Path], force: bool) -> None:
-    """Move files (target to where it is), unless one is there with other content and may not be replaced.
-
-    Raises:
-        PrepareError: If so; then nothing is moved.
-    """
-    new = {target: path for target, path in files.items() if not _is_equal(target, path)}
+    """Move files (target to where it is), or none if one is there with other content and may not be replaced."""
+    new = {target: path for target, path in files.items() if not (target.is_file() and cmp(target, path, False))}
     if (there := [target for target in new if target.exists()]) and not force:
         raise PrepareError(
             f"{there[0]} and {len(there) - 1} more files exist with other content, such as of another seed or edited. "
@@ -89,10 +87,6 @@ def put_in_place(files: dict[Path, Path], force: bool) -> None:
     for target, path in new.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         os.replace(path, target)
-
-
-def _is_equal(first: Path, second: Path) -> bool:
-    return first.is_file() and first.read_bytes() == second.read_bytes()
 
 
 def describe_next(folder: Path, options: argparse.Namespace, name: str) -> str:
@@ -114,7 +108,7 @@ def describe_next(folder: Path, options: argparse.Namespace, name: str) -> str:
 
 def write(stage: Path, labels: Labels, images: Images, options: argparse.Namespace) -> None:
     """Write everything into the folder ``stage``, check it, and put it in place."""
-    out, configs = options.out, options.configs or options.out / "configs"
+    out, configs = options.out, options.out / "configs"
     train, val = split_labeled(list(labels.draw), images, options.train, options.val, options.seed)
     names, suffix = name_images(images, [*train, *val])
     unlabeled = find_unlabeled(options.unlabeled, images, names)
@@ -123,56 +117,37 @@ def write(stage: Path, labels: Labels, images: Images, options: argparse.Namespa
     lists = dict(labeled=(names[i] for i in train), val=(names[i] for i in val), unlabeled=map(str, unlabeled))
     for part, ids in lists.items():
         (stage / f"{part}.txt").write_text(join_lines(ids), encoding="utf-8")
-    folder = images.folder
-    data = OwnData(
-        name=re.sub(r"\W+", "_", out.absolute().name),
-        root=out.absolute(),
-        images=str(folder.relative_to(data_root) if folder.is_relative_to(data_root := out.absolute()) else folder),
-        suffix=suffix,
+    folder, root = images.folder, out.absolute()
+    values = dict(
+        data_root=str(root),
+        images=str(folder.relative_to(root) if folder.is_relative_to(root) else folder),
+        unlabeled="unlabeled.txt",
         classes=labels.classes,
-        palette=labels.palette,
-        sizes=[read_size(image) for image in names],
-        num_unlabeled=len(unlabeled),
+        palette=list(labels.palette),
+        img_suffix=suffix,
+        crop_size=(choose_crop([read_size(image) for image in names], read_backbone(options.backbone)),) * 2,
+        max_iters=choose_iterations(len(unlabeled)),
     )
+    name = re.sub(r"\W+", "_", root.name)
     (stage / "configs").mkdir()
-    for file, text in make_configs(data, configs, options.backbone).items():
+    for file, text in make_configs(name, values, configs, options.backbone).items():
         (stage / "configs" / file).write_text(text, encoding="utf-8")
-    say(check(stage, stage / "configs" / f"{name_config(data.name, 'allspark', options.backbone)}.py"))
-    staged = [path for path in sorted(stage.rglob("*")) if path.is_file()]
-    targets = {path: path.relative_to(stage) for path in staged}
-    put_in_place(
-        {
-            (configs / path.name if inner.parts[0] == "configs" else out / inner): path
-            for path, inner in targets.items()
-        },
-        options.force,
-    )
-    say(describe_next(configs, options, data.name))
+    say(check(stage, stage / "configs" / f"{name_config(name, 'allspark', options.backbone)}.py"))
+    staged = {path.relative_to(stage): path for path in sorted(stage.rglob("*")) if path.is_file()}
+    put_in_place({out / inner: path for inner, path in staged.items()}, options.force)
+    say(describe_next(configs, options, name))
 
 
 def prepare(options: argparse.Namespace, command: str) -> None:
-    """Do everything; see the top of this file.
-
-    Raises:
-        PrepareError: On anything the user has to correct.
-    """
+    """Do everything; see the top of this file."""
     out, source = options.out.absolute(), options.labels.absolute()
     if source.is_relative_to(out / "masks"):
         raise PrepareError(f"{source} is where the prepared masks would be written: choose another --out.")
     images = Images(options.images.absolute(), (source, out), options.mask_ending)
-    label_options = LabelOptions(
-        classes=options.classes,
-        ignored=options.ignore,
-        rest=options.rest,
-        colours=options.colours,
-        template=options.out / "colours.json",
-        mask_ending=options.mask_ending,
-        workers=options.workers,
-    )
     try:
-        labels = read_labels(source, images, label_options)
+        labels = read_labels(source, images, options)
     except NamesMissing as question:
-        say(f"{question}\n  {command} --colours {shlex.quote(str(label_options.template))}")
+        say(f"{question}\n  {command} --colours {shlex.quote(str(options.out / 'colours.json'))}")
         return
     for note in labels.notes:
         say(f"note: {note}")
@@ -201,10 +176,8 @@ def parse_args(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--val", type=parse_choice, metavar="LIST|SHARE", help=what)
     add("--seed", type=int, default=0, help="of what is drawn (default: 0)")
     add("--backbone", choices=list_backbones(), default=DEFAULT_BACKBONE, help="(default: %(default)s)")
-    add("--configs", type=Path, metavar="FOLDER", help="where the configs go (default: OUT/configs)")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    add("--workers", type=int, default=cores, help="processes (default: all cores)")
-    add("--force", action="store_true", help="replace files of other content in OUT and in the folder of the configs")
+    add_workers(parser)
+    add("--force", action="store_true", help="replace files of other content in OUT")
     return parser.parse_args(arguments)
 
 

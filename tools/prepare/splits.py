@@ -6,14 +6,13 @@
     python tools/prepare/splits.py make --ids data/own/images --out data/own --fractions 1/8 --seed 0
 
 SRC is a clone, or any folder with the lists, of UniMatch, AllSpark, ST++, AugSeg or U2PL (ids, image paths, or
-"image mask" lines; any folder names). Without SRC they are downloaded from UniMatch. A list is known by the
-SHA-256 of its ids; a file whose path names a published split but holds something else is refused.
+"image mask" lines; any names of folders and files). Without SRC they are downloaded from UniMatch. A list is known by
+the SHA-256 of its ids; one that holds anything else, such as an id less, is not taken.
 OUT gets splits/<voc|cityscapes|coco>/<split>/{labeled,unlabeled}.txt and info.json, and val.txt beside the splits
-if SRC has it. Labeled ids keep the published order, and so do unlabeled ones where SRC lists them; else they are
-all other training ids, sorted. Those come from SRC, else from the data prepared in OUT, or from --image-ids.
+if SRC has it. Labeled ids keep the published order; unlabeled are all other training ids, sorted. Those come from SRC,
+else from the data prepared in OUT, or from --image-ids.
 
-`make` writes OUT/splits/<1_8>/ (with --counts OUT/splits/<100>/) from a list of ids or a folder of images; --balanced
-covers rare classes first.
+`make` writes OUT/splits/<1_8>/ (with --counts OUT/splits/<100>/) from a list of ids or a folder of images.
 Running any of them again with the same arguments changes nothing.
 """
 
@@ -22,94 +21,61 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-from _files import PrepareError, join_lines, run_tool, say, walk_files, write_texts
-from _masks import decode_labels
-from _published import URL, Survey, download, find_training_ids, read_ids, read_split, survey
-from _splits import draw_balanced, draw_labeled, parse_fraction, write_lists
+from _files import (
+    PrepareError,
+    draw_labeled,
+    join_lines,
+    parse_fraction,
+    run_tool,
+    say,
+    walk_files,
+    write_lists,
+    write_texts,
+)
+from _published import URL, download, find_training_ids, read_ids, read_split, survey
 
 from mmseg_allspark.datasets.published_splits import PUBLISHED
 from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
 
 OUT = dict(voc="data/VOCdevkit/VOC2012", cityscapes="data/cityscapes", coco="data/coco")
-VOID = 255
-
-
-def check_disjoint(train: Iterable[str], val: Iterable[str], what: str) -> None:
-    """Check that no validation image, of the list ``what``, is trained on.
-
-    Raises:
-        PrepareError: If an id is in both.
-    """
-    if both := sorted(set(train) & set(val)):
-        raise PrepareError(
-            f"{len(both)} training ids are also in {what}, such as {both[:3]}: correct one of the lists."
-        )
-
-
-def choose_splits(found: Survey, dataset: str, asked: Sequence[str] | None) -> list[str]:
-    """Choose the splits to write, those asked for or all that were found, in the order of the table.
-
-    Raises:
-        PrepareError: If a split that was asked for, or every split, is missing.
-    """
-    names = [name for name in PUBLISHED[dataset].labeled if name in found.labeled]
-    missing = sorted(set(asked or ()) - set(names))
-    if missing or not names:
-        raise PrepareError(
-            f"SRC has no list of the labeled ids of {dataset} {', '.join(missing) or '(any split)'}. It has: "
-            f"{', '.join(names) or 'none'}. {'. '.join(found.others)}"
-        )
-    for text in found.others:
-        say(f"note: {text}")
-    return [name for name in names if name in asked] if asked else names
 
 
 def prepare_published(options: argparse.Namespace, source: Path) -> None:
-    """Check and write published splits from a folder of lists; nothing is written unless all of them are right.
-
-    Raises:
-        PrepareError: On anything the user has to correct.
-    """
+    """Check and write published splits from a folder of lists; nothing is written unless all of them are right."""
     dataset = options.command
-    table = PUBLISHED[dataset]
-    found = survey(source, dataset, options.splits or list(table.labeled))
-    names = choose_splits(found, dataset, options.splits)
+    table, found = PUBLISHED[dataset], survey(source, dataset)
+    missing = [name for name in options.splits or table.labeled if name not in found.labeled]
+    if not found.labeled or (missing and options.splits):
+        raise PrepareError(
+            f"{source} has no list that holds exactly the published labeled ids of {dataset} {', '.join(missing)}. It "
+            f"has: {', '.join(found.labeled) or 'none'}. Take the lists again from where they were published."
+        )
     train = find_training_ids(found, dataset, options.out, options.image_ids)
-    splits = {name: read_split(found, dataset, name, train) for name in names}
-    val = read_ids(found.val, dataset)[0] if found.val else []
-    check_disjoint(train, val, str(found.val))
+    names = [name for name in table.labeled if name in (options.splits or found.labeled)]
+    splits = {name: read_split(found.labeled[name], dataset, train) for name in names}
+    val = read_ids(found.val, dataset) if found.val else []
+    if both := sorted(set(train) & set(val)):
+        raise PrepareError(f"{len(both)} training ids are also in {found.val}, such as {both[:3]}: correct one list.")
     folder = options.out / "splits" / dataset
     for name, (labeled, unlabeled) in splits.items():
-        info = dict(
-            dataset=dataset,
-            split=name,
-            labeled=len(labeled),
-            unlabeled=len(unlabeled),
-            labeled_sha256=table.labeled[name].sha256,
-        )
+        counts, sha256 = dict(labeled=len(labeled), unlabeled=len(unlabeled)), table.labeled[name].sha256
+        info = dict(dataset=dataset, split=name, **counts, labeled_sha256=sha256)
         write_lists(folder / name, labeled, unlabeled, info, options.force)
         say(f"{folder / name}: {len(labeled)} labeled, {len(unlabeled)} unlabeled, as published")
     if val:
         write_texts(folder, {"val.txt": join_lines(val)}, options.force)
-    absent = [name for name in table.labeled if name not in found.labeled]
+    absent = [*missing, *([] if val else ["val"])]
     say(
-        f"Ready: {len(names)} splits of {len(train)} training images in {folder}, "
-        + (f"{len(val)} validation ids" if val else "no val.txt (SRC has none)")
-        + (f". Not in SRC: {', '.join(absent)}." if absent and not options.splits else ".")
+        f"Ready: {len(names)} splits of {len(train)} training images in {folder}. "
+        + (f"Not in SRC: {', '.join(absent)}." if absent else "")
     )
 
 
 def fetch_and_prepare(options: argparse.Namespace) -> None:
-    """Prepare published splits from SRC, or from a download into a temporary folder.
-
-    Raises:
-        PrepareError: On anything the user has to correct.
-    """
+    """Prepare published splits from SRC, or from a download into a temporary folder."""
     known = PUBLISHED[options.command].labeled
     if unknown := sorted(set(options.splits or ()) - set(known)):
         raise PrepareError(f"--splits {' '.join(unknown)}: {options.command} has {', '.join(known)}.")
@@ -124,11 +90,7 @@ def fetch_and_prepare(options: argparse.Namespace) -> None:
 
 
 def list_own_ids(path: Path) -> list[str]:
-    """List the ids of own data, sorted and without image suffix: the first words of a list, or the files of a folder.
-
-    Raises:
-        PrepareError: If there is none or one occurs twice.
-    """
+    """List the ids of own data, sorted, without image suffix: the first words of a list, or the files of a folder."""
     if path.is_dir():
         names = [p.relative_to(path).as_posix() for p in walk_files(path, IMAGE_SUFFIXES)]
     elif path.is_file():
@@ -143,52 +105,17 @@ def list_own_ids(path: Path) -> list[str]:
     return ids
 
 
-def read_classes(path: Path, num_classes: int) -> set[int]:
-    """Read which classes a mask shows, without 255 (void).
-
-    Raises:
-        PrepareError: If the file is missing, cannot be read or holds other labels.
-    """
-    try:
-        labels = set(np.unique(decode_labels(path)).tolist()) - {VOID}
-    except PrepareError as error:
-        raise PrepareError(f"{error} --masks and --mask-suffix say where.") from error
-    if bad := sorted(labels - set(range(num_classes))):
-        raise PrepareError(f"{path} holds the labels {bad[:8]}: only 0..{num_classes - 1} (--num-classes) and {VOID}.")
-    return labels
-
-
 def make_own(options: argparse.Namespace) -> None:
-    """Write seeded splits of own data.
-
-    Raises:
-        PrepareError: On anything the user has to correct.
-    """
+    """Write seeded splits of own data."""
     ids = list_own_ids(options.ids)
-    if options.val_ids:
-        check_disjoint(ids, list_own_ids(options.val_ids), str(options.val_ids))
-    classes: dict[str, set[int]] = {}
-    if options.balanced:
-        for number, name in enumerate(ids, start=1):
-            classes[name] = read_classes(options.masks / f"{name}{options.mask_suffix}", options.num_classes)
-            if number % 1000 == 0 or number == len(ids):
-                say(f"read {number} of {len(ids)} masks")
-    drawn = {}
     shares = {f"{share.numerator}_{share.denominator}": share for share in options.fractions or ()}
     shares |= {str(count): Fraction(count, len(ids)) for count in options.counts or ()}
-    for name, share in shares.items():
-        args = (share, options.seed)
-        drawn[name] = draw_balanced(classes, *args) if options.balanced else draw_labeled(ids, *args)
+    drawn = {name: draw_labeled(ids, share, options.seed) for name, share in shares.items()}
     for name, (labeled, unlabeled) in drawn.items():
         folder = options.out / "splits" / options.group / name
         info = dict(fraction=str(shares[name]), seed=options.seed, labeled=len(labeled), unlabeled=len(unlabeled))
-        text = f"{len(labeled)} labeled, {len(unlabeled)} unlabeled (seed {options.seed})"
-        if options.balanced:
-            counts = [sum(c in classes[name] for name in labeled) for c in range(options.num_classes)]
-            info |= dict(balanced=True, labeled_images_per_class=counts)
-            text += f", labeled images per class: {' '.join(map(str, counts))}"
         write_lists(folder, labeled, unlabeled, info, options.force)
-        say(f"{folder}: {text}")
+        say(f"{folder}: {len(labeled)} labeled, {len(unlabeled)} unlabeled (seed {options.seed})")
     say(f"Ready: {len(drawn)} splits of {len(ids)} training images in {options.out / 'splits'}.")
 
 
@@ -211,11 +138,6 @@ def make_parser() -> argparse.ArgumentParser:
     sizes.add_argument("--counts", type=int, nargs="+", metavar="N", help="labeled images; the folder is splits/<N>/")
     sub.add_argument("--group", default="", metavar="NAME", help="the lists go to splits/<NAME>/ (default: splits/)")
     sub.add_argument("--seed", type=int, default=0)
-    sub.add_argument("--val-ids", type=Path, metavar="PATH", help="list or folder that must share no id with --ids")
-    sub.add_argument("--balanced", action="store_true", help="label images of rare classes first (reads the masks)")
-    sub.add_argument("--masks", type=Path, metavar="FOLDER", help="for --balanced: masks, named <id><suffix>")
-    sub.add_argument("--mask-suffix", default=".png")
-    sub.add_argument("--num-classes", type=int, metavar="K", help="for --balanced")
     for sub in commands.choices.values():
         sub.add_argument("--force", action="store_true", help="replace lists of other content")
     return parser
@@ -223,10 +145,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the tool; the exit code is 1 after an error that has been explained on stderr."""
-    parser = make_parser()
-    options = parser.parse_args(arguments)
-    if options.command == "make" and options.balanced and not (options.masks and options.num_classes):
-        parser.error("--balanced needs --masks and --num-classes")
+    options = make_parser().parse_args(arguments)
     return run_tool(make_own if options.command == "make" else fetch_and_prepare, options)
 
 

@@ -13,26 +13,9 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
 from _files import make_progress, say
-from PIL import Image
 
 from mmseg_allspark.datasets.synthetic import SyntheticSpec, write_synthetic
-from mmseg_allspark.datasets.synthetic_scenes import CLASSES
-
-
-def summarize(out: Path) -> None:
-    """Prints the number of images and the share of each class in the labeled and the validation images."""
-    for name in ("labeled", "unlabeled", "val"):
-        ids = (out / f"{name}.txt").read_text().split()
-        text = f"{name}: {len(ids)} images"
-        if ids and name != "unlabeled":
-            counts = sum(
-                np.bincount(np.array(Image.open(out / "masks" / f"{i}.png")).ravel(), minlength=256) for i in ids
-            )
-            shares = counts[: len(CLASSES)] / counts[: len(CLASSES)].sum()
-            text += " (" + ", ".join(f"{c} {s:.1%}" for c, s in zip(CLASSES, shares, strict=True)) + ")"
-        say(text)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,7 +38,6 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return 1
     say(f"{out} {'written' if written else 'is there already, made with the same arguments: nothing to do'}")
-    summarize(out)
     return 0
 
 

@@ -19,20 +19,10 @@ import argparse
 import sys
 from pathlib import Path
 
-import numpy as np
-from _files import Part, PrepareError, link, refuse_link, run_tool, say, write_ids
-from _masks import (
-    check_labels,
-    is_whole_png,
-    make_parser,
-    read_labels,
-    read_size,
-    remove_leftovers,
-    run_parallel,
-    write_png,
-)
+from _files import Part, PrepareError, link, require_all, run_tool, say, write_ids
+from _masks import VOID, convert, make_parser, prepare_folder, run_parallel
 
-LABELS = frozenset({*range(21), 255})
+LABELS = {label: label for label in (*range(21), VOID)}
 COUNTS = {"train": 1464, "val": 1449, "trainval": 2913, "train_aug": 10582}
 LISTS = Path("ImageSets/Segmentation")
 VOC = Part(
@@ -48,50 +38,16 @@ SBD = Part(
 READY = Part("ready-made masks", ("SegmentationClassAug",), ("SegmentationClassAug.zip",), SBD_URL)
 
 
-def read_ids(path: Path) -> list[str]:
-    """Read a list of ids, one a line."""
+def read_ids(path: Path, url: str) -> list[str]:
+    """Read a list of ids, one a line, that is part of what ``url`` holds."""
+    if not path.is_file():
+        raise PrepareError(f"Missing: {path}. It is part of {url}")
     return path.read_text().split()
 
 
-def read_sbd(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """Read a mask of SBD, dataset/cls/<id>.mat, of an image of this width and height: (H, W) uint8.
-
-    Raises:
-        PrepareError: If scipy is missing or the file is wrong.
-    """
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise PrepareError("scipy is not installed. Install it: pip install scipy") from error
-    try:
-        labels = np.asarray(loadmat(path)["GTcls"]["Segmentation"][0, 0])
-    except Exception as error:  # scipy raises whatever the damaged bytes lead to
-        raise PrepareError(f"{path} is not a mask of SBD: {error!r}. Get it again: {SBD_URL}") from error
-    return check_labels(labels, path, size, LABELS)
-
-
-def convert(job: tuple[Path, Path, Path]) -> None:
-    """Check the mask of an image (.png or .mat) and put it, linked or converted, into OUT."""
-    image, mask, path = job
-    size = read_size(image)
-    if mask.suffix == ".png":
-        read_labels(mask, size, LABELS)
-        link(mask, path)
-    elif not is_whole_png(path, size):
-        refuse_link(path)
-        write_png(read_sbd(mask, size), path)
-
-
-def find_augmented(voc: Path, source: Path, sbd: Path | None, unpacked: Path) -> tuple[str, Path]:
-    """Find the augmented masks; returns '.mat' or '.png', and the folder of such files.
-
-    Raises:
-        PrepareError: If there are none.
-    """
-    places = [voc, source] if sbd is None else [sbd]
+def find_augmented(places: list[Path], unpacked: Path) -> tuple[str, Path]:
+    """Find the augmented masks; returns '.mat' or '.png', and the folder of such files."""
     for place in places:
-        if sbd is not None and next(place.glob("*.png"), None):
-            return ".png", place
         for part, suffix in ((SBD, ".mat"), (READY, ".png")):
             if (found := part.find(place, unpacked)) is not None:
                 return suffix, found
@@ -103,59 +59,43 @@ def find_augmented(voc: Path, source: Path, sbd: Path | None, unpacked: Path) ->
 
 
 def make_lists(voc: Path, kind: str, augmented: Path) -> dict[str, list[str]]:
-    """Make the lists of ids: val, train_aug, and what else SRC has of train and trainval.
-
-    Raises:
-        PrepareError: If a list is missing that is needed.
-    """
-    lists = {n: read_ids(p) for n in ("train", "val", "trainval") if (p := voc / LISTS / f"{n}.txt").is_file()}
-    for name in ("val", "train") if kind == ".mat" else ("val",):
-        if name not in lists:
-            raise PrepareError(f"Missing: {voc / LISTS / f'{name}.txt'}. It is part of {VOC.url}")
-    ready = voc / LISTS / "train_aug.txt"
+    """Make the lists of ids: val, train_aug, and what else SRC has of train and trainval."""
+    folder, needed = voc / LISTS, ("val", "train") if kind == ".mat" else ("val",)
+    names = [n for n in ("train", "val", "trainval") if n in needed or (folder / f"{n}.txt").is_file()]
+    lists = {name: read_ids(folder / f"{name}.txt", VOC.url) for name in names}
+    val, ready = set(lists["val"]), folder / "train_aug.txt"
     if kind == ".mat":
-        sbd = [augmented.parent / f"{name}.txt" for name in ("train", "val")]
-        if missing := [str(path) for path in sbd if not path.is_file()]:
-            raise PrepareError(f"Missing: {', '.join(missing)}. They are part of {SBD_URL}")
-        held = {*read_ids(sbd[0]), *read_ids(sbd[1]), *lists["train"]}
+        sbd = (read_ids(augmented.parent / f"{name}.txt", SBD_URL) for name in ("train", "val"))
+        held = set(lists["train"]).union(*sbd)
     elif ready.is_file():
-        held = set(read_ids(ready))
-        if overlap := sorted(held & set(lists["val"])):
+        held = set(read_ids(ready, VOC.url))
+        if overlap := sorted(held & val):
             raise PrepareError(f"{ready} and val.txt share {len(overlap)} ids, first: {overlap[:3]}. Remove {ready}.")
     else:
         held = {path.stem for path in augmented.glob("*.png")} | set(lists.get("train", ()))
-    return lists | dict(train_aug=sorted(held - set(lists["val"])))
+    return lists | dict(train_aug=sorted(held - val))
 
 
-def list_jobs(voc: Path, augmented: Path, kind: str, ids: list[str], masks: Path) -> list[tuple[Path, Path, Path]]:
-    """Pair images with the masks to take, VOC's own first, and with where they go: jobs for ``convert``.
-
-    Raises:
-        PrepareError: If images or masks are missing.
-    """
+def list_jobs(voc: Path, augmented: Path, kind: str, ids: list[str], masks: Path) -> list[tuple]:
+    """Pair images with the masks to take, VOC's own first, and with where they go: jobs for ``convert``."""
     images = {path.stem: path for path in (voc / "JPEGImages").glob("*.jpg")}
     found = {path.stem: path for path in augmented.glob(f"*{kind}")}
     if masks.resolve() != augmented.resolve():  # else they are in place
-        refuse_link(masks)
-        remove_leftovers(masks)
+        prepare_folder(masks)
         found |= {path.stem: path for path in (voc / "SegmentationClass").glob("*.png")}
-    for what, held, url in (("images", images, VOC.url), ("masks", found, SBD_URL)):
-        if missing := [name for name in ids if name not in held]:
-            raise PrepareError(
-                f"{len(missing)} of {len(ids)} {what} are missing, first: {missing[:3]}. Get them: {url}"
-            )
-    return [(images[i], found[i], masks / f"{i}.png") for i in ids]
+    require_all("images", ids, images, f"Get them: {VOC.url}")
+    require_all("masks", ids, found, f"Get them: {SBD_URL}")
+    return [(images[i], found[i], masks / f"{i}.png", LABELS) for i in ids]
 
 
 def prepare(options: argparse.Namespace) -> None:
-    """Do everything; see the top of this file.
-
-    Raises:
-        PrepareError: On anything the user has to correct.
-    """
-    out, unpacked = options.out, options.out / "unpacked"
+    """Do everything; see the top of this file."""
+    out, unpacked, sbd = options.out, options.out / "unpacked", options.sbd
     voc = VOC.require(options.source, unpacked).parent
-    kind, augmented = find_augmented(voc, options.source, options.sbd, unpacked)
+    if sbd is not None and next(sbd.glob("*.png"), None):
+        kind, augmented = ".png", sbd
+    else:
+        kind, augmented = find_augmented([voc, options.source] if sbd is None else [sbd], unpacked)
     lists = make_lists(voc, kind, augmented)
     ids = sorted(set().union(*lists.values()))
     say(f"{voc}: {len(ids)} images; augmented masks: {augmented} ({kind})")

@@ -60,9 +60,6 @@ class _RandomColor(BaseTransform):
             results["img"] = np.ascontiguousarray(np.asarray(image)[..., ::-1])
         return results
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{key}={value}' for key, value in vars(self).items())})"
-
 
 @TRANSFORMS.register_module()
 class RandomColorJitter(_RandomColor):

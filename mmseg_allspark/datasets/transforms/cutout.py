@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmseg.registry import TRANSFORMS
 
 from mmseg_allspark.utils.checks import Share, check_types
-
-
-class Box(NamedTuple):
-    """A rectangle in pixels: first row and column, and those behind the last."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
 
 
 @TRANSFORMS.register_module()
@@ -61,28 +50,25 @@ class RandomNoiseCutOut(BaseTransform):
         return bool(np.random.rand() < self.prob)
 
     @cache_randomness
-    def draw_box(self, height: int, width: int) -> Box:
-        """Draw a rectangle of an image of this size, in pixels."""
+    def draw_box(self, height: int, width: int) -> tuple[int, int, int, int]:
+        """Draw a rectangle of an image of this size: first row and column, and those behind the last."""
         while True:
             area = np.random.uniform(*self.area) * height * width
             aspect = np.random.uniform(*self.aspect)
             columns, rows = int(np.sqrt(area / aspect)), int(np.sqrt(area * aspect))
             left, top = np.random.randint(0, width), np.random.randint(0, height)
             if left + columns <= width and top + rows <= height:
-                return Box(top, left, top + rows, left + columns)
+                return top, left, top + rows, left + columns
 
     def transform(self, results: dict) -> dict:
         """Change ``img`` (H, W, C) uint8 and the masks among ``seg_fields``."""
         if self._draw():
             results["img"] = results["img"].copy()
-            box = self.draw_box(*results["img"].shape[:2])
-            rows, columns = slice(box.top, box.bottom), slice(box.left, box.right)
+            top, left, bottom, right = self.draw_box(*results["img"].shape[:2])
+            rows, columns = slice(top, bottom), slice(left, right)
             inside = results["img"][rows, columns]
             inside[...] = np.random.uniform(0, 255, inside.shape)
             for name in {*results.get("seg_fields", ()), "gt_seg_map"} & results.keys() - {"valid"}:
                 results[name] = results[name].copy()
                 results[name][rows, columns] = self.ignore_index
         return results
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{key}={value}' for key, value in vars(self).items())})"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import mmengine.fileio as fileio
 import numpy as np
@@ -32,37 +32,23 @@ class DataFileError(ValueError):
         self.kind = kind
 
 
-@dataclass(frozen=True)
-class Header:
-    """What is known of a picture before it is decoded.
+class Header(NamedTuple):
+    """What is known of a picture before it is decoded."""
 
-    Attributes:
-        format: Pillow's name of the format, such as 'JPEG'.
-        mode: Pillow's mode, such as 'RGB', 'P', 'I;16'.
-        stored: Pillow's name of how pixels are stored, such as 'L;4' for grey values of 4 bits.
-        orientation: 1 to 8 as in EXIF; 1 where nothing (or nonsense) is said.
-    """
-
-    format: str
-    mode: str
-    stored: str = ""
-    orientation: int = 1
+    format: str  # Pillow's name, such as 'JPEG'
+    mode: str  # Pillow's, such as 'RGB', 'P', 'I;16'
+    stored: str = ""  # how pixels are stored in Pillow's words, such as 'L;4' for grey values of 4 bits
+    orientation: int = 1  # 1 to 8 as in EXIF; 1 where nothing (or nonsense) is said
 
 
 def read_bytes(path: str, what: str, key: str, backend_args: dict | None) -> bytes:
-    """Reads a whole file.
+    """Reads a whole file; one that is missing, unreadable, enormous or no ordinary file is a ``DataFileError``.
 
     Args:
         path: Where the file is.
         what: 'image' or 'mask', for the message.
         key: The config keys that decide about the path, for the message.
         backend_args: As in mmengine's fileio.
-
-    Returns:
-        The content.
-
-    Raises:
-        DataFileError: If the file is missing, unreadable, enormous or no ordinary file.
     """
     try:
         # reading a pipe or a device never ends
@@ -101,8 +87,7 @@ def undecodable(path: str, what: str, content: bytes, reason: object, kind: str 
 def read_header(content: bytes, path: str, what: str) -> Header:
     """Reads what a file says about itself; nothing is decoded.
 
-    Raises:
-        DataFileError: If it is no picture, ends too early, or declares more pixels than Pillow agrees to open.
+    It is a ``DataFileError`` if it is no picture, ends too early, or declares more pixels than Pillow agrees to open.
     """
     if not content:
         raise undecodable(path, what, content, "it is empty", "truncated")

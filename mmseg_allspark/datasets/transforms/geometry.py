@@ -68,9 +68,6 @@ class RandomResizeLongSide(Resize):
         _change_masks(self._resize_seg, results)
         return results
 
-    def __repr__(self) -> str:
-        return f"{self.__class__.__name__}(ratio_range={self.ratio_range}, backend={self.backend})"
-
 
 @TRANSFORMS.register_module()
 class PadAndMark(Pad):

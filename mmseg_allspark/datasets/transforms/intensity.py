@@ -21,16 +21,6 @@ def _weaken(enhancer: type) -> Operation:
     return lambda image, strength: enhancer(image).enhance(0.95 - 0.9 * strength)
 
 
-def _posterize(image: Image.Image, strength: float) -> Image.Image:
-    """Keep 7, 6, 5 or 4 bits of every channel."""
-    return ImageOps.posterize(image, 8 - max(1, math.ceil(4 * strength)))
-
-
-def _solarize(image: Image.Image, strength: float) -> Image.Image:
-    """Invert the values at or above a threshold in [1, 255]."""
-    return ImageOps.solarize(image, 256 - max(1, math.ceil(255 * strength)))
-
-
 # A strength lies in [0, 1), that of the hue in (-1, 1). The order is the release's.
 OPERATIONS: dict[str, Operation] = {
     "identity": lambda image, strength: image,
@@ -41,8 +31,9 @@ OPERATIONS: dict[str, Operation] = {
     "brightness": _weaken(ImageEnhance.Brightness),
     "color": _weaken(ImageEnhance.Color),
     "sharpness": _weaken(ImageEnhance.Sharpness),
-    "posterize": _posterize,
-    "solarize": _solarize,
+    # keep 7, 6, 5 or 4 bits of every channel; invert the values at or above a threshold in [1, 255]
+    "posterize": lambda image, strength: ImageOps.posterize(image, 8 - max(1, math.ceil(4 * strength))),
+    "solarize": lambda image, strength: ImageOps.solarize(image, 256 - max(1, math.ceil(255 * strength))),
     "hue": lambda image, strength: adjust_hue(image, 0.5 * strength),
 }
 

@@ -41,9 +41,6 @@ class LoadImage(LoadImageFromFile):
 
     Required keys: ``img_path``. Added keys: ``img`` (H, W, 3) uint8 BGR, ``img_shape``, ``ori_shape``, and, where
     the file asks to be turned, ``exif_orientation`` (2 to 8) and ``img_turned`` (whether it was).
-
-    Raises:
-        ValueError: If mmcv's deprecated ``file_client_args`` is given, or another value of ``unreadable``.
     """
 
     @check_types
@@ -120,9 +117,6 @@ class LoadImage(LoadImageFromFile):
                 logger="current",
                 level=logging.WARNING if is_main_process() else logging.ERROR,  # other ranks log nothing less
             )
-
-    def __repr__(self) -> str:
-        return f"{super().__repr__()[:-1]}, unreadable={self.unreadable!r})"
 
 
 @TRANSFORMS.register_module()
@@ -241,9 +235,3 @@ class LoadSegMask(LoadAnnotations):
                 "convert the masks.",
                 "labels",
             )
-
-    def __repr__(self) -> str:
-        return (
-            f"{self.__class__.__name__}(num_classes={self.num_classes}, ignore_index={self.ignore_index}, "
-            f"optional={self.optional}, reduce_zero_label={self.reduce_zero_label})"
-        )

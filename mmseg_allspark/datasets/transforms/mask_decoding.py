@@ -19,11 +19,7 @@ _STRETCHED = {"L;2": 85, "L;4": 17}  # Pillow brings grey values of few bits to 
 def decode_mask(content: bytes, path: str) -> np.ndarray:
     """Decodes a mask: palette indices and not colours, grey values of few bits and not their stretched versions.
 
-    Returns:
-        Labels (H, W) of whatever type as stored.
-
-    Raises:
-        DataFileError: If it is damaged, not one channel in a format that keeps numbers, or asks to be turned.
+    One that is damaged, not one channel in a format that keeps numbers, or asks to be turned is a ``DataFileError``.
     """
     header = read_header(content, path, "mask")
     if header.format not in _EXACT:
@@ -55,11 +51,7 @@ def decode_mask(content: bytes, path: str) -> np.ndarray:
 
 
 def to_uint8(mask: np.ndarray, path: str) -> np.ndarray:
-    """Brings labels (H, W) of any type to mmseg's type without changing one.
-
-    Raises:
-        DataFileError: If one is no whole number in 0..255.
-    """
+    """Brings labels (H, W) of any type to mmseg's; one that is no whole number in 0..255 is a ``DataFileError``."""
     if mask.dtype not in (np.uint8, bool):
         with np.errstate(invalid="ignore"):
             wrong = ~((mask >= 0) & (mask <= 255) & (mask == np.floor(mask)))

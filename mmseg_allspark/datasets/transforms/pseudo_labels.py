@@ -64,12 +64,7 @@ class LoadPseudoLabel(LoadSegMask):
 
 
 def find_label(folder: Path, image: str) -> Path:
-    """Return the label file of an image, the first of :func:`label_names` that exists, or else the last of them.
-
-    Args:
-        folder: Of the label files.
-        image: The image's path; folders of equally named images are told apart by it.
-    """
+    """Return the label file of an image, the first of :func:`label_names` that exists, or else the last of them."""
     candidates = [folder / name for name in label_names(image)]
     return next((path for path in candidates if path.is_file()), candidates[-1])
 
@@ -77,8 +72,7 @@ def find_label(folder: Path, image: str) -> Path:
 def label_names(image: str) -> list[str]:
     """Return the names below the folder of label files that an image's labels may have, in the order of the search.
 
-    Args:
-        image: The image's path, e.g. ``/b/x.jpg``: ``b/x.jpg.png``, ``b/x.png``, ``x.jpg.png``, ``x.png``.
+    Those of ``/b/x.jpg`` are ``b/x.jpg.png``, ``b/x.png``, ``x.jpg.png``, ``x.png``.
     """
     path = PurePath(os.path.abspath(image))
     folders, names = path.parts[1:-1], (f"{path.name}.png", f"{path.stem}.png")

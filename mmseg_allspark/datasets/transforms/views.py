@@ -61,9 +61,6 @@ class MultiView(BaseTransform):
             )
         return image
 
-    def __repr__(self) -> str:
-        return f"{self.__class__.__name__}(views={self.views})"
-
 
 @TRANSFORMS.register_module()
 class PackSemiInputs(PackSegInputs):

@@ -30,15 +30,7 @@ class AtomicLocalBackend(LocalBackend):
     """
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write bytes, making the folder if need be.
-
-        Args:
-            obj: The content.
-            filepath: The file; what it held before is replaced.
-
-        Raises:
-            OSError: If it cannot be written, as on a full disk; the file is then as before.
-        """
+        """Write bytes, making the folder if need be; after an error, as on a full disk, the file is as before."""
         try:
             write_whole(obj, filepath)
         except OSError as error:
@@ -80,12 +72,10 @@ class AtomicCheckpointHook(CheckpointHook):
         self._outdated: list[str] = []  # names of files to be removed when the new one is written
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the buffers of the other ranks; the best checkpoint does without, it is not resumed.
+        """Add the buffers of the other ranks, and raise if something to be written is NaN or Inf.
 
-        This hook is of the lowest priority: EMAHook has put the average in its place before.
-
-        Raises:
-            FloatingPointError: If something to be written is NaN or Inf.
+        The best checkpoint does without buffers, it is not resumed. This hook is of the lowest priority: EMAHook has
+        put the average in its place before.
         """
         if self._rank_buffers is not None:
             checkpoint[KEY] = self._rank_buffers

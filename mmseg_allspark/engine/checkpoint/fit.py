@@ -39,12 +39,7 @@ class CheckpointFitHook(Hook):
         checkpoint["meta"]["steps"] = _describe_steps(runner.train_loop)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Check, report, and leave in the checkpoint what fits.
-
-        Raises:
-            ValueError: If this is no checkpoint, or of another network; when a run is resumed or tested, if anything
-                that matters does not fit.
-        """
+        """Check, report, and leave in the checkpoint what fits; ``ValueError`` where it must not be used."""
         name = runner._load_from or "The checkpoint"
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
@@ -71,33 +66,22 @@ class CheckpointFitHook(Hook):
 
 
 def require_checkpoint_fit(runner: Runner) -> None:
-    """Register the hook with a runner of mmengine's standard kind that has none.
-
-    Args:
-        runner: The runner; checkpoints of ``FlexibleRunner`` have another form.
-    """
+    """Register the hook with a runner that has none; checkpoints of ``FlexibleRunner`` have another form."""
     if isinstance(runner, Runner) and not any(isinstance(hook, CheckpointFitHook) for hook in runner.hooks):
         runner.register_hook(CheckpointFitHook())
 
 
 @dataclass
 class WeightsFit:
-    """What of given weights fits a model; names are those of state dicts.
+    """What of given weights fits a model; names are those of state dicts."""
 
-    Args:
-        state: For every name of the model the given value, or the model's where none fits.
-        changed: Names that do not fit, with both shapes. Buffers of a module of which one has another shape are dropped
-            together: a fill level says nothing about another memory.
-        resized: Names of what the module itself has made fit, e.g. position embeddings, with both shapes.
-        missing: Names that were not given.
-        unexpected: Names that the model does not have.
-    """
-
-    state: OrderedDict[str, Tensor]
+    state: OrderedDict[str, Tensor]  # for every name of the model the given value, or the model's where none fits
+    # names that do not fit, with both shapes; buffers of a module of which one has another shape are dropped together:
+    # a fill level says nothing about another memory
     changed: dict[str, str]
-    resized: dict[str, str]
-    missing: list[str]
-    unexpected: list[str]
+    resized: dict[str, str]  # by the module itself, e.g. position embeddings, with both shapes
+    missing: list[str]  # names that were not given
+    unexpected: list[str]  # names that the model does not have
 
     def describe(self) -> str:
         """Say in a few sentences what does not fit."""
@@ -114,12 +98,7 @@ class WeightsFit:
 
 @torch.no_grad()
 def fit_weights(model: nn.Module, weights: dict[str, Tensor]) -> WeightsFit:
-    """Find out which weights a model can load; the model stays as it is.
-
-    Args:
-        model: The model, without a wrapper.
-        weights: By the names of a state dict.
-    """
+    """Find out which weights a model without a wrapper can load; the model stays as it is."""
     own = {key: value.clone() for key, value in model.state_dict().items()}
     given, unexpected, metadata = dict(weights), [], getattr(weights, "_metadata", {})
     for name, module in model.named_modules():

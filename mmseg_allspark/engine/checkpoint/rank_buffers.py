@@ -18,12 +18,8 @@ KEY = "rank_buffers"  # in the checkpoint
 def gather_rank_buffers(runner: Runner) -> dict | None:
     """Collect what the other ranks have and rank 0 has not. All ranks have to call it.
 
-    Args:
-        runner: The runner.
-
-    Returns:
-        On rank 0 ``{'world_size': 2, 'ranks': {1: {'model': {name: value}, 'ema': {...}}}}``, the values on the CPU;
-        None on the other ranks, and where there are none.
+    On rank 0 it is ``{'world_size': 2, 'ranks': {1: {'model': {name: value}, 'ema': {...}}}}``, the values on the CPU;
+    None on the other ranks, and where there are none.
     """
     ranks = {rank: {} for rank in range(1, get_world_size())}
     for part, model in _models(runner).items() if ranks else ():
@@ -38,11 +34,7 @@ def restore_rank_buffers(runner: Runner, checkpoint: dict) -> None:
     """Give this rank its own buffers of a checkpoint that a run goes on from.
 
     Those of the model go to ``checkpoint['state_dict']``, which the runner is about to load, those of the moving
-    average into the average, which ``EMAHook`` has loaded.
-
-    Args:
-        runner: The runner.
-        checkpoint: As loaded; its key ``rank_buffers`` is taken out.
+    average into the average, which ``EMAHook`` has loaded. The checkpoint's key ``rank_buffers`` is taken out.
     """
     saved = checkpoint.pop(KEY, None)
     if saved is None and get_world_size() > 1:

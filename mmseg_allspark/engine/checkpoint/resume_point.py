@@ -6,24 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
-
 NAMES = ("epoch_{}.pth", "iter_{}.pth")  # of mmengine's CheckpointHook
 
 
 @dataclass
 class ResumePoint:
-    """What a work directory offers.
+    """What a work directory offers."""
 
-    Args:
-        checkpoint: Path of the newest complete checkpoint, None if there is none.
-        named: What ``last_checkpoint`` names, None without such a file.
-        skipped: Path or name of what was passed over, with the reason.
-    """
-
-    checkpoint: str | None = None
-    named: str | None = None
-    skipped: dict[str, str] = field(default_factory=dict)
+    checkpoint: str | None = None  # path of the newest complete one, None if there is none
+    named: str | None = None  # by ``last_checkpoint``, None without such a file
+    skipped: dict[str, str] = field(default_factory=dict)  # path or name of what was passed over, with the reason
 
     def describe(self) -> str:
         """Say where a run that stops now can go on, for the message of an error."""
@@ -38,16 +30,9 @@ def find_resume_point(work_dir: str | Path, names: tuple[str, ...] = NAMES) -> R
     """Find the newest complete checkpoint of a run.
 
     Looked at are the files in the work directory, or where ``last_checkpoint`` leads if there are none, whose names are
-    those of ``names``; best checkpoints have no optimizer state and are none of them. The one with the highest number
-    is the newest. Those of an earlier run with higher numbers come last: they are older than ``last_checkpoint`` and
-    not named by it. An address is taken as it is.
-
-    Args:
-        work_dir: The run's folder.
-        names: File names with ``{}`` for the number.
-
-    Returns:
-        The checkpoint and what was skipped on the way to it.
+    those of ``names``, with ``{}`` for the number; best checkpoints have no optimizer state and are none of them. The
+    one with the highest number is the newest. Those of an earlier run with higher numbers come last: they are older
+    than ``last_checkpoint`` and not named by it. An address is taken as it is.
     """
     folder, point = Path(work_dir), ResumePoint()
     pointer = folder / "last_checkpoint"
@@ -96,21 +81,12 @@ def best_checkpoint(folder: Path) -> Path | None:
 def why_incomplete(path: str | Path) -> str | None:
     """Say what a checkpoint lacks, None if it is complete.
 
-    torch's files are zip archives with the table of contents at the end, which a file that was cut off does not have;
-    one of the old format is read.
+    torch's files are zip archives with the table of contents at the end, which a file that was cut off does not have.
     """
     path = Path(path)
     if path.is_dir() or zipfile.is_zipfile(path):  # a folder: of DeepSpeed
         return None
-    with open(path, "rb") as stream:
-        start = stream.read(2)
-    if start in (b"", b"PK"):
-        return "is cut off" if start else "is empty"
-    try:
-        load_checkpoint(path, map_location="cpu")
-    except Exception as error:  # whatever unpickling garbage raises
-        return f"cannot be read: {error}"
-    return None
+    return "is cut off" if path.stat().st_size else "is empty"
 
 
 def _list_checkpoints(folder: Path, names: tuple[str, ...]) -> Iterator[Path]:

@@ -7,19 +7,19 @@ makes masks of it. ``masks`` reads image files, in which every pixel is labeled.
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from pathlib import Path
 
 from _files import PrepareError, walk_files
 
 from . import coco, cvat, label_studio, labelme, masks, shapes
-from .common import Images, LabelOptions, Labels
+from .common import Images, Labels
 
 
-def read_labels(source: Path, images: Images, options: LabelOptions) -> Labels:
+def read_labels(source: Path, images: Images, options: Namespace) -> Labels:
     """Read labels of whatever format: a folder of masks or of labelme's files, or a file that a tool exported.
 
-    Raises:
-        PrepareError: If the format is unknown, or on anything else that the user has to correct.
+    The options are those of own_data.py.
     """
     if source.is_dir():
         if list(walk_files(source, masks.SUFFIXES)) and (source != images.folder or options.mask_ending):
@@ -49,11 +49,7 @@ def read_labels(source: Path, images: Images, options: LabelOptions) -> Labels:
 
 
 def load_json(path: Path) -> object:
-    """Read a JSON file.
-
-    Raises:
-        PrepareError: If it is none.
-    """
+    """Read a JSON file."""
     try:
         return json.loads(path.read_bytes())
     except ValueError as error:

@@ -10,7 +10,7 @@ import numpy as np
 from _files import PrepareError
 from coco import encode, mask_utils
 
-from .shapes import Export, Fill, LabeledImage
+from .shapes import Export
 
 
 def _fill(annotation: dict, height: int, width: int) -> np.ndarray:
@@ -19,28 +19,20 @@ def _fill(annotation: dict, height: int, width: int) -> np.ndarray:
 
 
 def read(source: Path, content: dict) -> Export:
-    """Read an export; crowds are drawn first, then objects, the larger ones first, so that small ones stay visible.
-
-    Raises:
-        PrepareError: If pycocotools is missing, or a key or category is.
-    """
+    """Read an export; crowds are drawn first, then objects, the larger ones first, so that small ones stay visible."""
     if mask_utils is None:
         raise PrepareError(f"{source} is COCO JSON, which pycocotools reads. Install it: pip install pycocotools")
     try:
         names = {category["id"]: category["name"] for category in sorted(content["categories"], key=lambda c: c["id"])}
-        shapes: dict[int, list[tuple[tuple, str, Fill]]] = defaultdict(list)
+        shapes: dict[int, list[tuple]] = defaultdict(list)
         export = Export(source, classes=tuple(names.values()))
         for annotation in content["annotations"]:
-            if not annotation.get("segmentation"):
-                export.left_out["box or point"] += 1
-                continue
             order = (not annotation.get("iscrowd", 0), -annotation.get("area", 0), annotation["id"])
-            shape = (order, names[annotation["category_id"]], partial(_fill, annotation))
-            shapes[annotation["image_id"]].append(shape)
+            fill = partial(_fill, annotation) if annotation.get("segmentation") else None
+            shapes[annotation["image_id"]].append((order, names[annotation["category_id"]], fill, "box or point"))
         for image in content["images"]:
             drawn = sorted(shapes[image["id"]], key=lambda shape: shape[0])
-            size = (image["width"], image["height"])
-            export.images.append(LabeledImage(image["file_name"], size, [(name, fill) for _, name, fill in drawn]))
+            export.add(image["file_name"], (image["width"], image["height"]), (shape[1:] for shape in drawn))
     except (KeyError, TypeError) as error:
         raise PrepareError(f"{source} is no whole COCO file ({error!r}): export it again.") from error
     return export

@@ -5,8 +5,8 @@ from __future__ import annotations
 import colorsys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 import numpy as np
 from _files import PrepareError, walk_files
@@ -25,9 +25,6 @@ class Images:
         folder: Searched with its subfolders.
         without: Folders inside whose files are no images, such as that of the masks.
         ending: Files whose name without suffix ends in this are no images; '' for none.
-
-    Raises:
-        PrepareError: If there is no image.
     """
 
     def __init__(self, folder: Path, without: Sequence[Path], ending: str) -> None:
@@ -48,11 +45,7 @@ class Images:
                 self._index[key].add(path)
 
     def find(self, reference: str) -> Path | None:
-        """Return the image that a path, name or id means, None if there is none.
-
-        Raises:
-            PrepareError: If it may be one of several.
-        """
+        """Return the image that a path, name or id means, None if there is none."""
         parts = PurePosixPath(reference.replace("\\", "/")).parts
         tails = [PurePosixPath(*parts[place:]) for place in range(len(parts))]
         for key in (str(path) for tail in tails for path in (tail, tail.with_suffix(""))):
@@ -72,66 +65,31 @@ def _agree(folder: Path, named: Sequence[str]) -> bool:
     return shared == 0 or folder.parts[-shared:] == tuple(named[-shared:])
 
 
-@dataclass(frozen=True)
-class LabelOptions:
-    """What the user says about the labels.
+class Labels(NamedTuple):
+    """What was found."""
 
-    Attributes:
-        classes: Names in the order of their numbers; () for those found.
-        ignored: Names of classes that do not count.
-        rest: Name of the class of pixels outside all shapes; 'ignore' if they do not count.
-        colours: File that names colours or numbers of masks, or None.
-        template: Where to write such a file.
-        mask_ending: What names of masks have in addition to their image's, as '_mask'.
-        workers: Processes.
-    """
-
-    classes: Sequence[str] = ()
-    ignored: Sequence[str] = ()
-    rest: str = "background"
-    colours: Path | None = None
-    template: Path = Path("colours.json")
-    mask_ending: str = ""
-    workers: int = 1
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What was found.
-
-    Attributes:
-        classes: Names in the order of their numbers.
-        palette: A colour for each.
-        draw: Image to a function without arguments that gives its mask, (H, W) uint8, 255 = ignored; it can be
-            pickled.
-        notes: What the user should know.
-    """
-
-    classes: tuple[str, ...]
-    palette: tuple[Colour, ...]
-    draw: dict[Path, Callable[[], np.ndarray]]
-    notes: tuple[str, ...] = ()
+    classes: tuple[str, ...]  # names in the order of their numbers
+    palette: tuple[Colour, ...]  # a colour for each
+    draw: dict[Path, Callable[[], np.ndarray]]  # image to what gives its mask, (H, W) uint8, 255 = ignored; picklable
+    notes: tuple[str, ...] = ()  # what the user should know
 
 
 class NamesMissing(PrepareError):
     """Nothing is wrong: the user is asked for the names of classes before work goes on."""
 
 
-def number_classes(found: Sequence[str], options: LabelOptions) -> dict[str, int]:
+def number_classes(found: Sequence[str], classes: Sequence[str], ignore: Sequence[str]) -> dict[str, int]:
     """Return the number of each class by name, 255 for those that are ignored.
 
     Args:
         found: Names in the labels, in the order that they have there.
-        options: ``classes`` and ``ignored`` are used.
-
-    Raises:
-        PrepareError: If one is found that is not in ``classes``, if one is ignored that is nowhere, or if fewer than
-            two or more than 255 are left.
+        classes: Names that the user gives, in the order of their numbers; none for those found.
+        ignore: Names of classes that do not count.
     """
-    known, ignored = list(dict.fromkeys([*options.classes, *found])), {IGNORED, *options.ignored}
-    if options.classes and (other := [name for name in known if name not in {*options.classes, *ignored}]):
+    known, ignored = list(dict.fromkeys([*classes, *found])), {IGNORED, *ignore}
+    if classes and (other := [name for name in known if name not in {*classes, *ignored}]):
         raise PrepareError(f"The labels hold {other[:5]}, which --classes does not name: add or --ignore them.")
-    if wrong := [name for name in options.ignored if name not in known]:
+    if wrong := [name for name in ignore if name not in known]:
         raise PrepareError(f"--ignore {wrong[0]}: there is no such class. There are {', '.join(known)}.")
     kept = [name for name in known if name not in ignored]
     if not 2 <= len(kept) <= IGNORE:

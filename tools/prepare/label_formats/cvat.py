@@ -10,7 +10,7 @@ import numpy as np
 from _files import PrepareError
 from PIL import ImageColor
 
-from .shapes import Export, Fill, LabeledImage, box, ellipse, patch, polygon
+from .shapes import Export, Fill, box, ellipse, patch, polygon
 
 _SHAPES = ("polygon", "box", "ellipse", "mask", "polyline", "points", "cuboid", "skeleton")
 
@@ -38,11 +38,7 @@ def _fill(kind: str, values: Mapping[str, str]) -> Fill | None:
 
 
 def read(source: Path) -> Export:
-    """Read an export; shapes cover each other in the order of ``z_order``.
-
-    Raises:
-        PrepareError: If it is not CVAT's, damaged, or of a video.
-    """
+    """Read an export; shapes cover each other in the order of ``z_order``."""
     try:
         root = ElementTree.parse(source).getroot()
         if root.tag != "annotations" or root.find("track") is not None or root.find("image") is None:
@@ -52,11 +48,8 @@ def read(source: Path) -> Export:
         export = Export(source, classes=tuple(listed), colours=colours)
         for image in root.iter("image"):
             found = sorted((s for s in image if s.tag in _SHAPES), key=lambda s: int(s.get("z_order", 0)))
-            fills = [(shape.attrib["label"], _fill(shape.tag, shape.attrib), shape.tag) for shape in found]
-            export.left_out.update(kind for _, fill, kind in fills if fill is None)
-            shapes = [(name, fill) for name, fill, _ in fills if fill is not None]
-            size = (int(image.attrib["width"]), int(image.attrib["height"]))
-            export.images.append(LabeledImage(image.attrib["name"], size, shapes))
+            shapes = [(shape.attrib["label"], _fill(shape.tag, shape.attrib), shape.tag) for shape in found]
+            export.add(image.attrib["name"], (int(image.attrib["width"]), int(image.attrib["height"])), shapes)
     except (ElementTree.ParseError, KeyError, ValueError) as error:
         raise PrepareError(f"{source} is no whole file of CVAT ({error!r}): export it again.") from error
     return export

@@ -12,7 +12,7 @@ from _files import PrepareError
 
 from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
 
-from .shapes import Export, Fill, LabeledImage, box, ellipse, polygon
+from .shapes import Export, Fill, box, ellipse, polygon
 
 _UPLOAD = re.compile(r"^[0-9a-f]{8}-(?=.)")  # what Label Studio puts in front of the names of uploaded files
 
@@ -23,9 +23,6 @@ def decode_brush(runs: bytes, height: int, width: int) -> np.ndarray:
     A stream of bits: the number of values (32), the bits of a value less 1 (5), four sizes of lengths less 1 (4 each).
     Then runs: whether one value is repeated (1), which of the four sizes its length has (2), the length less 1, and
     the value, or as many values.
-
-    Raises:
-        PrepareError: If there are more or fewer values than pixels.
     """
     bits, place = np.unpackbits(np.frombuffer(runs, np.uint8)), 0
 
@@ -79,11 +76,7 @@ def _find_name(task: dict) -> str:
 
 
 def read(source: Path, content: list[dict]) -> Export:
-    """Read an export; of several annotations of a task the last one that was not cancelled counts.
-
-    Raises:
-        PrepareError: If a key is missing.
-    """
+    """Read an export; of several annotations of a task the last one that was not cancelled counts."""
     export = Export(source)
     try:
         for task in content:
@@ -94,12 +87,8 @@ def read(source: Path, content: list[dict]) -> Export:
                 if not kind.endswith("labels"):
                     continue  # the bare geometry, which stands there once more, or a choice
                 size = (part["original_width"], part["original_height"])
-                fill = _fill(kind, value, *size)
-                if fill is None:
-                    export.left_out[kind] += 1
-                    continue
-                shapes += [(name, fill) for name in value[kind][-1:]]
-            export.images.append(LabeledImage(_find_name(task), size, shapes))
+                shapes += [(name, _fill(kind, value, *size), kind) for name in value[kind][-1:]]
+            export.add(_find_name(task), size, shapes)
     except (KeyError, TypeError, IndexError, StopIteration, ValueError) as error:
         raise PrepareError(f"{source} is no whole Label Studio JSON ({error!r}): export it again.") from error
     return export

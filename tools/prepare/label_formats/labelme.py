@@ -12,7 +12,7 @@ import numpy as np
 from _files import PrepareError
 from PIL import Image
 
-from .shapes import Export, Fill, LabeledImage, box, ellipse, patch, polygon
+from .shapes import Export, Fill, box, ellipse, patch, polygon
 
 
 def _fill(shape: dict) -> Fill | None:
@@ -33,22 +33,15 @@ def _fill(shape: dict) -> Fill | None:
 
 
 def read(files: Sequence[Path]) -> Export:
-    """Read the files of some images.
-
-    Raises:
-        PrepareError: If a file is not labelme's.
-    """
+    """Read the files of some images."""
     export = Export(files[0].parent)
     for path in files:
         try:
             content = json.loads(path.read_bytes())
-            fills = [(shape["label"], _fill(shape), shape.get("shape_type")) for shape in content["shapes"]]
+            shapes = [(shape["label"], _fill(shape), str(shape.get("shape_type"))) for shape in content["shapes"]]
             width, height = content.get("imageWidth"), content.get("imageHeight")
         except (KeyError, TypeError, ValueError, OSError, IndexError) as error:
             raise PrepareError(f"{path} is no whole labelme file ({error!r}): save it again.") from error
-        export.left_out.update(str(kind) for _, fill, kind in fills if fill is None)
-        shapes = [(name, fill) for name, fill, _ in fills if fill is not None]
         # named after the image; imagePath may lead to where it once was
-        name = path.with_suffix("").name
-        export.images.append(LabeledImage(name, (width, height) if width and height else None, shapes))
+        export.add(path.with_suffix("").name, (width, height) if width and height else None, shapes)
     return export

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,7 +21,7 @@ from mmseg_allspark.datasets.transforms.decoding import DataFileError, read_byte
 from mmseg_allspark.datasets.transforms.mask_decoding import decode_mask, to_uint8
 from mmseg_allspark.utils.files import write_whole
 
-from .common import Colour, Images, LabelOptions, Labels, NamesMissing, list_classes, make_palette, number_classes
+from .common import Colour, Images, Labels, NamesMissing, list_classes, make_palette, number_classes
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp")  # formats that keep numbers
 _MOST = 256  # colours in a mask; more come from smoothed edges or a lossy format
@@ -29,11 +30,7 @@ Codes = dict[int, int]  # number, or colour 0xRRGGBB -> pixels
 
 
 def decode(path: Path) -> np.ndarray:
-    """Decode a mask: numbers (H, W) uint8, or colours (H, W, 3) uint8 RGB, of which all channels may be equal.
-
-    Raises:
-        PrepareError: If it cannot be read, is partly transparent, or has values of more than 8 bit.
-    """
+    """Decode a mask: numbers (H, W) uint8, or colours (H, W, 3) uint8 RGB, of which all channels may be equal."""
     try:
         content = read_bytes(str(path), "mask", "the folder", None)
         header = read_header(content, str(path), "mask")
@@ -54,27 +51,16 @@ def _narrow(pixels: np.ndarray) -> np.ndarray:
     return pixels // 257 if pixels.dtype == np.uint16 and not (pixels % 257).any() else pixels
 
 
-@dataclass(frozen=True)
-class Survey:
-    """What a mask holds.
+class Survey(NamedTuple):
+    """What a mask holds."""
 
-    Attributes:
-        kind: 'number', 'grey' (colours, all of equal channels) or 'colour'.
-        codes: Pixels of each number or colour; a grey colour counts by its value.
-        palette: Colour of each number, where the file has a palette.
-    """
-
-    kind: str
-    codes: Codes
-    palette: dict[int, Colour]
+    kind: str  # 'number', 'grey' (colours, all of equal channels) or 'colour'
+    codes: Codes  # pixels of each number or colour; a grey colour counts by its value
+    palette: dict[int, Colour]  # of each number, where the file has a palette
 
 
 def survey(job: tuple[Path]) -> Survey:
-    """Look at a mask.
-
-    Raises:
-        PrepareError: If there are too many colours.
-    """
+    """Look at a mask."""
     pixels = decode(job[0])
     grey = pixels.ndim == 3 and (pixels == pixels[..., :1]).all()
     counts = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if grey else pixels)).getcolors(_MOST)
@@ -92,11 +78,7 @@ def survey(job: tuple[Path]) -> Survey:
 
 
 def pair(folder: Path, images: Images, ending: str) -> dict[Path, Path]:
-    """Return the mask of each image that has one.
-
-    Raises:
-        PrepareError: If a mask has no image, or an image two masks.
-    """
+    """Return the mask of each image that has one."""
     files = {}
     for path in walk_files(folder, SUFFIXES):
         if not path.stem.endswith(ending):
@@ -115,33 +97,26 @@ def pair(folder: Path, images: Images, ending: str) -> dict[Path, Path]:
     return files
 
 
-def read(folder: Path, images: Images, options: LabelOptions) -> Labels:
-    """Read a folder of masks, named as their images are (with ``options.mask_ending`` behind).
-
-    Raises:
-        NamesMissing: If the classes have to be named first.
-        PrepareError: If a mask has no image or is not like the others.
-    """
+def read(folder: Path, images: Images, options: Namespace) -> Labels:
+    """Read a folder of masks, named as their images are (with ``options.mask_ending`` behind)."""
     files = pair(folder, images, options.mask_ending)
     found = run_parallel(survey, [(path,) for path in files.values()], options.workers, "looked at mask")
     kinds = {entry.kind: path for entry, path in zip(found, files.values(), strict=True)}
     coloured = "colour" in kinds
     if coloured and "number" in kinds:
         raise PrepareError(f"{kinds['colour']} is in colour and {kinds['number']} is not: one kind of masks is needed.")
-    total, masks_with, palette = Counter(), Counter(), {}
+    total, palette = Counter(), {}
     for entry, path in zip(found, files.values(), strict=True):
         factor = _GREY if coloured and entry.kind == "grey" else 1
-        codes = {factor * code: count for code, count in entry.codes.items()}
-        total.update(codes)
-        masks_with.update(codes.keys())
+        total.update({factor * code: count for code, count in entry.codes.items()})
         for code, colour in entry.palette.items():
             if palette.setdefault(code, colour) != colour:
                 raise PrepareError(
                     f"{code} is the colour {colour} in the palette of {path}, and {palette[code]} in another mask: "
                     "the numbers mean nothing. Save the masks in colour (RGB)."
                 )
-    names = _name_codes(total, masks_with, coloured, options)
-    numbers = number_classes(list(dict.fromkeys(names.values())), options)
+    names = _name_codes(total, coloured, options)
+    numbers = number_classes(list(dict.fromkeys(names.values())), options.classes, options.ignore)
     shown = {code: (code >> 16, code >> 8 & 255, code & 255) for code in names} if coloured else palette
     colours = {name: shown[code] for code, name in reversed(names.items()) if code in shown}  # the first of several
     table = {code: numbers[name] for code, name in names.items()}
@@ -149,19 +124,14 @@ def read(folder: Path, images: Images, options: LabelOptions) -> Labels:
     return Labels(list_classes(numbers), make_palette(numbers, colours), draw)
 
 
-def _name_codes(total: Codes, masks_with: Codes, coloured: bool, options: LabelOptions) -> dict[int, str]:
-    """Return the class of each number or colour.
-
-    Raises:
-        NamesMissing: If nobody can know them; they are listed, and a file for names is written.
-        PrepareError: If one has no name.
-    """
+def _name_codes(total: Codes, coloured: bool, options: Namespace) -> dict[int, str]:
+    """Return the class of each number or colour."""
     if options.colours is not None:
         names = read_colours(options.colours)
         if other := [code for code in total if code not in names and (coloured or code != IGNORE)]:
             share = 100 * total[other[0]] / sum(total.values())
             raise PrepareError(
-                f"{masks_with[other[0]]} masks hold {_write_code(other[0], coloured)} ({share:.3f} % of the pixels), "
+                f"The masks hold {_write_code(other[0], coloured)} ({share:.3f} % of the pixels), "
                 f'which {options.colours} does not name: add it, with the name "ignore" if it does not count.'
             )
         return names if coloured else {IGNORE: "ignore"} | names
@@ -174,23 +144,23 @@ def _name_codes(total: Codes, masks_with: Codes, coloured: bool, options: LabelO
         return dict(enumerate(options.classes)) | {IGNORE: "ignore"}
     if not coloured and numbers == list(range(len(numbers))):
         return {number: f"class {number}" for number in numbers} | {IGNORE: "ignore"}
-    raise _ask_for_names(total, masks_with, coloured, options)
+    raise _ask_for_names(total, coloured, options)
 
 
-def _ask_for_names(total: Codes, masks_with: Codes, coloured: bool, options: LabelOptions) -> NamesMissing:
+def _ask_for_names(total: Codes, coloured: bool, options: Namespace) -> NamesMissing:
     what, pixels = ("colours" if coloured else "numbers"), sum(total.values())
     say(f"The masks hold {len(total)} {what}:")
     order = sorted(total, key=lambda code: -total[code] if coloured else code)
     for code in order:
         rgb = f" ({code >> 16}, {code >> 8 & 255}, {code & 255})" if coloured else ""
-        share = f"{100 * total[code] / pixels:.2f} % of the pixels"
-        say(f"  {_write_code(code, coloured)}{rgb}: {share}, in {masks_with[code]} masks")
+        say(f"  {_write_code(code, coloured)}{rgb}: {100 * total[code] / pixels:.2f} % of the pixels")
     kept = [code for code in order if coloured or code != IGNORE]
     template = {_write_code(code, coloured): f"class {place}" for place, code in enumerate(kept)}
-    if not options.template.exists():
-        write_whole(json.dumps(template, indent=1) + "\n", options.template)
+    file = options.out / "colours.json"
+    if not file.exists():
+        write_whole(json.dumps(template, indent=1) + "\n", file)
     return NamesMissing(
-        f'Name the classes in {options.template}: each {what[:-1]} gets a name, several may share one, and "ignore" '
+        f'Name the classes in {file}: each {what[:-1]} gets a name, several may share one, and "ignore" '
         "leaves pixels out. Then run the same command once more with"
     )
 
@@ -203,9 +173,6 @@ def read_colours(path: Path) -> dict[int, str]:
     """Read a file of names: ``{"#800000": "building", "#000000": "ignore"}``, or numbers in place of colours.
 
     Colours are written in any way that Pillow knows, such as ``rgb(128, 0, 0)``.
-
-    Raises:
-        PrepareError: If it cannot be read.
     """
     try:
         content = json.loads(path.read_bytes())

@@ -2,54 +2,47 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from _files import PrepareError
 from _masks import read_size
 
-from .common import IGNORED, Colour, Images, LabelOptions, Labels, list_classes, make_palette, number_classes
+from .common import IGNORED, Colour, Images, Labels, list_classes, make_palette, number_classes
 
 Fill = Callable[[int, int], np.ndarray]  # of height and width: (H, W), not 0 inside the shape
 
 
-@dataclass(frozen=True)
-class LabeledImage:
-    """An image of an export.
+class LabeledImage(NamedTuple):
+    """An image of an export."""
 
-    Attributes:
-        name: As the export calls it.
-        size: Width and height, as the tool saw them; None where the export does not say.
-        shapes: Class and pixels of each; later ones cover earlier ones.
-    """
-
-    name: str
-    size: tuple[int, int] | None
-    shapes: Sequence[tuple[str, Fill]]
+    name: str  # as the export calls it
+    size: tuple[int, int] | None  # width and height, as the tool saw them; None where it does not say
+    shapes: list[tuple[str, Fill]]  # class and pixels of each; later ones cover earlier ones
 
 
 @dataclass
 class Export:
-    """What a label tool wrote.
+    """What a label tool wrote."""
 
-    Attributes:
-        source: File or folder, for messages.
-        images: All that it names.
-        classes: In the order of the tool; () where it has none, then they are sorted by name.
-        colours: Of some classes.
-        left_out: Kinds of shapes that have no area, and how many of each there are.
-    """
-
-    source: Path
+    source: Path  # file or folder, for messages
+    classes: Sequence[str] = ()  # in the order of the tool; () where it has none, then they are sorted by name
+    colours: dict[str, Colour] = field(default_factory=dict)  # of some classes
     images: list[LabeledImage] = field(default_factory=list)
-    classes: Sequence[str] = ()
-    colours: dict[str, Colour] = field(default_factory=dict)
-    left_out: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)  # kinds of shapes that have no area
+
+    def add(self, name: str, size: tuple[int, int] | None, shapes: Iterable[tuple[str, Fill | None, str]]) -> None:
+        """Add an image with its shapes: class, pixels (None for points and lines) and kind of each."""
+        shapes = list(shapes)
+        self.left_out.update(kind for _, fill, kind in shapes if fill is None)
+        self.images.append(LabeledImage(name, size, [(label, fill) for label, fill, _ in shapes if fill is not None]))
 
 
 def polygon(points: Sequence[Sequence[float]]) -> Fill:
@@ -94,17 +87,13 @@ def _place(left: int, top: int, pixels: np.ndarray, height: int, width: int) -> 
     return whole
 
 
-def draw_shapes(export: Export, images: Images, options: LabelOptions) -> Labels:
-    """Number the classes of an export and say how to draw the mask of each of its images that has shapes.
-
-    Raises:
-        PrepareError: If an image is missing or there twice, or if no image has shapes.
-    """
+def draw_shapes(export: Export, images: Images, options: Namespace) -> Labels:
+    """Number the classes of an export and say how to draw the mask of each of its images that has shapes."""
     used = sorted({name for image in export.images for name, _ in image.shapes})
-    found = [options.rest, *(() if options.classes else export.classes), *used]
-    if options.classes and options.rest not in (IGNORED, *options.classes):
-        options = replace(options, classes=(options.rest, *options.classes))
-    numbers = number_classes(found, options)
+    found, classes = [options.rest, *(() if options.classes else export.classes), *used], options.classes
+    if classes and options.rest not in (IGNORED, *classes):
+        classes = [options.rest, *classes]
+    numbers = number_classes(found, classes, options.ignore)
     draw: dict[Path, Callable[[], np.ndarray]] = {}
     for image in export.images:
         if not image.shapes:
