@@ -255,7 +255,8 @@ def component_cases(base: Config, path: tuple, kind: type) -> Iterator[Case]:
     for key, (annotation, default) in own.items():
         yield Case(base, path, name, misspelled(key), 1, (misspelled(key),), True)
         for value in VALUES:
-            yield Case(base, path, name, key, value, (key, "Nope is not in"), not fits(value, annotation), annotation)
+            words = (key, "Nope is not in", *(["has no key"] if isinstance(value, dict) else []))  # options of a part
+            yield Case(base, path, name, key, value, words, not fits(value, annotation), annotation)
         if default is REQUIRED and key in part:
             yield Case(base, path, name, key, REQUIRED, (key,), True)
 
