@@ -180,7 +180,7 @@ class DGCLSegmentor(SemiSegmentor):
             classes, seen = joint.step.record.pop("contrast_classes"), joint.aux
             with torch.autocast(device_type=classes.device.type, enabled=False):
                 loss = self.memory.loss(seen.features, seen.projected, classes)
-                self.memory.enqueue(seen.features, seen.projected, classes)
+                self.memory.enqueue(seen.features, seen.projected, classes, joint.num_labeled)
             losses["unsup.contrast.loss_density"] = loss * (self.contrast_weight * scale)
             losses["unsup.contrast_memory"] = self.memory.queue.fill_level()[:-1].mean()
         return losses

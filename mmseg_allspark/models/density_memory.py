@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
-from mmengine.dist import get_world_size
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.model import BaseModule
 from torch import Tensor
 
@@ -42,8 +42,9 @@ class DensityMemory(BaseModule):
         negatives: Pixels of other classes that repel, drawn for each class. Default 512.
         max_pixels: At most so many pixels of a class and step are looked at on a rank, drawn at random. Default 10000.
         temperature: Default 0.5.
-        start_when: ``'all_full'``: the loss starts when the memories of all classes are full, as in the release.
-            ``'class_full'``: each class starts when its own is. Default ``'all_full'``.
+        start_when: ``'all_full'``: the loss starts when the memories of all classes that labeled images have shown are
+            full; the release waits for the others, too. ``'class_full'``: each class starts when its own memory is
+            full. Default ``'all_full'``.
         skip_classes: Classes without anchors. Default (0,), the background.
 
     Raises:
@@ -85,6 +86,7 @@ class DensityMemory(BaseModule):
         self.temperature, self.start_when = temperature, start_when
         used = torch.tensor([index not in skip_classes for index in range(num_classes)])
         self.register_buffer("has_anchors", used, persistent=False)
+        self.register_buffer("shown", torch.zeros(num_classes, dtype=torch.bool))  # by labeled images, on any rank
         columns = in_channels + channels + 1
         self.queue = ClassQueue(num_classes + 1, rows, columns, sync="gather")  # the last takes what is of no class
 
@@ -117,14 +119,18 @@ class DensityMemory(BaseModule):
         return torch.stack(found)
 
     @torch.no_grad()
-    def enqueue(self, features: Tensor, projected: Tensor, classes: Tensor) -> None:
+    def enqueue(self, features: Tensor, projected: Tensor, classes: Tensor, num_labeled: int | None = None) -> None:
         """Add pixels of a step, drawn at random for each class.
 
         Args:
             features: (B, C, h, w).
             projected: (B, D, h, w).
             classes: (B, h, w) int64.
+            num_labeled: How many of the B images are labeled; they come first. Default None, all.
         """
+        shown = self._is_of_class(classes[:num_labeled].flatten()).any(dim=1).long()
+        all_reduce(shown, op="max")
+        self.shown.logical_or_(shown)
         classes, number = classes.flatten(), max(1, self.rows_per_step // get_world_size())
         index = draw_where(self._is_of_class(classes), number).flip(1)  # the last written counts as the newest
         picked = index.clamp(max=len(classes) - 1)
@@ -160,7 +166,8 @@ class DensityMemory(BaseModule):
         logits = torch.cat([near, far], dim=2) / self.temperature
         loss = (logits.logsumexp(dim=2) - logits[..., 0]) * takes_part
         loss = loss.sum(dim=1) / takes_part.sum(dim=1).clamp(min=1)
-        ready = self.full if self.start_when == "class_full" else self.full.all()
+        full = self.full
+        ready = full if self.start_when == "class_full" else full.any() & (full | ~self.shown).all()
         counts = has_pixels & self.has_anchors & ready
         return (loss * counts).sum() / counts.sum().clamp(min=1)
 

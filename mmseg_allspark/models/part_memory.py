@@ -23,7 +23,9 @@ class PartMemory(BaseModule):
 
     A part is the class times ``parts`` plus its number in the class; P stands for pixels of no part. The prototypes of
     a class start as encoder features of random labeled pixels, in the first step that shows the class, and follow the
-    mean feature of their part. All ranks have the same prototypes and queues. Loss and similarities are float32.
+    mean feature of their part. All ranks have the same prototypes and queues. For that they exchange features of each
+    part in every step: 2.6 MB a rank with 21 classes, 2048 channels and 4 images, where the gradients of a ResNet-101
+    are 240 MB. Loss and similarities are float32.
 
     Args:
         num_classes: Classes K.

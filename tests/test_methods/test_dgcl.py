@@ -78,12 +78,20 @@ def test_sparse_pixels_get_the_gradient_and_dense_ones_make_the_center():
     assert has_pixels.tolist() == [True, True, False]
 
 
-STARTS = [("all_full", (1, 2), 0), ("all_full", (0, 1, 2), 1), ("class_full", (1,), 1), ("class_full", (0,), 0)]
+STARTS = [
+    ("all_full", (0, 1, 2), (1, 2), 0),
+    ("all_full", (1, 2), (1, 2), 1),  # labeled images never show class 0
+    ("all_full", (0, 1, 2), (0, 1, 2), 1),
+    ("all_full", (), (), 0),
+    ("class_full", (0, 1, 2), (1,), 1),
+    ("class_full", (0, 1, 2), (0,), 0),
+]
 
 
-@pytest.mark.parametrize(("start_when", "full", "starts"), STARTS)
-def test_the_contrast_starts_with_full_memories(start_when, full, starts):
+@pytest.mark.parametrize(("start_when", "shown", "full", "starts"), STARTS)
+def test_the_contrast_starts_with_full_memories(start_when, shown, full, starts):
     densities = filled(full, start_when=start_when)
+    densities.shown[list(shown)] = True
     projected, classes = torch.randn(1, 3, 1, 6, requires_grad=True), 1 + torch.arange(6)[None, None] // 2
     loss = densities.loss(torch.randn(1, 4, 1, 6), projected, classes)
     loss.backward()
@@ -103,8 +111,10 @@ def test_new_rows_have_their_density_in_the_memory_before():
     features, projected = maps([[1.0, 0, 0, 0], [0.0, 1, 0, 0]]), torch.zeros(1, 3, 1, 2)
     densities.enqueue(features, projected, torch.tensor([1, 1])[None, None])
     assert densities.queue.queue[1, :11, -1].tolist() == [0.5] * 9 + [0, 1]  # the first pixel is written last
-    densities.enqueue(features, projected, torch.tensor([0, 2])[None, None])
+    assert densities.shown.tolist() == [False, True]
+    densities.enqueue(features, projected, torch.tensor([0, 2])[None, None], num_labeled=0)
     assert densities.filled.tolist() == [1, 11] and densities.queue.queue[0, 0, -1] == 0
+    assert densities.shown.tolist() == [False, True]  # labeled images have not shown it
 
 
 @pytest.mark.parametrize(("progress", "learned", "compared"), [(0.0, 0.8, 0.2), (0.5, 0.9, 0.6), (1.0, 1.0, 0.9)])
@@ -151,6 +161,7 @@ def test_a_step_sees_labeled_weak_and_mixed_images_and_a_teacher_moves_by_its_ow
 def enqueue_on_a_rank(rank, folder):
     densities, classes = memory(rows=16, rows_per_step=4), torch.full((1, 1, 9), 3)
     classes[..., : 1 + 2 * rank] = 2  # one pixel of rank 0; three of rank 1, of which two are taken
+    classes[..., -1] = 3 - 2 * rank  # rank 1 alone shows class 1
     densities.enqueue(torch.full((1, 4, 1, 9), rank + 1.0), torch.zeros(1, 3, 1, 9), classes)
     torch.save(densities.state_dict(), folder / f"{rank}.pth")
 
@@ -159,4 +170,5 @@ def test_two_ranks_have_the_rows_of_both(tmp_path):
     run_ranks(enqueue_on_a_rank, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pth") for rank in (0, 1))
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert first["queue.enqueued"][:-1].tolist() == [0, 0, 3] and first["queue.queue"][2, :3, 0].tolist() == [1, 2, 2]
+    assert first["queue.enqueued"][:-1].tolist() == [0, 1, 3] and first["queue.queue"][2, :3, 0].tolist() == [1, 2, 2]
+    assert first["shown"].tolist() == [False, True, True]
