@@ -139,8 +139,9 @@ def _cells(row: Row, key: str) -> dict[str, str]:
 
 def to_json(rows: Sequence[Row], key: str) -> list[dict]:
     """All that is known of each row and run."""
-    names = [row.name for row in ranked(rows)]
-    below = dict(zip(names, ranked(rows)[1:], strict=False))
+    order = ranked(rows)
+    names = [row.name for row in order]
+    below = dict(zip(names, order[1:], strict=False))
 
     return [
         {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +18,7 @@ from mmseg_allspark.report.paper_figures import COLOURS, new_figure
 
 WIDTH = 3.8  # inches: letters stay readable on a phone
 DPI = 220
-MARKER, LETTERS = 7, 8.5  # this and the next in points
-DISTANCES = (6, 14, 26, 40, 60)  # of a name from its point
-STEPS = (0, 1, -1, 0.5, -0.5)
-WAYS = [way for way in product(STEPS, STEPS) if 1 in map(abs, way)]  # from a point to the middle of its name
+MARKER, LETTERS = 7, 8.5  # points
 
 
 class Point(NamedTuple):
@@ -96,7 +92,7 @@ def draw_gains(paths: Sequence[Path], titles: Sequence[str] | None = None) -> Fi
     figure.supxlabel("filled: above noise; hollow: within noise or one seed; bar: ± deviation", fontsize=7.5)
     figure.align_ylabels(axes)
     figure.get_layout_engine().set(h_pad=0.06)
-    figure.draw_without_rendering()  # names are placed beside points, whose places are known after the layout
+    figure.draw_without_rendering()  # the room for the names is known after the layout
     figure.set_layout_engine("none")
     for axis, (points, first) in zip(axes, panels, strict=True):
         texts = [point.name + f" {point.gain:+.1f}".replace("-", "\u2212") for point in points]
@@ -112,7 +108,6 @@ def _draw_points(axis: Axes, points: Sequence[Point], colours: dict[str, str]) -
         inside = colour if point.is_above_noise or not number else "white"  # the first row is what the noise is around
         style = dict(color=colour, markerfacecolor=inside, markersize=MARKER, capsize=3, linewidth=1.5)
         axis.errorbar(point.time, point.gain, point.deviation, fmt="o" if number else "D", **style)
-    axis.set_xlim(0, 1.2 * max(point.time for point in points))
     axis.margins(y=0.25)
     axis.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axis.xaxis.set_major_formatter("{x:g}×")
@@ -121,57 +116,31 @@ def _draw_points(axis: Axes, points: Sequence[Point], colours: dict[str, str]) -
 
 
 def _name_points(axis: Axes, points: Sequence[Point], texts: Sequence[str], colours: dict[str, str]) -> None:
-    """Write each name beside its point; a line leads to one that had to stand apart."""
-    transform, pixels = axis.transData.transform, axis.figure.dpi / 72
-    places = transform([(point.time, point.gain) for point in points])
-    labels = [axis.figure.text(0, 0, text, fontsize=LETTERS) for text in texts]
-    sizes = [label.get_window_extent().size for label in labels]
-    deviations = np.array([(0, point.deviation or 0) for point in points])
-    bars = [transform(np.array([point[1:3] for point in points]) + sign * deviations) for sign in (-1, 1)]
-    around = (MARKER / 2 + 1) * pixels
-    window = axis.get_window_extent()
-    zero = transform((0, 0))[1]
-    taken = np.vstack([np.hstack([bars[0] - around, bars[1] + around]), [window.x0, zero - 2, window.x1, zero + 2]])
-    found = choose_places(places, sizes, taken, np.array([window.extents]), pixels)
-    for label, text, point, (distance, offset) in zip(labels, texts, points, found, strict=True):
+    """Write the names in a column right of all points, by their gain, each with a line to its point."""
+    window, column = axis.get_window_extent(), 1.1 * max(point.time for point in points)
+    labels = [axis.text(column, 0, text, fontsize=LETTERS) for text in texts]
+    extents = [label.get_window_extent() for label in labels]
+    for label in labels:
         label.remove()
-        line = dict(arrowstyle="-", color=colours[point.name], linewidth=0.8, shrinkB=MARKER / 2, relpos=(0.5, 0.5))
-        style = dict(ha="center", va="center", fontsize=LETTERS, textcoords="offset points")
-        style["arrowprops"] = line if distance > DISTANCES[0] else None
-        axis.annotate(text, (point.time, point.gain), offset / pixels, **style)
+    axis.set_xlim(0, column / (0.97 - max(extent.width for extent in extents) / window.width))
+    axis.set_xticks([tick for tick in axis.get_xticks() if tick < column])
+    low, high = axis.get_ylim()
+    line = 1.15 * max(extent.height for extent in extents) / window.height * (high - low)
+    order = np.argsort([point.gain for point in points])
+    heights = spread([points[number].gain for number in order], line, low + line / 2, high - line / 2)
+    for number, height in sorted(zip(order, heights, strict=True)):
+        point = points[number]
+        arrow = dict(arrowstyle="-", color=colours[point.name], linewidth=0.8, shrinkA=0, shrinkB=MARKER / 2)
+        style = dict(va="center", fontsize=LETTERS, arrowprops=arrow | dict(relpos=(0, 0.5)))
+        style["bbox"] = dict(facecolor="white", edgecolor="none", pad=0)  # over the line of gain 0
+        axis.annotate(texts[number], (point.time, point.gain), (column, height), **style)
 
 
-def choose_places(
-    places: np.ndarray, sizes: Sequence[np.ndarray], taken: np.ndarray, window: np.ndarray, pixels: float
-) -> list[tuple[int, np.ndarray]]:
-    """Distance in points, and offset in pixels, of the middle of each name from its point.
-
-    A name and the line to it should cover little of what is drawn and of other names, and lie in the window; of equal
-    places the nearest counts. Names move three times, as a later one may leave no room beside an earlier one.
-
-    Args:
-        places: (N, 2) points.
-        sizes: Width and height of each name.
-        taken: (M, 4) boxes of what is drawn: left, low, right, high.
-        window: (1, 4) box of the panel.
-        pixels: Of a point.
-    """
-    chosen: dict[int, tuple[float, int, np.ndarray, np.ndarray]] = {}
-    for number in [*range(len(places))] * 3:
-        others = np.vstack([taken, *(choice[3] for other, choice in chosen.items() if other != number)])
-        place, size, choices = places[number], sizes[number], []
-        for distance, way in product(DISTANCES, np.array(WAYS)):
-            offset = way * (distance * pixels + size / 2)
-            name = np.hstack([place + offset - size / 2, place + offset + size / 2])
-            line = place + np.outer(np.linspace(0.1, 1, 12 if distance > DISTANCES[0] else 0), offset)
-            boxes = np.vstack([name, np.hstack([line - pixels, line + pixels])])
-            hidden = overlap(boxes, others) + 10 * (size.prod() - overlap(name[None], window))
-            choices.append((round(3 * hidden / size.prod(), 2) + distance / 400, distance, offset, boxes))
-        chosen[number] = min(choices, key=lambda choice: choice[0])
-    return [chosen[number][1:3] for number in range(len(places))]
-
-
-def overlap(boxes: np.ndarray, others: np.ndarray) -> float:
-    """Area that (N, 4) boxes have in common with (M, 4) others, summed over all pairs."""
-    low, high = np.maximum(boxes[:, None, :2], others[:, :2]), np.minimum(boxes[:, None, 2:], others[:, 2:])
-    return float((high - low).clip(0).prod(axis=-1).sum())
+def spread(values: Sequence[float], distance: float, low: float, high: float) -> list[float]:
+    """Move ascending values as far up, and then down from ``high``, as they have to be for this distance."""
+    moved = []
+    for value in values:
+        moved.append(max([value, low, *(last + distance for last in moved[-1:])]))
+    for number in reversed(range(len(moved))):
+        moved[number] = min([moved[number], high, *(above - distance for above in moved[number + 1 : number + 2])])
+    return moved

@@ -58,7 +58,11 @@ class MeanTeacherHook(EMAHook):
         super().before_train(runner)
         if runner.iter == 0:
             self._copy_student()
-        if self.num_teachers > 1 and not (self.begin_iter or self.begin_epoch):
+        if self.num_teachers > 1:
+            self._warn_of_turns(runner)
+
+    def _warn_of_turns(self, runner: Runner) -> None:
+        if not (self.begin_iter or self.begin_epoch):
             runner.logger.warning(
                 f"MeanTeacherHook(num_teachers={self.num_teachers}) begins at once: a teacher labels with the weights "
                 "of the start until its first epoch. Set begin_iter: until then all teachers are copies of the student."
