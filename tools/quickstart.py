@@ -27,6 +27,7 @@ from mmseg.apis import inference_model, init_model
 from PIL import Image
 
 from mmseg_allspark.datasets import SyntheticDataset
+from mmseg_allspark.environment import usable_cpus
 from mmseg_allspark.report.label_pictures import colour_labels, fit, join_panels
 from mmseg_allspark.report.run_record import Run, read_run
 
@@ -137,7 +138,7 @@ def parse_args() -> argparse.Namespace:
 
 def train(trainings: list[Training], args: argparse.Namespace) -> None:
     """Run the trainings at the same time."""
-    threads = max(1, (os.cpu_count() or 2) // len(trainings))
+    threads = max(1, usable_cpus() // len(trainings))
     print(f"Training {' and '.join(CONFIGS)} at the same time, {threads} thread(s) each.")
     print("The time left depends on what else the machine does; --steps N makes it shorter. Open at any time:")
     for training in trainings:

@@ -23,7 +23,7 @@ from mmseg_allspark.utils.resizing import resize_floor
 from mmseg_allspark.utils.wrappers import eval_mode
 
 
-class Described(NamedTuple):
+class ProjectedFeatures(NamedTuple):
     """Features (B, C, h, w) before the classifier, and their projections (B, D, h, w)."""
 
     features: Tensor
@@ -161,15 +161,15 @@ class DGCLSegmentor(SemiSegmentor):
         joint = super().joint_pass(inputs, data_samples, torch.cat([inputs["weak"], images]), both, step)
         parts = (len(inputs["labeled"]), len(images), len(images))
         labeled, _, of_mixed = joint.logits.split(parts)
-        aux = Described(*(maps[: -len(images)] for maps in joint.aux))
+        aux = ProjectedFeatures(*(maps[: -len(images)] for maps in joint.aux))
         return replace(joint, logits=torch.cat([labeled, of_mixed]), pseudo=pseudo, images=images, aux=aux)
 
-    def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Described | None]:
+    def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, ProjectedFeatures | None]:
         """Logits and, with the contrast, features before the classifier and their projections."""
         if self.memory is None:
             return super().decode_joint(feats)
         logits, hidden = decode_with_features(self.decode_head, feats)
-        return logits, Described(hidden, self.projector(hidden))
+        return logits, ProjectedFeatures(hidden, self.projector(hidden))
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Cross-entropy of the sure pixels, and the contrast; the memory takes the step's features afterwards."""
