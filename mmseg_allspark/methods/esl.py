@@ -8,10 +8,10 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_allspark.labels import PseudoLabel, mean_prediction
+from mmseg_allspark.methods.contrast import ContrastSegmentor
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_classes
-from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
-from mmseg_allspark.methods.step import Needs, Step
-from mmseg_allspark.models import ConvProjectionHead, PartMemory, decode_with_trunk, trunk_width
+from mmseg_allspark.methods.step import Step
+from mmseg_allspark.models import ConvProjectionHead, PartMemory, trunk_width
 from mmseg_allspark.utils.checks import LossWeight, PositiveInt, Share, check_types
 from mmseg_allspark.utils.resizing import resize_nearest
 from mmseg_allspark.utils.wrappers import eval_mode
@@ -26,7 +26,7 @@ class TeacherOutput(NamedTuple):
 
 
 @MODELS.register_module()
-class ESLSegmentor(SemiSegmentor):
+class ESLSegmentor(ContrastSegmentor):
     """A student that learns the teacher's dominant classes on mixed images, without a confidence threshold.
 
     L = sup_weight * L_s + unsup_weight * L_u + contrast_weight * L_c. L_u is the cross-entropy against the soft labels
@@ -76,7 +76,6 @@ class ESLSegmentor(SemiSegmentor):
             **kwargs,
         )
         self.contrast_weight, self.anchor_conf = contrast_weight, anchor_conf
-        self.memory = self.projector = None
         if contrast is not None:
             self._build_contrast(contrast, projection_channels)
 
@@ -91,14 +90,6 @@ class ESLSegmentor(SemiSegmentor):
         self.memory, self.level = PartMemory(self.num_classes, widths[-1], **contrast), indices[-1]
         channels = self.memory.queue.queue.shape[2]
         self.projector = ConvProjectionHead(trunk_width(head), channels, hidden_channels, norm_cfg=head.norm_cfg)
-
-    @property
-    def needs(self) -> Needs:
-        """A teacher that labels; a projection learns from unlabeled losses alone."""
-        needs = super().needs
-        return replace(
-            needs, labels_from="ema", unlabeled_in_burn_in=needs.unlabeled_in_burn_in or self.memory is not None
-        )
 
     @torch.no_grad()
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel:
@@ -126,13 +117,6 @@ class ESLSegmentor(SemiSegmentor):
             feats = self.extract_feat(images, inference_keys=self.pseudo_label_keys)
             logits, projected = self.decode_joint(feats)
         return TeacherOutput(logits, feats[self.level], projected)
-
-    def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Logits and, with the contrast, projected features (B, D, h, w) of what the head has before it classifies."""
-        if self.memory is None:
-            return super().decode_joint(feats)
-        logits, hidden = decode_with_trunk(self.decode_head, feats)
-        return logits, self.projector(hidden)
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Loss against the soft labels, and the contrast."""

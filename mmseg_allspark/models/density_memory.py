@@ -132,9 +132,8 @@ class DensityMemory(BaseModule):
         all_reduce(shown, op="max")
         self.shown.logical_or_(shown)
         classes, number = classes.flatten(), max(1, self.rows_per_step // get_world_size())
-        index = draw_where(is_of_class(classes, self.num_classes), number).flip(
-            1
-        )  # the last written counts as the newest
+        # flipped: the last written counts as the newest
+        index = draw_where(is_of_class(classes, self.num_classes), number).flip(1)
         picked = index.clamp(max=len(classes) - 1)
         own, projections = (pixel_rows(maps).float()[picked] for maps in (features, projected))
         density = torch.where(self.filled[:, None] > self.density_rows, self.density(own), 0.0)
