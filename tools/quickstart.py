@@ -27,6 +27,7 @@ from mmseg.apis import inference_model, init_model
 from PIL import Image
 
 from mmseg_allspark.datasets import SyntheticDataset
+from mmseg_allspark.environment import usable_cpus
 from mmseg_allspark.report.label_pictures import colour_labels, fit, join_panels
 from mmseg_allspark.report.run_record import read_run
 
@@ -53,7 +54,7 @@ def launch(config: Path, work_dir: Path, args: argparse.Namespace, threads: int,
 
 def train(work_dirs: dict[str, Path], args: argparse.Namespace) -> None:
     """Run the trainings at the same time; the last one, which takes longer, on the console."""
-    threads, processes = max(1, (os.cpu_count() or 2) // len(work_dirs)), {}
+    threads, processes = max(1, usable_cpus() // len(work_dirs)), {}
     print(f"Training {' and '.join(work_dirs)} at the same time, {threads} thread(s) each; --steps N makes it shorter.")
     print("Progress of the second is below. Open after the first validation:")
     for work_dir in work_dirs.values():

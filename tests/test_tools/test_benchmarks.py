@@ -116,7 +116,7 @@ def test_train_step(run_benchmark, tmp_path):
 
 
 def test_methods_take_a_step_each(run_benchmark):
-    names = ("supervised", "allspark", "unimatch", "mean_teacher", "guidedmix")
+    names = ("supervised", "allspark", "unimatch", "mean_teacher", "guidedmix", "stpp")
     configs = [ROOT / f"configs/{name}/resnet18-tiny_synthetic.py" for name in names]
     rows = run_benchmark("methods", "--crop=64", "--images=2", "--rounds=1", "--warmup=0", "--configs", *configs)
     assert [row["name"].split("/")[0] for row in rows] == list(names)
