@@ -233,10 +233,15 @@ def prepare() -> None:
         import_module("mmengine.config.utils").MODULE2PACKAGE["mmseg"] = "mmseg"
 
 
+def usable_cpus() -> int:
+    """CPU cores that this process may use; a container or a scheduler may leave it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def report() -> tuple[list[str], list[Problem]]:
     """Lines about versions and hardware, and all problems."""
     found, seen_by_driver = probe(), driver()
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cpus = usable_cpus()
     omp = os.environ.get("OMP_NUM_THREADS")
     shm = shutil.disk_usage("/dev/shm").total if os.path.isdir("/dev/shm") else None
     mmcv = util.find_spec("mmcv")  # of a top-level module: nothing is imported

@@ -6,6 +6,7 @@ import pytest
 from builders import ROOT
 
 PACKAGE = ROOT / "mmseg_allspark"
+# environment needs nothing
 # utils <- models, labels <- methods <- engine; beside them datasets <- report; engine checks data sets and draws
 ALLOWED = dict(
     utils={"utils"},
@@ -13,7 +14,7 @@ ALLOWED = dict(
     labels={"utils", "labels"},
     methods={"utils", "models", "labels", "methods"},
     engine={"utils", "models", "labels", "methods", "datasets", "report", "engine"},
-    datasets={"utils", "datasets"},
+    datasets={"environment", "utils", "datasets"},
     report={"utils", "datasets", "report"},
     convert={"utils", "convert"},
     inference={"utils", "models", "methods", "datasets", "inference"},  # for whoever uses a trained model

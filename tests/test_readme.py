@@ -25,5 +25,5 @@ def test_quickstart_runs_to_its_table_and_picture(tmp_path):
     assert all(0 <= value <= 100 for value in measured.values())
     picture = Path(lines[-1])
     assert picture.suffix == ".png" and picture.stat().st_size > 20_000
-    reports = [Path(line.strip()) for line in lines if line.endswith("report.html")]
+    reports = [Path(line.strip()) for line in lines if re.fullmatch(r"  /.*report\.html", line)]
     assert len(reports) == 2 and all(report.stat().st_size > 20_000 for report in reports)

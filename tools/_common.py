@@ -59,10 +59,6 @@ def load_config(args: argparse.Namespace) -> Config:
 
     The work directory is ``--work-dir``, else the config's ``work_dir``, else ``work_dirs/<config name>``. The
     experiment has the same name unless the config sets another: mmengine shares logs of one name within a process.
-
-    Raises:
-        ValueError: On an option or a variable without effect.
-        ImportError, TypeError, ValueError: As :func:`read_config`.
     """
     check_variables(args.config)
     cfg = read_config(args.config)
@@ -83,11 +79,7 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def require_gpu_for_amp(cfg: Config) -> None:
-    """Refuse mmengine's mixed precision without a GPU with a sentence instead of its assertion.
-
-    Raises:
-        RuntimeError: The config asks for ``AmpOptimWrapper`` and there is no accelerator.
-    """
+    """Refuse mmengine's mixed precision without a GPU with a sentence instead of its assertion."""
     wrapper = dict(cfg.get("optim_wrapper") or {})
     if wrapper.get("type") == "AmpOptimWrapper" and get_device() in ("cpu", "mps"):
         kept = {key: value for key, value in wrapper.items() if key not in ("type", "loss_scale", "dtype", "use_fsdp")}

@@ -7,7 +7,7 @@ import os
 import shlex
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -119,7 +119,8 @@ class StartHook(Hook):
 def describe_start(runner: Runner) -> str:
     """What is trained on what, with which labels, how it is evaluated, and where the results will be."""
     loop, model, cfg = runner.train_loop, bare_model(runner.model), runner.cfg
-    parts = [type(getattr(model, name)).__name__ for name in ("backbone", "neck", "decode_head") if _has(model, name)]
+    parts = [getattr(model, name, None) for name in ("backbone", "neck", "decode_head")]
+    parts = [type(part).__name__ for part in parts if isinstance(part, nn.Module)]
     device, ranks = get_device().replace("cpu", "the CPU"), get_world_size()
     where = device if ranks == 1 else f"{device}, {ranks} processes"
     since = f", from iteration {loop.iter} on," if loop.iter else ""
@@ -145,7 +146,7 @@ def describe_start(runner: Runner) -> str:
     has_report = any(isinstance(hook, ReportHook) for hook in runner.hooks)
     lines["results"] = f"{runner.work_dir}" + ("/report.html, from the first validation on" if has_report else "")
     lines["log"] = f"{runner.log_dir}/{runner.timestamp}.log"
-    return _block("Training", lines)
+    return "\n".join(["Training", *(f"  {name:10s} {text}" for name, text in lines.items())])
 
 
 def describe_images(loader: DataLoader) -> str:
@@ -162,14 +163,6 @@ def describe_images(loader: DataLoader) -> str:
 def shorten(words: Sequence[str], most: int = 12) -> str:
     """The first words of a list."""
     return ", ".join(map(str, words[:most])) + (", ..." if len(words) > most else "")
-
-
-def _block(title: str, lines: Mapping[str, str]) -> str:
-    return "\n".join([title, *(f"  {name:10s} {text}" for name, text in lines.items())])
-
-
-def _has(model: nn.Module, name: str) -> bool:
-    return isinstance(getattr(model, name, None), nn.Module)
 
 
 def describe_end(runner: Runner) -> str:

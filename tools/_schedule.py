@@ -34,9 +34,6 @@ def steps_options(
     Validations, checkpoints and pictures of pseudo labels come every ``val_interval`` iterations, by default eight
     times. Keys that the user has ``given`` stay. The first part is about loop, validations, log, checkpoints and
     pictures, the second about schedules and phases.
-
-    Raises:
-        ValueError: For a setting whose share of the training cannot be told, naming its key.
     """
     kind = cfg.train_cfg.get("type") or ("EpochBasedTrainLoop" if counts_epochs(cfg) else "IterBasedTrainLoop")
     if kind not in LOOPS:
@@ -129,11 +126,7 @@ def _unknown(cfg: Config, key: str, value: object) -> ValueError:
 
 
 def left_behind(cfg: Config, given: Mapping[str, object]) -> list[str]:
-    """Settings, with their values, that stay where they are though the user has ``given`` the training another length.
-
-    Raises:
-        ValueError: As :func:`steps_options`.
-    """
+    """Settings, with their values, that stay where they are though the user has ``given`` another length."""
     key = "max_epochs" if counts_epochs(cfg) else "max_iters"
     steps, whole = given.get(f"train_cfg.{key}"), cfg.train_cfg.get(key)
     if not isinstance(steps, int) or not whole or steps == whole:
@@ -146,18 +139,9 @@ def left_behind(cfg: Config, given: Mapping[str, object]) -> list[str]:
 
 
 def quick_options(cfg: Config, steps: int | None, given: Collection[str]) -> tuple[Options, str]:
-    """Options of a first look: few iterations, few validations, on images spread over the validation set.
+    """Options of a first look, and what they do in words: few iterations (200), few validations on a few images.
 
-    Args:
-        cfg: The config.
-        steps: Iterations. None: 200.
-        given: Keys that the user has set.
-
-    Returns:
-        The options, and what they do, in words.
-
-    Raises:
-        ValueError: As :func:`steps_options`.
+    Keys that the user has ``given`` stay.
     """
     steps = steps or QUICK_STEPS
     interval = max(1, steps // QUICK_VALIDATIONS)

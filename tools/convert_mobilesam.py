@@ -5,7 +5,6 @@
 The image encoder is written by mmpretrain's names; its neck, head and classifier norm are left out.
 """
 
-import argparse
 import re
 import sys
 from pathlib import Path
@@ -14,23 +13,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import mmseg_allspark  # noqa: F401
 
 # isort: split
-import torch
-from convert_reference_checkpoint import read_state_dict
+from convert_reference_checkpoint import make_parser, run
 from torch import Tensor
-
-from mmseg_allspark.utils.files import replacing
-from mmseg_allspark.utils.safe_checkpoints import UnsafeCheckpointError
 
 ENCODER = "image_encoder."
 LEFT_OUT = ("norm_head.", "head.", "neck.")
 
 
 def convert_mobilesam(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Map a MobileSAM checkpoint to the names of mmpretrain's TinyViT.
-
-    Raises:
-        KeyError: If there is no image encoder with TinyViT's names.
-    """
+    """Map a MobileSAM checkpoint to the names of mmpretrain's TinyViT."""
     encoder = {name.removeprefix(ENCODER): value for name, value in state_dict.items() if name.startswith(ENCODER)}
     if not any(name.startswith("layers.") for name in encoder):
         raise KeyError(
@@ -47,19 +38,8 @@ def convert_mobilesam(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def main() -> None:
     """Convert the file of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, help="mobile_sam.pt")
-    parser.add_argument("target", type=Path, help="file to write")
-    args = parser.parse_args()
-    if not args.source.is_file():
-        parser.error(f"checkpoint not found: {args.source}")
-    try:
-        converted = convert_mobilesam(read_state_dict(args.source))
-    except (UnsafeCheckpointError, ValueError, KeyError) as error:
-        parser.exit(1, f"error: {error.args[0]}\n")
-    with replacing(args.target) as partial:
-        torch.save(dict(state_dict=converted, meta=dict(converted_from=args.source.name)), partial)
-    print(f"{args.target}: {len(converted)} tensors")
+    parser = make_parser(__doc__)
+    run(parser, parser.parse_args(), convert_mobilesam)
 
 
 if __name__ == "__main__":

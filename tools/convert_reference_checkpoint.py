@@ -11,6 +11,7 @@ model.backbone.init_cfg.checkpoint, without the prefix ``backbone.``.
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -25,19 +26,11 @@ from mmseg_allspark.utils.files import replacing
 from mmseg_allspark.utils.safe_checkpoints import UnsafeCheckpointError, load_checkpoint
 
 CONTAINERS = ("model", "state_dict", "model_state")
+Weights = dict[str, Tensor]
 
 
-def read_state_dict(path: Path, key: str | None = None) -> dict[str, Tensor]:
-    """Read the state dict of a checkpoint without executing what a pickle may contain.
-
-    Args:
-        path: The checkpoint.
-        key: What it is called in there. Default None: one of the usual names.
-
-    Raises:
-        ValueError: If the file holds no state dict.
-        UnsafeCheckpointError: If the file holds more than weights and plain values.
-    """
+def read_state_dict(path: Path, key: str | None = None) -> Weights:
+    """Read the state dict of a checkpoint, called ``key`` or by one of the usual names, without running its pickle."""
     checkpoint = load_checkpoint(path, map_location="cpu")
     names = (key,) if key else CONTAINERS
     held = checkpoint if isinstance(checkpoint, dict) else {}
@@ -47,30 +40,44 @@ def read_state_dict(path: Path, key: str | None = None) -> dict[str, Tensor]:
     return found
 
 
-def main() -> None:
-    """Convert the file of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def make_parser(doc: str) -> argparse.ArgumentParser:
+    """Return a command line of two files."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="checkpoint of the release")
     parser.add_argument("target", type=Path, help="file to write")
-    parser.add_argument("--backbone-only", action="store_true", help="write the encoder alone, without its prefix")
-    parser.add_argument("--key", help="key of the weights in the file, such as model_ema (default: model or the like)")
-    args = parser.parse_args()
+    return parser
+
+
+def run(parser: argparse.ArgumentParser, args: argparse.Namespace, convert: Callable[[Weights], Weights]) -> None:
+    """Convert the file of the command line."""
     if not args.source.is_file():
         parser.error(f"checkpoint not found: {args.source}")
     try:
-        state_dict = read_state_dict(args.source, args.key)
-    except (UnsafeCheckpointError, ValueError) as error:
-        parser.exit(1, f"error: {error}\n")
-    converted = convert_reference_checkpoint(state_dict)
-    if args.backbone_only:
-        prefix = "backbone."
-        converted = {name.removeprefix(prefix): v for name, v in converted.items() if name.startswith(prefix)}
-        if not converted:
-            parser.error(f"{args.source} has no encoder weights")
+        converted = convert(read_state_dict(args.source, getattr(args, "key", None)))
+    except (UnsafeCheckpointError, ValueError, KeyError) as error:
+        parser.exit(1, f"error: {error.args[0]}\n")
     with replacing(args.target) as partial:
         torch.save(dict(state_dict=converted, meta=dict(converted_from=args.source.name)), partial)
     parts = sorted({name.split(".")[0] for name in converted})
     print(f"{args.target}: {len(converted)} tensors ({', '.join(parts)})")
+
+
+def keep_backbone(weights: Weights) -> Weights:
+    """The weights of the encoder without its prefix."""
+    found = {name.removeprefix("backbone."): v for name, v in weights.items() if name.startswith("backbone.")}
+    if not found:
+        raise ValueError("the checkpoint has no encoder weights")
+    return found
+
+
+def main() -> None:
+    """Convert the file of the command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument("--backbone-only", action="store_true", help="write the encoder alone, without its prefix")
+    parser.add_argument("--key", help="key of the weights in the file, such as model_ema (default: model or the like)")
+    args = parser.parse_args()
+    keep = keep_backbone if args.backbone_only else dict
+    run(parser, args, lambda weights: keep(convert_reference_checkpoint(weights)))
 
 
 if __name__ == "__main__":

@@ -21,20 +21,21 @@ TOOLS = Path(__file__).resolve().parent
 CONFIG = TOOLS.parent / "configs/allspark/resnet18-tiny_synthetic.py"
 LOADERS = ("train_dataloader", "unlabeled_dataloader", "val_dataloader", "test_dataloader")
 SHOWN_LINES = 30
+STEPS = 3  # of which the first fills the memory and the others read it
 
 
-def commands(steps: int) -> list[list[str]]:
+def commands() -> list[list[str]]:
     """Arguments for this Python, in an empty folder: make twenty images, train on them, label one."""
     options = [f"{loader}.dataset.data_root=data" for loader in LOADERS]
     # pseudo labels count from the first step and the memory is read at the last
-    options += [f"train_cfg.max_iters={steps}", f"train_cfg.val_interval={steps}"]
+    options += [f"train_cfg.max_iters={STEPS}", f"train_cfg.val_interval={STEPS}"]
     options += [
         "train_cfg.burn_in_iters=0",
         "train_cfg.ramp_up_iters=0",
         "default_hooks.semantic_memory.warmup_iters=1",
     ]
     images = "--out data --num-labeled 8 --num-unlabeled 8 --num-val 4"
-    files = f"run/iter_{steps}.pth data/images/val_0000.png --out labeled"
+    files = f"run/iter_{STEPS}.pth data/images/val_0000.png --out labeled"
     return [
         [str(TOOLS / "prepare/synthetic.py"), *images.split()],
         [str(TOOLS / "train.py"), str(CONFIG), "--work-dir", "run", "--cfg-options", *options],
@@ -45,12 +46,9 @@ def commands(steps: int) -> list[list[str]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Check, and say how it went."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=3, help="training steps (default: 3)")
     parser.add_argument("--cpu", action="store_true", help="leave GPUs alone, one thread, low priority")
     parser.add_argument("--stamp", type=Path, help="do nothing if this file exists; write it when the check has passed")
     args = parser.parse_args(argv)
-    if args.steps < 2:
-        parser.error(f"--steps {args.steps}: at least 2, one that fills the memory and one that reads it")
     if args.stamp and args.stamp.is_file():
         return 0
     environment, start = dict(os.environ), time.monotonic()
@@ -58,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         environment.update(CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
         os.nice(10)
     with tempfile.TemporaryDirectory() as folder:
-        for arguments in commands(args.steps):
+        for arguments in commands():
             command = [sys.executable, *arguments]
             done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
             if done.returncode:
@@ -69,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return 1
     if args.stamp:
         args.stamp.touch()
-    print(f"ok: {args.steps} training steps, a validation and an image labeled in {time.monotonic() - start:.0f} s")
+    print(f"ok: {STEPS} training steps, a validation and an image labeled in {time.monotonic() - start:.0f} s")
     return 0
 
 

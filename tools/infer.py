@@ -44,22 +44,13 @@ DEFAULT_FPS = 25.0  # of a video that does not say
 
 
 class Results:
-    """Paints and writes what the model says, and keeps count.
-
-    Args:
-        out: Folder for the results.
-        opacity: Of the colours over the image, 0 to 1.
-        kinds: What is written beside the painted images: 'labels', and perhaps 'confidence'.
-
-    Attributes:
-        palette: (R, G, B) of each class; to be set before anything is painted.
-        first: Number of the first class in written labels.
-    """
+    """Paints and writes what the model says, and keeps count."""
 
     def __init__(self, out: Path, opacity: float, kinds: Sequence[str]) -> None:
-        self.out, self.opacity, self.kinds = out, opacity, kinds
-        self.palette: Sequence[Sequence[int]] = ()
-        self.first = 0
+        self.out, self.opacity = out, opacity
+        self.kinds = kinds  # what is written beside the painted images: 'labels', and perhaps 'confidence'
+        self.palette: Sequence[Sequence[int]] = ()  # (R, G, B) of each class; to be set before anything is painted
+        self.first = 0  # number of the first class in written labels
         self.seconds: list[float] = []
         self.unreadable: list[str] = []
 
@@ -165,11 +156,7 @@ def collect(inputs: Sequence[str], results: Results, recursive: bool) -> dict[st
 
 
 def refuse_overwriting(names: dict[str, str], results: Results) -> None:
-    """Raise if a result, or a frame of one, would take the place of an input.
-
-    Raises:
-        ValueError: Naming both.
-    """
+    """Raise if a result, or a frame of one, would take the place of an input."""
     targets = {target.resolve() for path, name in names.items() for target in results.targets(path, name)}
     for path in names:
         source = Path(path).resolve()
@@ -178,11 +165,7 @@ def refuse_overwriting(names: dict[str, str], results: Results) -> None:
 
 
 def refuse_other_numbers(results: Results) -> None:
-    """Raise if LoadPseudoLabel would read other classes from the label files than the model gave.
-
-    Raises:
-        ValueError: With the option to set, or the number of classes.
-    """
+    """Raise if LoadPseudoLabel would read other classes from the label files than the model gave."""
     if results.first:
         raise ValueError(
             "--confidence: LoadPseudoLabel reads class numbers from 0 on, but the masks of this data set begin with 1 "
@@ -248,11 +231,7 @@ def summarise(results: Results, out: Path, seconds: float) -> None:
 
 @errors_in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
-    """Label what the command line asks for.
-
-    Returns:
-        Exit code: 0, or 1 if some input could not be read.
-    """
+    """Label what the command line asks for; exit code 1 if some input could not be read."""
     args = parse_args(argv)
     kinds = ("labels", "confidence")[: args.labels + args.confidence]
     results = Results(args.out, args.opacity, kinds)

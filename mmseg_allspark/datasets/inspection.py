@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
 from PIL import Image
 
+from mmseg_allspark.environment import usable_cpus
 from mmseg_allspark.utils.images import loads_8bit
 
 from .parts import iter_leaves
@@ -219,7 +219,7 @@ def inspect_samples(
 
 
 def _read(readers: Sequence[SampleReader], infos: Sequence[Mapping], workers: int | None) -> Iterator[Inspection]:
-    workers = workers or len(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else [0] * os.cpu_count())
+    workers = workers or usable_cpus()
     if workers == 1 or len(infos) <= _PER_TASK:
         yield from map(SampleReader.read, readers, infos)
         return

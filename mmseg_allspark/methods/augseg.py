@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mmseg_allspark.labels import AdaptiveCutMix, PseudoLabel, masked_mean
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_masks
+from mmseg_allspark.methods.passes import join_weak_view
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.utils.checks import LossWeight, check_types
@@ -89,17 +90,7 @@ class AugSegSegmentor(SemiSegmentor):
         """The base's joint pass, with ``extra_weak`` also of the weak view, which nothing looks at."""
         if not self.extra_weak:
             return super().joint_pass(inputs, data_samples, images, pseudo, step)
-        weak, mixed = step.record["pseudo"].maps(), pseudo.maps()
-        both = PseudoLabel.from_maps({name: torch.cat([weak[name], mixed[name]]) for name in mixed})
-        joint = super().joint_pass(inputs, data_samples, torch.cat([inputs["weak"], images]), both, step)
-        begin = joint.num_labeled
-        end = begin + len(images)
-
-        def without_weak(values: Tensor) -> Tensor:
-            return torch.cat([values[:begin], values[end:]])
-
-        feats = [without_weak(level) for level in joint.feats]
-        return replace(joint, feats=feats, logits=without_weak(joint.logits), pseudo=pseudo, images=images)
+        return join_weak_view(super().joint_pass, inputs, data_samples, images, pseudo, step)
 
 
 def image_confidence(pseudo: PseudoLabel) -> Tensor:

@@ -11,11 +11,11 @@ from torch import Tensor
 from mmseg_allspark.labels import PseudoLabel, max_probability
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, scale_losses
 from mmseg_allspark.methods.step import Needs, Step
-from mmseg_allspark.methods.two_networks import Decoded, TwoNetworkSegmentor, join_labels, split_labels
+from mmseg_allspark.methods.two_networks import NetworkOutput, TwoNetworkSegmentor, join_labels, split_labels
 from mmseg_allspark.models import FeatureMapping, SplitHead
 from mmseg_allspark.utils.checks import LossWeight, Share, check_types
 
-Pair = tuple[Decoded, Decoded]  # of the first and the second network
+Pair = tuple[NetworkOutput, NetworkOutput]  # of the first and the second network
 Labels = tuple[PseudoLabel, PseudoLabel]
 
 
@@ -128,16 +128,16 @@ class CCVCSegmentor(TwoNetworkSegmentor):
         hidden = self.decode_head.trunk(feats)
         return self.decode_head.tail(hidden), hidden
 
-    def pass_second(self, images: Tensor) -> Decoded:
+    def pass_second(self, images: Tensor) -> NetworkOutput:
         """Forward of the second network with its mapping."""
         head = self.second.decode_head
         hidden = head.trunk(self.second.extract_feat(images))
         hidden = head.mapping(hidden) if hasattr(head, "mapping") else hidden
-        return Decoded(head.tail(hidden), hidden)
+        return NetworkOutput(head.tail(hidden), hidden)
 
     def pass_mixed(self, images: Tensor) -> Pair:
         """Forward of the mixed images (B_u, 3, H, W) by both networks, with their own statistics of batch norm."""
-        return Decoded(*self.decode_joint(self.extract_feat(images, num_labeled=0))), self.pass_second(images)
+        return NetworkOutput(*self.decode_joint(self.extract_feat(images, num_labeled=0))), self.pass_second(images)
 
     def sup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Losses ``sup.*`` and ``sup.second.*``, and the discrepancy on the labeled images."""

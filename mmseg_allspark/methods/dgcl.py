@@ -14,16 +14,16 @@ from mmseg_allspark.labels import (
     mean_prediction,
     prediction_entropy,
 )
+from mmseg_allspark.methods.contrast import ContrastSegmentor
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_classes
-from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
-from mmseg_allspark.methods.step import Needs, Step
+from mmseg_allspark.methods.passes import join_weak_view, pass_teachers
+from mmseg_allspark.methods.step import Step
 from mmseg_allspark.models import DensityMemory, ProjectionHead, decode_with_features
 from mmseg_allspark.utils.checks import LossWeight, Percent, PositiveInt, check_types
 from mmseg_allspark.utils.resizing import resize_floor
-from mmseg_allspark.utils.wrappers import eval_mode
 
 
-class Described(NamedTuple):
+class ProjectedFeatures(NamedTuple):
     """Features (B, C, h, w) before the classifier, and their projections (B, D, h, w)."""
 
     features: Tensor
@@ -31,7 +31,7 @@ class Described(NamedTuple):
 
 
 @MODELS.register_module()
-class DGCLSegmentor(SemiSegmentor):
+class DGCLSegmentor(ContrastSegmentor):
     """A student that learns the teacher's sure pixels, and tightens the features of each class.
 
     L = sup_weight * L_s + unsup_weight * L_u + contrast_weight * L_c. The teacher labels the weak view together with
@@ -84,24 +84,17 @@ class DGCLSegmentor(SemiSegmentor):
             raise ValueError(f"model.unlabeled_view={self.unlabeled_view!r}: DGCL trains on 'weak', mixed and not.")
         self.contrast_weight, self.labels_in = contrast_weight, labels_in
         self.keep_percent, self.contrast_keep_percent = keep_percent, tuple(contrast_keep_percent)
-        self.memory = self.projector = None
         if contrast is not None:
             head = self.decode_head
             self.memory = DensityMemory(self.num_classes, head.channels, projection_channels, **contrast)
             self.projector = ProjectionHead(head.channels, projection_channels, norm_cfg=head.norm_cfg)
 
-    @property
-    def needs(self) -> Needs:
-        """A teacher that labels; a projection learns from unlabeled losses alone."""
-        needs = super().needs
-        in_burn_in = needs.unlabeled_in_burn_in or self.memory is not None
-        return replace(needs, labels_from="ema", unlabeled_in_burn_in=in_burn_in)
-
     @torch.no_grad()
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel:
         """Pseudo labels of the weak view; unsure pixels count 0. The classes of the contrast go to ``step.record``."""
         images = torch.cat([inputs["labeled"], inputs["weak"]])
-        logits = mean_prediction([labeler.label_batch(images) for labeler in step.labelers or (self,)])
+        in_train = self.labels_in == "train"
+        logits = mean_prediction(pass_teachers(self, step, images, in_train=in_train, only_logits=True))
         logits = logits[len(inputs["labeled"]) :]
         full, valid = self.upsample(logits, images.shape[2:]), self.valid_pixels(data_samples["unlabeled"])
         self.observe(data_samples["labeled"], full, valid)
@@ -110,16 +103,6 @@ class DGCLSegmentor(SemiSegmentor):
         if self.memory is not None:
             step.record["contrast_classes"] = self.contrast_classes(logits, data_samples, valid, step)
         return replace(pseudo, weight=pseudo.weight * kept, extras=dict(sure=kept))
-
-    @torch.no_grad()
-    def label_batch(self, images: Tensor) -> Tensor:
-        """Logits (B, K, h, w) of labeled images and weak view as a teacher gives them, in ``labels_in``."""
-        if self.labels_in == "eval":
-            with eval_mode(self):
-                return self.decode(self.extract_feat(images, inference_keys=self.pseudo_label_keys))
-        if not self.training:
-            self.train()
-        return self.decode(self.extract_feat(images, inference_keys=self.pseudo_label_keys))
 
     @torch.no_grad()
     def find_sure(self, logits: Tensor, valid: Tensor | None, percent: float) -> Tensor:
@@ -156,20 +139,15 @@ class DGCLSegmentor(SemiSegmentor):
         """Forward of labeled images, weak view and mixed images; the weak view's logits are not used."""
         if self.memory is None:
             return super().joint_pass(inputs, data_samples, images, pseudo, step)
-        weak, mixed = step.record["pseudo"].maps(), pseudo.maps()
-        both = PseudoLabel.from_maps({name: torch.cat([weak[name], mixed[name]]) for name in weak})
-        joint = super().joint_pass(inputs, data_samples, torch.cat([inputs["weak"], images]), both, step)
-        parts = (len(inputs["labeled"]), len(images), len(images))
-        labeled, _, of_mixed = joint.logits.split(parts)
-        aux = Described(*(maps[: -len(images)] for maps in joint.aux))
-        return replace(joint, logits=torch.cat([labeled, of_mixed]), pseudo=pseudo, images=images, aux=aux)
+        joint = join_weak_view(super().joint_pass, inputs, data_samples, images, pseudo, step)
+        return replace(joint, aux=ProjectedFeatures(*(maps[: -len(images)] for maps in joint.aux)))
 
-    def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Described | None]:
+    def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, ProjectedFeatures | None]:
         """Logits and, with the contrast, features before the classifier and their projections."""
         if self.memory is None:
             return super().decode_joint(feats)
         logits, hidden = decode_with_features(self.decode_head, feats)
-        return logits, Described(hidden, self.projector(hidden))
+        return logits, ProjectedFeatures(hidden, self.projector(hidden))
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Cross-entropy of the sure pixels, and the contrast; the memory takes the step's features afterwards."""

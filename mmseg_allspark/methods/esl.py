@@ -8,17 +8,17 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_allspark.labels import PseudoLabel, mean_prediction
+from mmseg_allspark.methods.contrast import ContrastSegmentor
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_classes
-from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
-from mmseg_allspark.methods.step import Needs, Step
-from mmseg_allspark.models import ConvProjectionHead, PartMemory, decode_with_trunk, trunk_width
+from mmseg_allspark.methods.step import Step
+from mmseg_allspark.models import ConvProjectionHead, PartMemory, trunk_width
 from mmseg_allspark.utils.checks import LossWeight, PositiveInt, Share, check_types
 from mmseg_allspark.utils.resizing import resize_nearest
 from mmseg_allspark.utils.wrappers import eval_mode
 
 
-class View(NamedTuple):
-    """What a teacher gives of labeled and unlabeled images: logits, encoder features and projected features."""
+class TeacherOutput(NamedTuple):
+    """What a teacher gives of labeled and unlabeled images, each (B, ..., h, w): the features are the encoder's."""
 
     logits: Tensor
     features: Tensor
@@ -26,7 +26,7 @@ class View(NamedTuple):
 
 
 @MODELS.register_module()
-class ESLSegmentor(SemiSegmentor):
+class ESLSegmentor(ContrastSegmentor):
     """A student that learns the teacher's dominant classes on mixed images, without a confidence threshold.
 
     L = sup_weight * L_s + unsup_weight * L_u + contrast_weight * L_c. L_u is the cross-entropy against the soft labels
@@ -76,7 +76,6 @@ class ESLSegmentor(SemiSegmentor):
             **kwargs,
         )
         self.contrast_weight, self.anchor_conf = contrast_weight, anchor_conf
-        self.memory = self.projector = None
         if contrast is not None:
             self._build_contrast(contrast, projection_channels)
 
@@ -92,21 +91,13 @@ class ESLSegmentor(SemiSegmentor):
         channels = self.memory.queue.queue.shape[2]
         self.projector = ConvProjectionHead(trunk_width(head), channels, hidden_channels, norm_cfg=head.norm_cfg)
 
-    @property
-    def needs(self) -> Needs:
-        """A teacher that labels; a projection learns from unlabeled losses alone."""
-        needs = super().needs
-        return replace(
-            needs, labels_from="ema", unlabeled_in_burn_in=needs.unlabeled_in_burn_in or self.memory is not None
-        )
-
     @torch.no_grad()
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel:
         """Pseudo labels of the weak view; with the contrast also the part of each pixel, as ``extras['part']``."""
         if self.memory is None:
             return super().label(inputs, data_samples, step)
-        views = [labeler.describe(inputs) for labeler in step.labelers or (self,)]
-        logits, number = mean_prediction([view.logits for view in views]), len(inputs["labeled"])
+        outputs = [labeler.describe(inputs) for labeler in step.labelers or (self,)]
+        logits, number = mean_prediction([output.logits for output in outputs]), len(inputs["labeled"])
         size = inputs["weak"].shape[2:]
         unlabeled = self.upsample(logits[number:], size)
         valid = self.valid_pixels(data_samples["unlabeled"])
@@ -114,25 +105,18 @@ class ESLSegmentor(SemiSegmentor):
         pseudo = self.make_pseudo_label(unlabeled, valid)
         truth = stack_classes(data_samples["labeled"], self.num_classes, self.decode_head.ignore_index)
         classes = pseudo.label if valid is None else torch.where(valid, pseudo.label, self.num_classes)
-        part = self._remember(views[0], resize_nearest(torch.cat([truth, classes]), logits.shape[2:]), number)
+        part = self._remember(outputs[0], resize_nearest(torch.cat([truth, classes]), logits.shape[2:]), number)
         step.record["part"] = part[:number]
         return replace(pseudo, extras=pseudo.extras | dict(part=resize_nearest(part[number:], size)))
 
     @torch.no_grad()
-    def describe(self, inputs: dict[str, Tensor]) -> View:
+    def describe(self, inputs: dict[str, Tensor]) -> TeacherOutput:
         """Labeled images and the weak view, in eval mode, as a teacher sees them; all at the size of features."""
         with eval_mode(self):
             images = torch.cat([inputs["labeled"], inputs["weak"]])
             feats = self.extract_feat(images, inference_keys=self.pseudo_label_keys)
             logits, projected = self.decode_joint(feats)
-        return View(logits, feats[self.level], projected)
-
-    def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Logits and, with the contrast, projected features (B, D, h, w) of what the head has before it classifies."""
-        if self.memory is None:
-            return super().decode_joint(feats)
-        logits, hidden = decode_with_trunk(self.decode_head, feats)
-        return logits, self.projector(hidden)
+        return TeacherOutput(logits, feats[self.level], projected)
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Loss against the soft labels, and the contrast."""
@@ -147,14 +131,14 @@ class ESLSegmentor(SemiSegmentor):
         return losses
 
     @torch.no_grad()
-    def _remember(self, view: View, classes: Tensor, number: int) -> Tensor:
+    def _remember(self, output: TeacherOutput, classes: Tensor, number: int) -> Tensor:
         """Parts of a step's pixels; queues and prototypes follow them. ``classes`` (B_l + B_u, h, w), labeled first."""
         with torch.autocast(device_type=classes.device.type, enabled=False):
-            size = view.features.shape[2:]
-            self.memory.start(view.features[:number], resize_nearest(classes[:number], size))
-            part = self.memory.assign(view.features, classes)
-            self.memory.enqueue(view.projected, part)
-            self.memory.follow(view.features, resize_nearest(part, size))
+            size = output.features.shape[2:]
+            self.memory.start(output.features[:number], resize_nearest(classes[:number], size))
+            part = self.memory.assign(output.features, classes)
+            self.memory.enqueue(output.projected, part)
+            self.memory.follow(output.features, resize_nearest(part, size))
             return part
 
     @torch.no_grad()

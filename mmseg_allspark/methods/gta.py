@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mmseg_allspark.labels import PseudoLabel, masked_quantiles, max_probability, mean_prediction
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
+from mmseg_allspark.methods.passes import pass_teachers
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.methods.two_networks import TwoNetworkSegmentor
 from mmseg_allspark.utils.checks import Between, LossWeight, Percent, check_types
@@ -120,19 +121,12 @@ class GTASegmentor(TwoNetworkSegmentor):
         self.transfers.count += 1
 
     @torch.no_grad()
-    def describe(self, images: Tensor) -> Tensor:
-        """Logits (B, K, h, w) as a teacher gives them for (B, 3, H, W): in train mode, so that batch norm follows."""
-        if not self.training:
-            self.train()
-        return self.decode(self.extract_feat(images, inference_keys=self.pseudo_label_keys))
-
-    @torch.no_grad()
     def find_confidence(self, joint: JointPass) -> Tensor:
         """Probability (B_u, H, W) of the teacher's likeliest class."""
         logits = joint.pseudo.logits
         if self.confidence_from == "mixed":
             images = torch.cat([joint.inputs["labeled"], joint.images])
-            logits = mean_prediction([labeler.describe(images) for labeler in joint.step.labelers or (self,)])
+            logits = mean_prediction(pass_teachers(self, joint.step, images, only_logits=True))
             logits = self.upsample(logits[joint.num_labeled :], joint.images.shape[2:])
         return max_probability(logits)
 

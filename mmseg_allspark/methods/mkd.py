@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_classes, stack_valid
 from mmseg_allspark.methods.step import Needs, Step
-from mmseg_allspark.methods.two_networks import Decoded, TwoNetworkSegmentor
+from mmseg_allspark.methods.two_networks import NetworkOutput, TwoNetworkSegmentor
 from mmseg_allspark.models import SemanticAugmentation, decode_with_features
 from mmseg_allspark.utils.checks import LossWeight, PositiveInt, check_types
 from mmseg_allspark.utils.resizing import resize_floor
@@ -103,22 +103,22 @@ class MKDSegmentor(TwoNetworkSegmentor):
         return (step.labelers or (self,))[0]
 
     @torch.no_grad()
-    def describe(self, inputs: dict[str, Tensor]) -> tuple[Decoded, Decoded]:
+    def describe(self, inputs: dict[str, Tensor]) -> tuple[NetworkOutput, NetworkOutput]:
         """What both networks give of labeled images and the weak view, each passed by itself."""
         parts = [inputs["labeled"], inputs["weak"]]
         in_train = self.labels_in == "train" and not self.steers_neck
         with contextlib.nullcontext() if in_train else eval_mode(self):
             feats = [self.extract_feat(part, inference_keys=self.pseudo_label_keys) for part in parts]
-            first = Decoded.cat([Decoded(*self.decode_joint(part)) for part in feats])
-            return first, Decoded.cat([self.pass_second(part) for part in parts])
+            first = NetworkOutput.cat([NetworkOutput(*self.decode_joint(part)) for part in feats])
+            return first, NetworkOutput.cat([self.pass_second(part) for part in parts])
 
     def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Logits of the first network and the features before its classifier."""
         return decode_with_features(self.decode_head, feats)
 
-    def pass_second(self, images: Tensor) -> Decoded:
+    def pass_second(self, images: Tensor) -> NetworkOutput:
         """Logits of the second network and the features before its classifier."""
-        return Decoded(*decode_with_features(self.second.decode_head, self.second.extract_feat(images)))
+        return NetworkOutput(*decode_with_features(self.second.decode_head, self.second.extract_feat(images)))
 
     def sup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Losses ``sup.*`` of the first student and ``sup.second.*`` of the second."""
@@ -169,12 +169,12 @@ class MKDSegmentor(TwoNetworkSegmentor):
         return torch.cat(parts)
 
     @torch.no_grad()
-    def _mix(self, teacher: Decoded, joint: JointPass) -> Decoded:
+    def _mix(self, teacher: NetworkOutput, joint: JointPass) -> NetworkOutput:
         """What a teacher gives, mixed as the students' unlabeled images were."""
         number, size = joint.num_labeled, teacher.logits.shape[2:]
         source = resize_floor(joint.pseudo.extras["source"], size)[:, None]
         mixed = [values[number:].gather(0, source.expand(-1, values.shape[1], -1, -1)) for values in teacher]
-        return Decoded.cat([teacher.images(slice(number)), Decoded(*mixed)])
+        return NetworkOutput.cat([teacher.images(slice(number)), NetworkOutput(*mixed)])
 
     def _truth(self, joint: JointPass, size: list[int]) -> Tensor:
         """(B_l, h, w) classes of the labeled images, K where they are not known."""

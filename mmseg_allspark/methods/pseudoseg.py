@@ -20,7 +20,7 @@ from mmseg_allspark.utils.resizing import resize_nearest
 from mmseg_allspark.utils.wrappers import eval_mode
 
 
-class View(NamedTuple):
+class Predictions(NamedTuple):
     """Two predictions of the same images, each (B, K, h, w) logits of one size."""
 
     decoded: Tensor
@@ -119,10 +119,10 @@ class PseudoSegSegmentor(SemiSegmentor):
         if step.labels_from == "data":
             return super().label(inputs, data_samples, step)
         valid = self.valid_pixels(data_samples["unlabeled"])
-        views = [labeler.describe(inputs["weak"], valid) for labeler in step.labelers or (self,)]
+        found = [labeler.describe(inputs["weak"], valid) for labeler in step.labelers or (self,)]
         if self.own_labels == "train":
-            step.record["spread"] = torch.stack([view.spread for view in views]).mean(dim=0)
-        logits = resize_nearest(mean_prediction([self.fuse(view) for view in views]), inputs["weak"].shape[2:])
+            step.record["spread"] = torch.stack([one.spread for one in found]).mean(dim=0)
+        logits = resize_nearest(mean_prediction([self.fuse(one) for one in found]), inputs["weak"].shape[2:])
         self.observe(data_samples["labeled"], logits, valid)
         return self.make_pseudo_label(logits, valid)
 
@@ -132,13 +132,13 @@ class PseudoSegSegmentor(SemiSegmentor):
         return resize_nearest(self.fuse(self.describe(inputs["weak"])), inputs["weak"].shape[2:])
 
     @torch.no_grad()
-    def describe(self, images: Tensor, valid: Tensor | None = None) -> View:
+    def describe(self, images: Tensor, valid: Tensor | None = None) -> Predictions:
         """Both predictions of images (B, 3, H, W) in eval mode, with the classes that the image-level head sees."""
         with eval_mode(self):
             feats = self.extract_feat(images, inference_keys=self.pseudo_label_keys)
             decoded = self.decode(feats)
             present = (self.image_head(self.take_levels(feats)[0]) >= 0).float()
-            return View(decoded, self.upsample(self.spread_maps(feats, present, valid), decoded.shape[2:]))
+            return Predictions(decoded, self.upsample(self.spread_maps(feats, present, valid), decoded.shape[2:]))
 
     def take_levels(self, feats: list[Tensor]) -> tuple[Tensor, Tensor]:
         """The level of the image-level head and the one beside it; ``ValueError`` if they have other channels."""
@@ -156,9 +156,9 @@ class PseudoSegSegmentor(SemiSegmentor):
         deep, side = self.take_levels(feats)
         return self.attention(deep, side, self.image_head.activation(deep, present), valid)
 
-    def fuse(self, view: View) -> Tensor:
+    def fuse(self, predictions: Predictions) -> Tensor:
         """Logits (B, K, h, w) of the label that two predictions give."""
-        return fuse_predictions(view, self.temperature, self.scale)
+        return fuse_predictions(predictions, self.temperature, self.scale)
 
     def mix(
         self, inputs: dict[str, Tensor], data_samples: SamplesByPart, pseudo: PseudoLabel, step: Step
@@ -211,7 +211,7 @@ class PseudoSegSegmentor(SemiSegmentor):
         """Labels fused of the spread maps and the decoder in train mode; those from files stay."""
         if "spread" not in joint.step.record:
             return joint.pseudo
-        logits = self.fuse(View(joint.unlabeled_logits, joint.step.record.pop("spread")))
+        logits = self.fuse(Predictions(joint.unlabeled_logits, joint.step.record.pop("spread")))
         return self.make_pseudo_label(resize_nearest(logits, joint.pseudo.label.shape[1:]), joint.pseudo.valid)
 
     def pseudo_label_loss(self, logits: Tensor, pseudo: PseudoLabel) -> Tensor:

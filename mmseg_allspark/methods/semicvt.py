@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mmseg_allspark.labels import mean_prediction, prediction_entropy
 from mmseg_allspark.methods.joint_pass import JointPass, scale_losses
+from mmseg_allspark.methods.passes import pass_teachers
 from mmseg_allspark.methods.step import Needs
 from mmseg_allspark.methods.u2pl import U2PLSegmentor
 from mmseg_allspark.models import ConvProjectionHead, GraphConsistency, TwoStreamHead
@@ -119,11 +120,11 @@ class SemiCVTSegmentor(U2PLSegmentor):
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Cross-entropy of the learned pixels, and the graphs' difference, half of each stream."""
         images, pseudo = torch.cat([joint.inputs["labeled"], joint.images]), joint.pseudo
-        views = [labeler.describe(images)[1] for labeler in joint.step.labelers or (self,)]
+        streams = [one[1] for one in pass_teachers(self, joint.step, images)]
         unlabeled, scale = slice(joint.num_labeled, None), joint.step.unsup_scale / 2
         valid = torch.ones_like(pseudo.label, dtype=torch.bool) if pseudo.valid is None else pseudo.valid
         teacher = [
-            (mean_prediction([view.of(index, unlabeled)[0] for view in views]), views[0].of(index, unlabeled)[1])
+            (mean_prediction([one.of(index, unlabeled)[0] for one in streams]), streams[0].of(index, unlabeled)[1])
             for index in range(2)
         ]
         losses, shares = {}, []

@@ -23,7 +23,7 @@ _SHARED = ("pretrained", "init_cfg", "train_cfg", "test_cfg")
 _SECOND = "second_"  # begins the names of the second network's labels among the extras of the first's
 
 
-class Decoded(NamedTuple):
+class NetworkOutput(NamedTuple):
     """What one network gives of images.
 
     Attributes:
@@ -34,12 +34,12 @@ class Decoded(NamedTuple):
     logits: Tensor
     hidden: Tensor | None = None
 
-    def images(self, part: slice) -> "Decoded":
+    def images(self, part: slice) -> "NetworkOutput":
         """What belongs to some of the images."""
-        return Decoded(*(None if values is None else values[part] for values in self))
+        return NetworkOutput(*(None if values is None else values[part] for values in self))
 
     @classmethod
-    def cat(cls, parts: list["Decoded"]) -> "Decoded":
+    def cat(cls, parts: list["NetworkOutput"]) -> "NetworkOutput":
         """Put together what was passed in parts."""
         return cls(*(None if values[0] is None else torch.cat(values) for values in zip(*parts, strict=True)))
 
@@ -117,20 +117,20 @@ class TwoNetworkSegmentor(SemiSegmentor):
         pseudo: PseudoLabel | None,
         step: Step,
     ) -> JointPass:
-        """Forward of both networks; ``aux`` is the pair of what the first and the second give (:class:`Decoded`)."""
+        """Forward of both networks; ``aux`` is the pair of what they give (:class:`NetworkOutput`)."""
         parts = [inputs["labeled"], images]
         if not self.separate_norm:
             joint = super().joint_pass(inputs, data_samples, images, pseudo, step)
-            return replace(joint, aux=(Decoded(joint.logits, joint.aux), self.pass_second(torch.cat(parts))))
+            return replace(joint, aux=(NetworkOutput(joint.logits, joint.aux), self.pass_second(torch.cat(parts))))
         feats = [self.extract_feat(part) for part in parts]
-        both = Decoded.cat([Decoded(*self.decode_joint(part)) for part in feats])
-        both = both, Decoded.cat([self.pass_second(part) for part in parts])
+        both = NetworkOutput.cat([NetworkOutput(*self.decode_joint(part)) for part in feats])
+        both = both, NetworkOutput.cat([self.pass_second(part) for part in parts])
         feats = [torch.cat(level) for level in zip(*feats, strict=True)]
         return JointPass(inputs, data_samples, step, len(parts[0]), feats, both[0].logits, pseudo, both, images)
 
-    def pass_second(self, images: Tensor) -> Decoded:
+    def pass_second(self, images: Tensor) -> NetworkOutput:
         """Forward of the second network for images (B, 3, H, W), in training and in evaluation."""
-        return Decoded(self.second.decode_head(self.second.extract_feat(images)))
+        return NetworkOutput(self.second.decode_head(self.second.extract_feat(images)))
 
     @torch.no_grad()
     def label_by_second(self, images: Tensor) -> Tensor:

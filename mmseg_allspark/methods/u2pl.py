@@ -1,6 +1,5 @@
 """U2PL (CVPR 2022, arXiv 2203.03884): pixels that are too unsure to be learned from still say what they are not."""
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -8,10 +7,11 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_allspark.labels import PseudoLabel, masked_quantiles, mean_by_share, mean_prediction, prediction_entropy
+from mmseg_allspark.methods.contrast import ContrastSegmentor
 from mmseg_allspark.methods.joint_pass import JointPass, stack_classes
-from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
-from mmseg_allspark.methods.step import Needs, Step
-from mmseg_allspark.models import ConvProjectionHead, NegativeMemory, decode_with_trunk, trunk_width
+from mmseg_allspark.methods.passes import pass_teachers
+from mmseg_allspark.methods.step import Step
+from mmseg_allspark.models import ConvProjectionHead, NegativeMemory, trunk_width
 from mmseg_allspark.utils.checks import LossWeight, Percent, PositiveInt, check_types
 from mmseg_allspark.utils.resizing import resize_floor
 
@@ -25,7 +25,7 @@ class Reliability(NamedTuple):
 
 
 @MODELS.register_module()
-class U2PLSegmentor(SemiSegmentor):
+class U2PLSegmentor(ContrastSegmentor):
     """A student that learns the teacher's sure pixels, and compares its features with the unsure ones.
 
     L = sup_weight * L_s + unsup_weight * L_u + contrast_weight * L_c. The teacher labels the weak view. It then sees
@@ -74,45 +74,16 @@ class U2PLSegmentor(SemiSegmentor):
         )
         self.contrast_weight = contrast_weight
         self.keep_percent, self.low_entropy_percent = keep_percent, low_entropy_percent
-        self.memory = self.projector = None
         if contrast is not None:
             self.memory = NegativeMemory(self.num_classes, **contrast)
             width, head = self.memory.queue.queue.shape[2], self.decode_head
             self.projector = ConvProjectionHead(trunk_width(head), width, projection_channels, norm_cfg=head.norm_cfg)
 
-    @property
-    def needs(self) -> Needs:
-        """A teacher that labels; a projection learns from unlabeled losses alone."""
-        needs = super().needs
-        in_burn_in = needs.unlabeled_in_burn_in or self.memory is not None
-        return replace(needs, labels_from="ema", unlabeled_in_burn_in=in_burn_in)
-
-    def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Tensor | None]:
-        """Logits and, with the contrast, projected features (B, D, h, w)."""
-        if self.memory is None:
-            return super().decode_joint(feats)
-        logits, hidden = decode_with_trunk(self.decode_head, feats)
-        return logits, self.projector(hidden)
-
-    @torch.no_grad()
-    def describe(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Logits and projected features as a teacher gives them: in train mode, so that its batch norm follows.
-
-        Args:
-            images: (B, 3, H, W).
-
-        Returns:
-            (B, K, h, w) and, with the contrast, (B, D, h, w).
-        """
-        if not self.training:
-            self.train()
-        return self.decode_joint(self.extract_feat(images, inference_keys=self.pseudo_label_keys))
-
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Cross-entropy of the learned pixels, and the contrast."""
         images, pseudo = torch.cat([joint.inputs["labeled"], joint.images]), joint.pseudo
-        views = [labeler.describe(images) for labeler in joint.step.labelers or (self,)]
-        logits, number = mean_prediction([view[0] for view in views]), joint.num_labeled
+        given = pass_teachers(self, joint.step, images)
+        logits, number = mean_prediction([one[0] for one in given]), joint.num_labeled
         entropy = prediction_entropy(self.upsample(logits[number:], pseudo.label.shape[1:]))
         valid = torch.ones_like(pseudo.label, dtype=torch.bool) if pseudo.valid is None else pseudo.valid
         pixels = self.find_reliable(entropy, valid, joint.step)
@@ -124,7 +95,7 @@ class U2PLSegmentor(SemiSegmentor):
         }
         if self.memory is not None:
             with torch.autocast(device_type=logits.device.type, enabled=False):
-                loss = self._contrast(joint, logits, views[0][1], valid, pixels)
+                loss = self._contrast(joint, logits, given[0][1], valid, pixels)
             losses["unsup.contrast.loss_negatives"] = loss * (self.contrast_weight * scale)
             losses["unsup.contrast_memory"] = self.memory.queue.fill_level()[:-1].mean()
         return losses

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mmseg_allspark.models.class_queue import ClassQueue
 from mmseg_allspark.models.draws import draw_where
-from mmseg_allspark.models.pixel_rows import pixel_rows
+from mmseg_allspark.models.pixel_rows import is_of_class, pixel_rows
 from mmseg_allspark.utils.checks import Between, Count, PositiveInt, check_types
 
 
@@ -128,11 +128,12 @@ class DensityMemory(BaseModule):
             classes: (B, h, w) int64.
             num_labeled: How many of the B images are labeled; they come first. Default None, all.
         """
-        shown = self._is_of_class(classes[:num_labeled].flatten()).any(dim=1).long()
+        shown = is_of_class(classes[:num_labeled].flatten(), self.num_classes).any(dim=1).long()
         all_reduce(shown, op="max")
         self.shown.logical_or_(shown)
         classes, number = classes.flatten(), max(1, self.rows_per_step // get_world_size())
-        index = draw_where(self._is_of_class(classes), number).flip(1)  # the last written counts as the newest
+        # flipped: the last written counts as the newest
+        index = draw_where(is_of_class(classes, self.num_classes), number).flip(1)
         picked = index.clamp(max=len(classes) - 1)
         own, projections = (pixel_rows(maps).float()[picked] for maps in (features, projected))
         density = torch.where(self.filled[:, None] > self.density_rows, self.density(own), 0.0)
@@ -156,7 +157,7 @@ class DensityMemory(BaseModule):
         anchor, takes_part, center, has_pixels = self._find_dense_and_sparse(
             pixel_rows(features).float(), projections, classes
         )
-        other = ~self._is_of_class(classes) & (classes < self.num_classes)
+        other = ~is_of_class(classes, self.num_classes) & (classes < self.num_classes)
         index = draw_where(other, self.negatives)
         negatives = projections.detach()[index.clamp(max=len(classes) - 1)]
         anchors = F.normalize(projections[anchor], dim=2)
@@ -176,7 +177,7 @@ class DensityMemory(BaseModule):
         self, features: Tensor, projections: Tensor, classes: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Anchors (K, A) among the pixels, which of them there are; centers (K, D), and which classes have pixels."""
-        index = draw_where(self._is_of_class(classes), self.max_pixels)
+        index = draw_where(is_of_class(classes, self.num_classes), self.max_pixels)
         there, index = index < len(classes), index.clamp(max=len(classes) - 1)
         count = there.sum(dim=1, keepdim=True)
         density = torch.where(count > max(self.neighbours), self.density(features[index]), 1.0)
@@ -191,7 +192,3 @@ class DensityMemory(BaseModule):
         rows = stored[..., self.in_channels : -1].gather(1, best[..., None].expand(-1, -1, self.channels))
         center = (total + rows.sum(dim=1)) / (is_dense.sum(dim=1) + self.positives)
         return index.gather(1, sparse), takes_part, center, count[:, 0] > 0
-
-    def _is_of_class(self, classes: Tensor) -> Tensor:
-        """One-hot classes: (N,) -> (K, N) bool."""
-        return classes == torch.arange(self.num_classes, device=classes.device)[:, None]

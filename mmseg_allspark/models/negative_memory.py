@@ -13,7 +13,7 @@ from torch import Tensor
 from mmseg_allspark.models.class_queue import ClassQueue
 from mmseg_allspark.models.draws import draw_below, draw_where
 from mmseg_allspark.models.part_memory import info_nce
-from mmseg_allspark.models.pixel_rows import count_pixels, mean_rows, pixel_rows
+from mmseg_allspark.models.pixel_rows import count_pixels, is_of_class, mean_rows, pixel_rows
 from mmseg_allspark.utils.checks import Between, Count, PositiveInt, Share, check_types
 
 
@@ -162,8 +162,3 @@ class NegativeMemory(BaseModule):
         index = torch.arange(self.num_classes, device=slot.device)[:, None] * slots + slot
         rows = self.queue.read().flatten(0, 1).index_select(0, index.flatten())
         return rows.view(-1, self.negatives, rows.shape[1]), filled > 0
-
-
-def is_of_class(classes: Tensor, num_classes: int) -> Tensor:
-    """One-hot labels: (B, h, w) int64 -> (B, K, h, w) bool; a pixel without a label is of no class."""
-    return classes[:, None] == torch.arange(num_classes, device=classes.device)[:, None, None]

@@ -13,6 +13,12 @@ def pixel_rows(maps: Tensor) -> Tensor:
     return maps.movedim(1, -1).flatten(0, 2)
 
 
+def is_of_class(classes: Tensor, num_classes: int) -> Tensor:
+    """Which pixels are of each class, as bool; those of K are of none: (N,) -> (K, N), (B, h, w) -> (B, K, h, w)."""
+    index = torch.arange(num_classes, device=classes.device)[:, None]
+    return classes == index if classes.dim() == 1 else classes[:, None] == index[..., None]
+
+
 def count_pixels(classes: Tensor, num_classes: int) -> Tensor:
     """Pixels of each class: (N,) int64 in [0, K] -> (K,) int64; K stands for no class."""
     return classes.new_zeros(num_classes + 1).scatter_add_(0, classes, torch.ones_like(classes))[:-1]

@@ -6,7 +6,7 @@ from builders import ROOT, build_model, head_config, sample_with_mask
 from mmengine.structures import PixelData
 
 from mmseg_allspark.methods import JointPass, Step
-from mmseg_allspark.methods.two_networks import Decoded, split_labels
+from mmseg_allspark.methods.two_networks import NetworkOutput, split_labels
 
 RELEASED = dict(conflict_by="logit", conflict_of="unmixed")
 VOC = dict(sup_weight=5.0, unsup_weight=2.0, discrepancy_weight=1.0)
@@ -40,10 +40,12 @@ def a_step(options):
     names = [f"{kind}_{part}{i}" for kind in KINDS for part in ("pred", "feature") for i in (1, 2)]
     leaves = {name: INPUTS[name].clone().requires_grad_() for name in names}
     model.pass_mixed = lambda images: tuple(
-        Decoded(leaves[f"mixed_pred{i}"], leaves[f"mixed_feature{i}"]) for i in (1, 2)
+        NetworkOutput(leaves[f"mixed_pred{i}"], leaves[f"mixed_feature{i}"]) for i in (1, 2)
     )
     both = tuple(
-        Decoded.cat([Decoded(leaves[f"{kind}_pred{i}"], leaves[f"{kind}_feature{i}"]) for kind in ("labeled", "raw")])
+        NetworkOutput.cat(
+            [NetworkOutput(leaves[f"{kind}_pred{i}"], leaves[f"{kind}_feature{i}"]) for kind in ("labeled", "raw")]
+        )
         for i in (1, 2)
     )
     samples = [sample_with_mask(None) for _ in range(2)]

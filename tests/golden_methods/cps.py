@@ -5,7 +5,7 @@ from builders import build_model, head_config, sample_with_mask
 
 from mmseg_allspark.labels import CutMix
 from mmseg_allspark.methods import JointPass, Step
-from mmseg_allspark.methods.two_networks import Decoded
+from mmseg_allspark.methods.two_networks import NetworkOutput
 from mmseg_allspark.models import OhemLoss
 
 RELEASED_CUTMIX = dict(prob=1.0, boxes=3, area=(0.25, 0.5), aspect=None)
@@ -37,7 +37,7 @@ def cps(arrays):
     first, second = torch.cat(predictions[:2]), torch.cat(predictions[2:])
     masks, images = torch.as_tensor(arrays["gts"]).long(), torch.zeros(2, 3, 10, 10)
     samples = dict(labeled=[sample_with_mask(mask) for mask in masks], unlabeled=[sample_with_mask(None)] * 2)
-    pair = Decoded(first), Decoded(second)
+    pair = NetworkOutput(first), NetworkOutput(second)
     joint = JointPass(dict(labeled=images), samples, Step(), 2, [], first, None, pair, images)
     model = segmentor(5)
     sup, unsup = model.sup_losses(joint), model.unsup_losses(joint)
@@ -69,7 +69,7 @@ def cutmix(arrays):
     samples, step = dict(labeled=[], unlabeled=[sample_with_mask(None)] * 4), Step()
     images, pseudo = model.mix(inputs, samples, model.label(inputs, samples, step), step)
     students = [values.requires_grad_() for values in tensors(arrays, "logits_cons_stu_1", "logits_cons_stu_2")]
-    joint = JointPass(inputs, samples, step, 0, [], students[0], pseudo, tuple(map(Decoded, students)), images)
+    joint = JointPass(inputs, samples, step, 0, [], students[0], pseudo, tuple(map(NetworkOutput, students)), images)
     losses = model.unsup_losses(joint)
     loss = losses["unsup.decode.loss_cps"] + losses["unsup.second.loss_cps"]
     yield "mixed image", images, arrays["mixed_ch0"]

@@ -6,7 +6,7 @@ from mmseg.structures import SegDataSample
 from golden_methods.cps import masks, segmentor
 from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.methods import JointPass, Step
-from mmseg_allspark.methods.two_networks import Decoded
+from mmseg_allspark.methods.two_networks import NetworkOutput
 from mmseg_allspark.models import FuzzyPositiveLoss
 
 
@@ -41,7 +41,7 @@ def cps(arrays):
     pseudo = PseudoLabel.from_maps(labels[0].maps() | extras)
     samples = dict(labeled=[], unlabeled=[SegDataSample()] * 2)
     images = torch.zeros(2, 3, 6, 5)
-    joint = JointPass({}, samples, Step(), 0, [], first, pseudo, (Decoded(first), Decoded(second)), images)
+    joint = JointPass({}, samples, Step(), 0, [], first, pseudo, (NetworkOutput(first), NetworkOutput(second)), images)
 
     def loss():
         return sum(value for name, value in model.unsup_losses(joint).items() if "loss" in name)

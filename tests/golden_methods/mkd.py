@@ -7,7 +7,7 @@ from builders import ROOT, build_model, head_config, sample_with_mask
 from golden_methods.cps import masks
 from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.methods import JointPass, Step
-from mmseg_allspark.methods.two_networks import Decoded
+from mmseg_allspark.methods.two_networks import NetworkOutput
 from mmseg_allspark.models import SemanticAugmentation
 
 tensor = torch.from_numpy
@@ -56,8 +56,10 @@ def step(arrays):
 
 def compare(model, teacher, heads, case, iteration):
     features = [tensor(case[f"feat{index}"]) for index in range(4)]
-    networks = [Decoded(head.conv_seg(value).detach(), value) for head, value in zip(heads, features, strict=True)]
-    students = tuple(Decoded(network.logits.requires_grad_(), network.hidden) for network in networks[:2])
+    networks = [
+        NetworkOutput(head.conv_seg(value).detach(), value) for head, value in zip(heads, features, strict=True)
+    ]
+    students = tuple(NetworkOutput(network.logits.requires_grad_(), network.hidden) for network in networks[:2])
     here = Step(iteration - 1, 100, labels_from="ema", labelers=(teacher,), record=dict(teachers=networks[2:]))
     source = torch.arange(3)[:, None, None].expand(-1, 32, 32)
     pseudo = PseudoLabel(torch.zeros(3, CLASSES, 32, 32), 0 * source, torch.ones(3, 32, 32), extras=dict(source=source))

@@ -1,10 +1,10 @@
-"""PseudoSeg's class activation maps, their attention, the fused labels, and the loss on the strong view."""
+"""PseudoSeg's class activation maps, their attention, the fused labels, and the loss on the strong predictions."""
 
 import torch
 from builders import build_model, head_config
 
 from mmseg_allspark.labels import PseudoLabel, equalize_logits, fuse_predictions
-from mmseg_allspark.methods.pseudoseg import View
+from mmseg_allspark.methods.pseudoseg import Predictions
 from mmseg_allspark.utils.resizing import resize_nearest
 
 SIZE = (33, 33)
@@ -48,10 +48,10 @@ def labels_and_loss(data):
     yield "background's map", 1 - activation.amax(dim=1), data["cam"][..., 0]
     spread = model.spread_maps(feats, present, valid)
     yield "logits of the spread maps", spread, nchw(data["att_logits"])
-    view = View(decoded, spread)
-    yield "equalized logits", equalize_logits(torch.stack(view)).flatten(0, 1), nchw(data["all_scaled"])
-    yield "mean of both", fuse_predictions(view, temperature=1.0).softmax(dim=1), nchw(data["prob_fused"])
-    fused = model.fuse(view)
+    predictions = Predictions(decoded, spread)
+    yield "equalized logits", equalize_logits(torch.stack(predictions)).flatten(0, 1), nchw(data["all_scaled"])
+    yield "mean of both", fuse_predictions(predictions, temperature=1.0).softmax(dim=1), nchw(data["prob_fused"])
+    fused = model.fuse(predictions)
     yield "sharpened mean", fused.softmax(dim=1), nchw(data["prob_sharp"])
     yield "valid pixels", resize_nearest(valid, (9, 9)), data["valid_small"][..., 0]
     pseudo = model.make_pseudo_label(resize_nearest(fused, SIZE), valid)

@@ -14,6 +14,7 @@ from builders import build_model
 from mmseg_allspark.labels import CutMix, PseudoLabel, masked_quantiles, prediction_entropy
 from mmseg_allspark.methods import Step
 from mmseg_allspark.models import NegativeMemory, OhemLoss, negative_memory
+from mmseg_allspark.models.pixel_rows import is_of_class
 
 tensor = torch.from_numpy
 SIZES = torch.tensor([60, 40, 40, 40])  # rows of each class
@@ -57,13 +58,13 @@ def masks(data):
         yield f"{name} entropy, small", small, data[f"{name}_mask_all"]
     for name, label in zip(("label_l", "label_u"), labels, strict=True):
         small = F.interpolate(torch.where(label == 255, 4, label)[None].float(), size=(8, 8), mode="nearest")[0].long()
-        yield "labels, small", negative_memory.is_of_class(small, 4), data[f"{name}_small"]
+        yield "labels, small", is_of_class(small, 4), data[f"{name}_small"]
 
 
 def onehot(data):
     """Not the release's maps: see above."""
     labels = tensor(data["labels"]).long()
-    yield "one-hot labels", negative_memory.is_of_class(labels, 4), data["intended"]
+    yield "one-hot labels", is_of_class(labels, 4), data["intended"]
 
 
 class Draws:

@@ -42,11 +42,9 @@ def undisturbed(request, odd_data, tmp_path_factory):
     return request.param, folder, *random_run(odd_data, folder, request.param)
 
 
-@pytest.mark.parametrize(
-    ("start", "num_workers"), [(2, 2), (3, 0), *(pytest.param(start, 0, marks=pytest.mark.slow) for start in (1, 4, 6))]
-)
+@pytest.mark.parametrize(("start", "num_workers"), [pytest.param(1, 0, marks=pytest.mark.slow), (2, 2), (3, 0)])
 def test_resumed_run_is_the_undisturbed_one(undisturbed, odd_data, tmp_path, start, num_workers):
-    """In burn-in, warm-up and ramp-up, in the middle of an epoch and where one ends (3 and 6)."""
+    """In burn-in, warm-up and ramp-up, in the middle of an epoch and where one ends (3)."""
     unit, folder, expected, log = undisturbed
     resume = dict(resume=True, load_from=str(folder / f"iter_{start}.pth"))
     got, resumed_log = random_run(odd_data, tmp_path, unit, num_workers, **resume)
@@ -103,23 +101,6 @@ def test_a_validation_that_a_kill_prevented_is_made_up_for(odd_data, tmp_path, u
     assert "before_train_iter" not in resumed.names
     validations = [[call for call in one.calls if call[0] == "after_val_epoch"] for one in (log, resumed)]
     assert validations[0][-1:] == validations[1]
-
-
-def test_resume_of_a_finished_run_trains_no_more(odd_data, tmp_path):
-    options = dict(loop=dict(max_iters=2), default_hooks=SAVE)
-    record(odd_data, tmp_path / "first", **options)
-    resume = dict(resume=True, load_from=str(tmp_path / "first" / "iter_2.pth"))
-    runner, log = record(odd_data, tmp_path / "second", **options, **resume)
-    assert runner.iter == 2
-    assert log.seen == []
-
-
-def test_resume_finds_the_latest_checkpoint_of_its_folder(odd_data, tmp_path):
-    options = dict(loop=dict(max_iters=2), default_hooks=SAVE)
-    record(odd_data, tmp_path, **options)
-    options["loop"] = dict(max_iters=3)
-    _, log = record(odd_data, tmp_path, **options, resume=True)
-    assert [call[2] for call in log.calls if call[0] == "after_train_iter"] == [2]
 
 
 class StopInValidation(Hook):
@@ -184,16 +165,3 @@ def test_a_sample_follows_from_its_position_and_disturbs_nobody():
     indices = pickle.loads(pickle.dumps([StreamIndex(3, position) for position in range(20)]))
     assert [copy[index] for index in reversed(indices)] == samples[::-1]
     assert draws() == expected != before
-
-
-def test_the_wrapper_is_transparent():
-    inner = FickleDataset()
-    dataset = SeededDataset(inner, RandomStream("labeled", 5, 0))
-    assert len(dataset) == 20
-    assert dataset.metainfo == inner.metainfo
-    assert dataset.get_data_info(2)["number"] == 2
-    dataset.pipeline = "another"  # mmdet's PipelineSwitchHook does so
-    assert inner.pipeline == "another"
-    assert not hasattr(dataset, "__getitems__")
-    with pytest.raises(AttributeError, match="nothing"):
-        dataset.nothing  # noqa: B018

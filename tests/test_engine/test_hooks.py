@@ -6,9 +6,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from builders import CLASSES, loader_config, model_config, neck_config, train
-
-from mmseg_allspark.engine import SemanticMemoryHook
+from builders import CLASSES, model_config, neck_config, train
 
 from .recording import record
 
@@ -39,7 +37,6 @@ def logger(interval):
         (dict(), [True] * 6),
         (dict(warmup_iters=3), [False] * 3 + [True] * 3),
         (dict(warmup_epochs=2), [False] * 4 + [True] * 2),  # an epoch is two steps
-        (dict(warmup_epochs=9), [False] * 6),
     ],
 )
 def test_memory_is_read_after_the_warm_up(data, tmp_path, options, expected):
@@ -47,15 +44,6 @@ def test_memory_is_read_after_the_warm_up(data, tmp_path, options, expected):
     runner, log = record(data, tmp_path, hooks=[hook], loop=dict(max_iters=6))
     assert [step["use_memory"] for step in log.steps] == expected
     assert runner.model.neck.memory.enqueued.sum() == 6 * 2 * 32  # it is written from the first step on
-
-
-def test_warm_up_changes_what_the_labeled_branch_attends_to(data, tmp_path):
-    losses = []
-    for warmup in (0, 1):
-        hook = dict(type="SemanticMemoryHook", warmup_iters=warmup)
-        runner, _ = record(data, tmp_path / str(warmup), hooks=[hook], loop=dict(max_iters=1))
-        losses.append(runner.message_hub.get_scalar("train/sup.decode.loss_ce").current())
-    assert losses[0] != losses[1]
 
 
 def test_fill_and_enqueued_reach_log_and_visualizer(data, tmp_path):
@@ -89,11 +77,6 @@ def test_without_a_memory_the_hook_is_an_error(data, tmp_path, changes):
         )  # fmt: skip
 
 
-def test_two_warm_ups_are_one_too_many():
-    with pytest.raises(ValueError, match="warmup_iters=1 or warmup_epochs=1, not both"):
-        SemanticMemoryHook(warmup_iters=1, warmup_epochs=1)
-
-
 def statistics_run(data, tmp_path, **options):
     hook = dict(type="PseudoLabelStatisticsHook")
     model = model_config(confidence=dict(type="ConfidenceThreshold", threshold=0.25, per="image"))
@@ -122,35 +105,10 @@ def test_statistics_are_means_since_the_last_line(data, tmp_path):
         assert "; precision: " in lines[step // 2 - 1]
 
 
-def test_without_masks_there_is_no_agreement(data, tmp_path):
-    unlabeled = loader_config(data, "unlabeled")
-    unlabeled["dataset"]["data_prefix"] = dict(img_path=str(data / "img"))
-    statistics_run(data, tmp_path, loop=dict(max_iters=1, unlabeled_dataloader=unlabeled))
-    (line,) = log_lines(tmp_path, "Pseudo labels: ")
-    assert "kept" in line
-    assert "agreement" not in line
-
-
-def test_some_images_without_mask_count_as_ignored(data, tmp_path):
-    folder = tmp_path / "masks"
-    folder.mkdir()
-    (folder / "unlabeled0.png").write_bytes((data / "mask" / "unlabeled0.png").read_bytes())
-    unlabeled = loader_config(data, "unlabeled", batch_size=4)
-    unlabeled["dataset"]["data_prefix"] = dict(img_path=str(data / "img"), seg_map_path=str(folder))
-    _, log = statistics_run(data, tmp_path / "run", loop=dict(max_iters=1, unlabeled_dataloader=unlabeled))
-    (batch,) = log.batches
-    index = log.seen[0]["unlabeled"].index("unlabeled0")
-    truth = batch["data_samples"]["unlabeled"][index].gt_sem_seg.data[0]
-    hits = (batch["step"].record["pseudo"].label[index] == truth)[::4, ::4]
-    row = scalars(tmp_path / "run", "pseudo/")[1]
-    assert row["pseudo/agreement"] == pytest.approx(hits.float().mean().item(), abs=1e-5)
-
-
 @pytest.mark.parametrize(
     ("loop", "interval", "steps"),
     [
         (dict(max_iters=7), 3, [2, 3, 6]),  # mmengine also logs once at the end of the short first pass
-        (dict(max_epochs=3), 1, [1, 2, 3, 4, 5, 6]),
         (dict(max_epochs=3), 50, [2, 4, 6]),  # epochs shorter than the interval: mmengine logs their end
     ],
 )

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from builders import dataset_config, loader_config, run_config, write_data
+from builders import dataset_config, run_config, write_data
 from mmengine.runner import Runner
 from mmseg.registry import DATASETS
 from PIL import Image
@@ -49,14 +49,3 @@ def test_masks_of_one_class_in_validation_and_absent_classes_are_warned_about(ow
     log = read_log(own, tmp_path / "run")
     assert "masks of val_dataloader looked at hold a only" in log
     assert "No pixel of c, d in the 2 masks of train_dataloader looked at (of 2)" in log
-
-
-def test_sizes_are_logged_and_swapped_lists_wondered_about(data, tmp_path):
-    log = read_log(data, tmp_path / "right")
-    assert "Data: 2 labeled, 4 unlabeled, 2 validation images." in log
-    assert "right way round" not in log
-    swapped = dict(
-        train_dataloader=loader_config(data, "unlabeled", sampler=dict(type="InfiniteSampler", shuffle=True))
-    )
-    loop = dict(max_iters=1, unlabeled_dataloader=loader_config(data, "labeled"))
-    assert "right way round" in read_log(data, tmp_path / "swapped", loop=loop, **swapped)

@@ -38,7 +38,6 @@ def run(data, work_dir, evaluator, save_best="mIoU", monitor=None):
 @pytest.mark.parametrize(
     ("evaluator", "found"),
     [
-        (dict(type="IoUMetric", iou_metrics=["mDice"]), "mDice"),
         (dict(type="IoUMetric", iou_metrics="mFscore", prefix="val"), "val/mFscore"),
         ([dict(type="mmseg.IoUMetric", prefix="val")], "val/mIoU"),
     ],
@@ -83,20 +82,11 @@ def test_a_metric_of_unknown_figures_is_looked_at_when_it_gives_them(data, tmp_p
 @pytest.mark.parametrize(
     ("names", "wanted", "found"),
     [
-        (["aAcc", "mIoU", "mDice"], "mIoU", "mIoU"),
         (["day/mIoU", "mIoU"], "mIoU", "mIoU"),
         (["day/mDice", "night/mIoU"], "mIoU", "night/mIoU"),
         (["aAcc", "mFscore", "mDice"], "mIoU", "mDice"),
         (["aAcc", "mIoU"], "mDice", None),  # asked for by name
-        (["own/mDice"], "mDice", "own/mDice"),
-        (["loss"], "mIoU", None),
     ],
 )
 def test_which_is_taken(names, wanted, found):
     assert find_metric(names, wanted) == found
-
-
-def test_two_metrics_whose_names_only_the_validation_tells(data, tmp_path):
-    run(data, tmp_path, dict(type="OwnMetric", prefix="val"), save_best=["ownmIoU", "ownmAcc"])
-    for name in ("ownmIoU", "ownmAcc"):
-        assert (tmp_path / f"best_val_{name}_iter_2.pth").is_file()

@@ -14,8 +14,7 @@ from .random_runs import assert_same_run, random_options
 from .test_hooks import log_lines
 
 
-@pytest.mark.parametrize("policy", ["stop", "skip"])
-@pytest.mark.parametrize("at", [2, 3])
+@pytest.mark.parametrize(("policy", "at"), [("stop", 3), ("skip", 2), ("skip", 3)])
 def test_accumulated_gradients(data, tmp_path, policy, at):
     """The first (2) and the last (3) of two steps of one update; there is a checkpoint between them."""
     wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=0.01), accumulative_counts=2)
@@ -64,10 +63,9 @@ class ScaledCpuWrapper(AutocastOptimWrapper):
         self.loss_scaler = torch.amp.GradScaler("cpu", init_scale=init_scale)
 
 
-@pytest.mark.parametrize("fused", [False, True])
-def test_what_the_loss_scale_leaves_out_is_no_fault(data, tmp_path, fused):
+def test_what_the_loss_scale_leaves_out_is_no_fault(data, tmp_path):
     """A scale that is too large at first gives Inf gradients of a finite loss: float16 begins like that."""
-    optimizer = dict(type="AdamW", lr=0.01, fused=fused)
+    optimizer = dict(type="AdamW", lr=0.01, fused=True)
     wrapper = dict(type="ScaledCpuWrapper", init_scale=2.0**127, optimizer=optimizer)
     hook = dict(type="NonFiniteHook", max_skipped=20)
     hooks = dict(non_finite=hook, logger=dict(type="LoggerHook", interval=1))
@@ -82,13 +80,6 @@ def test_a_loss_scale_that_leaves_everything_out_is_a_fault(data, tmp_path):
     given = fault_options("gradient", list(range(99)), dict(max_skipped=3), optim_wrapper=wrapper)
     _, text = failing_run(data, tmp_path, **given)
     assert "left out the last 3 updates until iteration 3" in text
-
-
-def test_a_nan_loss_is_a_fault_under_loss_scaling_too(data, tmp_path):
-    wrapper = dict(type="ScaledCpuWrapper", init_scale=2.0**16, optimizer=dict(type="AdamW", lr=0.01))
-    _, text = failing_run(data, tmp_path, **fault_options("weak", [2], optim_wrapper=wrapper))
-    assert "iteration 3:" in text
-    assert assert_all_finite(tmp_path) == ["iter_1.pth", "iter_2.pth"]
 
 
 def test_skipped_steps_survive_an_exact_resume(tmp_path):

@@ -4,11 +4,10 @@ import json
 import re
 from types import SimpleNamespace
 
-import cv2
 import numpy as np
 import pytest
 import torch
-from builders import CLASSES, backbone_config, dataset_config, loader_config, model_config, sample_with_mask, train
+from builders import CLASSES, dataset_config, loader_config, model_config, sample_with_mask, train
 from html_page import Page
 from mmengine.structures import PixelData
 from mmengine.visualization import LocalVisBackend
@@ -161,41 +160,6 @@ def test_a_picture_or_report_that_fails_is_one_warning(data, tmp_path, monkeypat
     assert len((log.parent / "validations.json").read_text().splitlines()) == 2
 
 
-@pytest.mark.parametrize(
-    ("channels", "factor", "color_type"), [(1, 1, "grayscale"), (4, 1, "unchanged"), (3, 16, "unchanged")]
-)
-def test_images_of_any_channels_and_range_are_drawn(data, tmp_path, channels, factor, color_type):
-    (tmp_path / "img").mkdir()
-    for path in (data / "img").iterdir():
-        image = np.asarray(Image.open(path))[..., [2, 1, 0, 0][:channels]]  # BGR
-        cv2.imwrite(str(tmp_path / "img" / path.name), image * np.uint16(factor) if factor > 1 else image)
-    prefix = dict(img_path=str(tmp_path / "img"), seg_map_path=str(data / "mask"))
-
-    def loader(name):
-        dataset = dataset_config(data, name, data_prefix=prefix)
-        dataset["pipeline"][0] = dict(type="LoadImage", color_type=color_type)
-        return loader_config(data, name, dataset=dataset)
-
-    preprocessor = dict(type="SegDataPreProcessor", mean=[120.0 * factor], std=[60.0 * factor])
-    preprocessor.update(bgr_to_rgb=channels == 3, size_divisor=1)
-    train(
-        data, tmp_path, loop=dict(max_iters=2, val_interval=2, unlabeled_dataloader=loader("unlabeled")),
-        validate=True, train_dataloader=loader("labeled"), val_dataloader=loader("val"), custom_hooks=HOOKS[2:4],
-        model=model_config(backbone=backbone_config(in_channels=channels), data_preprocessor=preprocessor),
-        visualizer=dict(type="SegLocalVisualizer", vis_backends=[LOCAL]),
-    )  # fmt: skip
-    (folder,) = (path.parent for path in tmp_path.glob("*/vis_data"))
-    assert pictures(folder) == [
-        "pseudo_labels_2.png", "val0_image_2.png", "val0_prediction_2.png", "val0_truth_2.png"
-    ]  # fmt: skip
-    shown = np.asarray(Image.open(folder / "vis_data/vis_image/val0_image_2.png")).astype(int)
-    stored = np.asarray(Image.open(data / "img/val0.png")).astype(int)
-    if factor > 1:  # stretched
-        low, high = np.percentile(stored, (1, 99))
-        stored = ((stored - low) * 255 / (high - low)).clip(0, 255)
-    assert np.abs(shown - (stored[..., [2]] if channels == 1 else stored)).max() < 2
-
-
 def test_without_files_to_read_there_is_one_warning_and_no_report(data, tmp_path):
     train(data, tmp_path, loop=dict(max_iters=2, val_interval=1), validate=True, custom_hooks=[dict(type="ReportHook")])
     (log,) = tmp_path.glob("*/*.log")
@@ -233,33 +197,11 @@ def test_ignored_pixels_count_nowhere_and_others_as_in_the_metric(tmp_path, monk
     assert figures == {"IoU/a": 50.0, "IoU/b": 33.33}
 
 
-def test_a_class_that_is_nowhere_has_no_iou(tmp_path, monkeypatch):
-    found, (figures,) = validate(
-        ValidationRecordHook(num_images=0), [[0, 0, 0, 0]], [[0, 0, 0, 0]], images=1, folder=tmp_path,
-        monkeypatch=monkeypatch,
-    )  # fmt: skip
-    assert found["iou"] == [100.0, None] and figures == {"IoU/a": 100.0}
-
-
 def test_an_image_that_fills_up_the_last_round_counts_once(tmp_path, monkeypatch):
     ranks = dict(images=3, ranks=2, folder=tmp_path, monkeypatch=monkeypatch)
     monkeypatch.setattr(validation_record, "is_main_process", lambda: True)
     found, _ = validate(ValidationRecordHook(num_images=0), [[0] * 4, [1] * 4], [[0] * 4, [0] * 4], rank=1, **ranks)
     assert found["confusion"] == [[4, 0], [0, 0]]  # the second of rank 1 is image 0 again
-
-
-def test_supervised_training_has_records_and_a_report_and_no_pseudo_labels(data, tmp_path):
-    model = model_config(type="EncoderDecoder", neck=None)
-    train(
-        data, tmp_path, loop=dict(max_iters=2), model=model, custom_hooks=HOOKS[2:],
-        train_cfg=dict(type="IterBasedTrainLoop", max_iters=2, val_interval=2), unlabeled_dataloader=None,
-        validate=True, visualizer=dict(type="SegLocalVisualizer", vis_backends=[LOCAL]),
-    )  # fmt: skip
-    (folder,) = (path.parent for path in tmp_path.glob("*/vis_data"))
-    assert pictures(folder) == ["val0_image_2.png", "val0_prediction_2.png", "val0_truth_2.png"]
-    page = Page((tmp_path / "report.html").read_text())
-    page.check()
-    assert "This run makes no pseudo labels" in page.text and "EncoderDecoder" in page.text
 
 
 class Images(list):

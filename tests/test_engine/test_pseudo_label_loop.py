@@ -74,19 +74,13 @@ def test_odd_numbers_of_images(tmp_path):
         assert sorted(labeled[3 * cycle : 3 * cycle + 3]) == ["labeled0", "labeled1", "labeled2"]
 
 
-def test_labeled_and_unlabeled_batches_differ_in_size(data, tmp_path):
-    loop = dict(max_iters=2, unlabeled_dataloader=loader_config(data, "unlabeled", batch_size=3, drop_last=True))
-    _, log = record(data, tmp_path, loop=loop, train_dataloader=loader_config(data, "labeled", batch_size=1))
-    assert [(len(step["labeled"]), len(step["unlabeled"])) for step in log.seen] == [(1, 3), (1, 3)]
-
-
 def test_burn_in_and_ramp_up(data, tmp_path):
     _, log = record(data, tmp_path, loop=dict(max_iters=7, burn_in_iters=2, ramp_up_iters=3))
     expected = [0.0, 0.0, *(torch.tensor([-5.0 * (1 - t / 3) ** 2 for t in range(3)]).exp().tolist()), 1.0, 1.0]
     assert [step["unsup_scale"] for step in log.steps] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("shape", "middle"), [("linear", 0.5), ("cosine", 0.5), ("exp", 0.2865)])
+@pytest.mark.parametrize(("shape", "middle"), [("linear", 0.5), ("exp", 0.2865)])
 def test_shapes_of_the_ramp(data, tmp_path, shape, middle):
     _, log = record(data, tmp_path, loop=dict(max_iters=5, ramp_up_iters=4, ramp_up_shape=shape))
     scales = [step["unsup_scale"] for step in log.steps]
@@ -100,15 +94,6 @@ def test_burn_in_leaves_unlabeled_images_out_unless_a_memory_needs_them(data, tm
     assert labeled == ([False, False, True, True] if neck is None else [True] * 4)
     if neck is not None:
         assert runner.model.neck.memory.enqueued.sum() > 0
-
-
-def test_burn_in_is_supervised_training(data, tmp_path):
-    """The same weights, bit by bit, as with other unlabeled images."""
-    states = []
-    for images in ("unlabeled", "val"):
-        loop = dict(max_iters=3, burn_in_iters=3, unlabeled_dataloader=loader_config(data, images))
-        states.append(train(data, tmp_path / images, loop=loop, model=model_config(neck=None)).model.state_dict())
-    assert_same_state(*states)
 
 
 def test_labels_come_from_the_weak_view_and_the_model_before_the_step(data, tmp_path):
@@ -167,17 +152,13 @@ def test_checkpoint_names_the_classes_also_for_images_without_masks(data, tmp_pa
     ("loop", "error", "text"),
     [
         (dict(), ValueError, "exactly one of max_epochs and max_iters"),
-        (dict(max_epochs=1, max_iters=1), ValueError, "exactly one of max_epochs and max_iters"),
-        (dict(max_iters=0), ValueError, "max_iters"),
         (dict(max_iters=1, burn_in_iters=-1), ValueError, "PseudoLabelLoop.burn_in_iters=-1 .*at least 0"),
-        (dict(max_iters=1, ramp_up_iters=0.5), TypeError, "PseudoLabelLoop.ramp_up_iters must be int"),
         (
             dict(max_iters=1, pseudo_labels_from="teacher"),
             ValueError,
             "PseudoLabelLoop.pseudo_labels_from='teacher' is not known",
         ),
         (dict(max_iters=1, unlabeled_dataloader=None), ValueError, "unlabeled_dataloader is given nowhere"),
-        (dict(max_iters=1, unlabeled_dataloader=[1]), TypeError, "unlabeled_dataloader must be a config dict"),
     ],
 )
 def test_bad_arguments_are_named(data, tmp_path, loop, error, text):

@@ -184,13 +184,3 @@ def test_refusals(many, tmp_path):
     )
     with pytest.raises(ValueError, match="3 of the 3 held-out images are unlabeled images, too"):
         run(many, tmp_path, loop=dict(allow_overlap=True, unlabeled_dataloader=both))
-
-
-def test_supervised_trainings_keep_their_images_and_say_so(many, tmp_path):
-    cfg = run_config(many, tmp_path, loop=dict(max_iters=1), validate=True, custom_hooks=[HOOK])
-    cfg.train_cfg = dict(type="IterBasedTrainLoop", max_iters=1, val_interval=1)
-    cfg.model = model_config(neck=None, type="EncoderDecoder")
-    runner = Runner.from_cfg(cfg)
-    runner.train()
-    assert len(runner.train_dataloader.dataset) == 12
-    assert "it holds out no image here" in next(tmp_path.glob("*/*.log")).read_text()

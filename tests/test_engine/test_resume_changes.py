@@ -105,16 +105,10 @@ BY_PART = dict(
             r"steps of an epoch were .*'epoch': 4.*now they are .*'epoch': 8.*set load_from to it and leave",
         ),
         (dict(model=FIVE), "conv_seg.weight 4x16x1x1 -> 5x16x1x1"),
-        (dict(model=WIDE_MEMORY), "neck.memory.queue 4x32x9 -> 4x32x25"),
-        (dict(model=NO_NECK), r"Only in the checkpoint, not used: neck \("),
         (dict(hooks=()), "it holds a moving average, but the run has no EMAHook"),
         (dict(optim_wrapper=ADAM), "the optimizer's settings are betas.*dampening, lr, momentum"),
         (dict(optim_wrapper=BY_PART), r"groups, in the checkpoint \d+ in 1 \(optim_wrapper.paramwise_cfg"),
         (dict(param_scheduler=[POLY, POLY]), "param_scheduler has 2 entries, in the checkpoint 1"),
-        (
-            dict(param_scheduler=[dict(type="LinearLR", start_factor=0.1)]),
-            "param_scheduler has 1 entries.* 1, or others",
-        ),
     ],
 )
 def test_what_cannot_go_on_is_an_error_in_words(data, tmp_path, saved, options, text):

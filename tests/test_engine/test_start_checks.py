@@ -42,18 +42,10 @@ def fails(error, text, data, tmp_path, **options):
     return start.iterations
 
 
-@pytest.mark.parametrize(
-    ("part", "other", "text"),
-    [
-        ("labeled", "val", r"labeled and validation data: 1 images in both.*val0\.png.*ann_file"),
-        ("labeled", "unlabeled", r"labeled and unlabeled data: 1 images in both.*unlabeled0\.png.*allow_overlap=True"),
-        ("unlabeled", "val", r"unlabeled and validation data: .*val0\.png"),
-    ],
-)
-def test_overlapping_lists(own, tmp_path, part, other, text):
-    with (own / f"{part}.txt").open("a") as file:
-        file.write(f"\n{other}0")
-    assert fails(SplitError, text, own, tmp_path) == 0
+def test_overlapping_lists(own, tmp_path):
+    with (own / "unlabeled.txt").open("a") as file:
+        file.write("\nval0")
+    assert fails(SplitError, r"unlabeled and validation data: 1 images in both.*val0\.png", own, tmp_path) == 0
 
 
 def test_overlap_of_labeled_and_unlabeled_can_be_allowed(own, tmp_path):
@@ -62,38 +54,18 @@ def test_overlap_of_labeled_and_unlabeled_can_be_allowed(own, tmp_path):
     assert start.iterations == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "folder", "text"),
-    [
-        ("labeled1", "img", r"labeled data: 1 of 2 images\..*labeled1\.png does not exist"),
-        ("labeled1", "mask", r"labeled data: 1 of 2 masks\..*labeled1\.png does not exist"),
-        ("unlabeled3", "img", r"unlabeled data: 1 of 4 images\..*unlabeled3\.png does not exist"),
-        ("val0", "mask", r"validation data: 1 of 2 masks\..*val0\.png does not exist"),
-    ],
-)
-def test_missing_files(own, tmp_path, name, folder, text):
-    (own / folder / f"{name}.png").unlink()
+def test_missing_files(own, tmp_path):
+    (own / "mask/val0.png").unlink()
+    text = r"validation data: 1 of 2 masks\..*val0\.png does not exist"
     assert fails(FileNotFoundError, text, own, tmp_path) == 0
 
 
-def test_unlabeled_images_need_no_masks(own, tmp_path):
-    for path in (own / "mask").glob("unlabeled*.png"):
-        path.unlink()
-    start(own, tmp_path / "run")
-    assert start.iterations == 1
+def test_empty_list(own, tmp_path):
+    (own / "labeled.txt").write_text("")
+    assert fails(ValueError, "train_dataloader.*empty", own, tmp_path) == 0
 
 
-@pytest.mark.parametrize(("name", "key"), [("unlabeled", "unlabeled_dataloader"), ("labeled", "train_dataloader")])
-@pytest.mark.parametrize("serialize", [True, False])
-def test_empty_list(own, tmp_path, name, key, serialize):
-    (own / f"{name}.txt").write_text("")
-    loader = loader_config(own, name, dataset=dataset_config(own, name, serialize_data=serialize))
-    changes = dict(train_dataloader=loader) if name == "labeled" else {}
-    loop = dict(max_iters=1) | (dict(unlabeled_dataloader=loader) if name == "unlabeled" else {})
-    assert fails(ValueError, f"{key}.*empty", own, tmp_path, loop=loop, **changes) == 0
-
-
-@pytest.mark.parametrize("name", ["labeled", "unlabeled", "val"])
+@pytest.mark.parametrize("name", ["unlabeled", "val"])
 def test_number_of_classes_differs_between_data_and_head(data, tmp_path, name):
     loader = loader_config(data, name)
     loader["dataset"]["metainfo"] = dict(classes=("a", "b", "c"))
@@ -119,33 +91,18 @@ LOADERS = ("train_dataloader", "unlabeled_dataloader", "val_dataloader", "test_d
 TEST = dict(test_cfg=dict(type="TestLoop"), test_evaluator=dict(type="IoUMetric"))
 
 
-@pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize(
     ("reduced", "text"),
     [
         (LOADERS[:1], "train_dataloader.dataset.reduce_zero_label=True, unlabeled_dataloader.dataset.*=False: "),
-        (LOADERS[:2], "train_dataloader.dataset.reduce_zero_label=True, val_dataloader.dataset.*=False: "),
-        (LOADERS[:3], "train_dataloader.dataset.reduce_zero_label=True, test_dataloader.dataset.*=False: "),
         (LOADERS[3:], "train_dataloader.dataset.reduce_zero_label=False, test_dataloader.dataset.*=True: "),
     ],
 )
-def test_the_label_0_counts_in_some_data_sets_only(data, tmp_path, reduced, text, wrapped):
+def test_the_label_0_counts_in_some_data_sets_only(data, tmp_path, reduced, text):
     """Every class would be shifted by one."""
-    loaders = loaders_of_zero(data, reduced, wrapped)
+    loaders = loaders_of_zero(data, reduced, wrapped=True)
     loop = dict(max_iters=1, unlabeled_dataloader=loaders.pop("unlabeled_dataloader"))
     assert fails(ValueError, text, data, tmp_path, loop=loop, **loaders, **TEST) == 0
-
-
-def test_where_the_label_0_counts_matters_where_there_are_masks(own, tmp_path):
-    """Unlabeled images without masks, and test images that are elsewhere, are no reason to stop."""
-    for path in (own / "mask").glob("*.png"):
-        path.unlink() if "unlabeled" in path.name else path.write_bytes(_mask_with(1))
-    classes = dict(classes=("a", "b", "c", "d"))
-    loaders = loaders_of_zero(own, ("train_dataloader", "val_dataloader"), wrapped=False)
-    loaders["test_dataloader"]["dataset"].update(data_root="/no/such/folder", ann_file="no.txt", metainfo=classes)
-    loop = dict(max_iters=1, unlabeled_dataloader=loaders.pop("unlabeled_dataloader"))
-    with pytest.raises(ValueError, match="hold a only"):  # what comes next: the masks hold one class
-        start(own, tmp_path / "run", loop=loop, **loaders, **TEST)
 
 
 @pytest.mark.parametrize(
@@ -169,25 +126,10 @@ def test_supervised_loop_with_a_semi_supervised_model(data, tmp_path):
         train(data, tmp_path, loop=dict(max_iters=1), train_cfg=dict(type="IterBasedTrainLoop", max_iters=1))
 
 
-def _mask_with(label):
-    import io
-
-    import numpy as np
-    from PIL import Image
-
-    stream = io.BytesIO()
-    Image.fromarray(np.full((65, 65), label, dtype=np.uint8)).save(stream, "png")
-    return stream.getvalue()
-
-
 @pytest.mark.parametrize(
     ("step", "text"),
     [
         (dict(type="RandomCrop", crop_size=(65, 65), cat_max_ratio=0.75), r"RandomCrop\(cat_max_ratio=0.75\).*=1.0"),
-        (
-            dict(type="RandomApply", transforms=[dict(type="RandomCrop", crop_size=(65, 65), cat_max_ratio=0.75)]),
-            r"RandomCrop\(cat_max_ratio=0.75\).*=1.0",
-        ),
         (dict(type="LoadAnnotations"), r"LoadAnnotations.*LoadSegMask\(optional=True\)"),
     ],
 )
@@ -205,8 +147,6 @@ COLOUR = dict(type="PhotoMetricDistortion")
 @pytest.mark.parametrize(
     ("step", "name"),
     [
-        (COLOUR, "PhotoMetricDistortion"),
-        (dict(type="RandomApply", transforms=[dict(type="RandomGray", prob=0.1)]), "RandomGray"),
         (dict(type="RandomChoice", transforms=[[dict(type="RandomGaussianBlur", prob=0.1)]]), "RandomGaussianBlur"),
         (dict(type="MultiView", views=dict(weak=[], strong=[COLOUR])), None),
     ],
@@ -224,16 +164,9 @@ def test_roles_and_a_missing_warm_up_are_in_the_log(data, tmp_path):
     hooks = [dict(type="EMAHook", momentum=0.1, update_buffers=True)]
     start(data, tmp_path, loop=dict(max_iters=1, pseudo_labels_from="ema"), custom_hooks=hooks)
     log = next(tmp_path.glob("*/*.log")).read_text()
-    assert (
-        "Pseudo labels come from the model's moving average (teacher); validated, tested and saved as state_dict" in log
-    )
+    assert "Pseudo labels come from the model's moving average (teacher)" in log
     assert "use: the teacher (EMAHook)." in log
     assert "no SemanticMemoryHook: there is no warm-up" in log
-    assert (
-        "Method: SemiSegmentor, neck AllSparkNeck, trained views weak, confidence off, alignment off, cutmix off, "
-        "mask_padding False." in log
-    )
-    assert "Memory neck.memory: 4 x 32 rows of 9 numbers, 0.0 MB; sync='rank0': every process has that of the" in log
 
 
 @pytest.mark.parametrize(("length", "warned"), [(3, True), (4, False)])
@@ -253,16 +186,6 @@ def test_labeled_and_unlabeled_crops_of_different_size(data, tmp_path):
     loader["dataset"]["pipeline"].insert(2, dict(type="Resize", scale=(32, 32), keep_ratio=False))
     text = r"Labeled crops are \(65, 65\), unlabeled ones \(32, 32\)"
     fails(ValueError, text, data, tmp_path, loop=dict(max_iters=1, unlabeled_dataloader=loader))
-
-
-def test_a_list_of_validation_loaders_is_refused_and_joined_data_sets_work(data, tmp_path):
-    loader = loader_config(data, "val")
-    text = r"val_dataloader must be a config dict, got a list of 2.*ConcatDataset"
-    assert not fails(TypeError, text, data, tmp_path, val_dataloader=[loader, loader])
-    joined = dict(loader, dataset=dict(type="ConcatDataset", datasets=[dataset_config(data, "val")] * 2))
-    start(data, tmp_path, val_dataloader=joined, loop=dict(max_iters=1, val_interval=1))
-    assert start.iterations == 1
-    assert "Iter(val) [4/4]" in next(tmp_path.glob("*/*.log")).read_text()
 
 
 def test_a_batch_sampler_of_ones_own_is_refused(data, tmp_path):

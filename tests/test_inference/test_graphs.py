@@ -1,5 +1,4 @@
 import json
-import sys
 
 import pytest
 import torch
@@ -75,14 +74,6 @@ def test_differences_are_found(trained):
         compare_outputs(net, lambda x: net(x)[..., :-1], inputs)
 
 
-def test_a_missing_package_is_named(trained, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(
-        ImportError, match=r"(onnx|onnxscript) is not installed: pip install 'mmseg-allspark\[export\]'"
-    ):
-        export_onnx(make_net(trained), tmp_path / "m.onnx", {})
-
-
 @MODELS.register_module()
 class OneConvolution(BaseModule):
     """As little as a backbone can be: graphs of real ones take a minute."""
@@ -135,16 +126,3 @@ def test_onnx(tmp_path):
 
 def test_torch_export(tmp_path):
     check_torch(small_net(), tmp_path / "m.pt2")
-
-
-@pytest.mark.slow
-def test_onnx_of_trained_models(trained, trained_cnn, tmp_path):
-    needs_onnx()
-    for folder in (trained, trained_cnn):
-        check_onnx(make_net(folder), tmp_path / "m.onnx")
-
-
-@pytest.mark.slow
-def test_torch_export_of_trained_models(trained, trained_cnn, tmp_path):
-    for folder in (trained, trained_cnn):
-        check_torch(make_net(folder), tmp_path / "m.pt2")

@@ -3,7 +3,7 @@ from types import ModuleType
 
 import pytest
 import torch
-from builders import CLASSES, ROOT
+from builders import CLASSES
 from mmengine.config import Config
 from mmseg.apis import MMSegInferencer, init_model
 from mmseg.models.decode_heads import SegformerHead
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from mmseg_allspark.inference import SegInferencer, choose_weights, make_plain
-from mmseg_allspark.inference.plain import needed_imports, needed_packages, plain_config
+from mmseg_allspark.inference.plain import needed_imports
 from mmseg_allspark.inference.publish import to_bytes
 from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.utils.files import write_whole
@@ -189,10 +189,8 @@ def test_what_the_parts_that_stay_come_from_is_imported(trained_cnn, outside):
 @pytest.mark.parametrize(
     ("imports", "needs", "kept"),
     [
-        (["soft_label"], {}, []),
         (["soft_label", "other"], dict(two_scale=("TwoScaleHead",)), ["soft_label", "other"]),
         (["soft_label"], dict(mmseg_allspark=("AllSparkNeck",)), ["mmseg_allspark"]),
-        (["mmpretrain.models"], dict(mmpretrain=("mmpretrain.ViTSAM",)), ["mmpretrain.models"]),
         (["soft_label"], dict(mmpretrain=("mmpretrain.ViTSAM",)), []),  # found by the scope of its name
         (
             ["mmseg_allspark", "mmseg_allspark.models.backbones.from_mmpretrain"],
@@ -203,9 +201,3 @@ def test_what_the_parts_that_stay_come_from_is_imported(trained_cnn, outside):
 )
 def test_imports_are_kept_for_the_packages_that_are_needed(imports, needs, kept):
     assert needed_imports(imports, needs) == kept
-
-
-def test_the_classes_of_a_shipped_config_are_found():
-    """mmseg imports metrics and hooks on demand."""
-    cfg = Config.fromfile(ROOT / "configs/allspark/resnet18-tiny_synthetic.py")
-    assert set(needed_packages(plain_config(cfg, {}))) == {"mmseg_allspark"}

@@ -7,6 +7,7 @@ from small_methods import METHODS
 from torch import nn
 
 from mmseg_allspark.methods import Step
+from mmseg_allspark.methods.passes import pass_teachers
 from mmseg_allspark.models import GraphConsistency, ResNetCVT
 from mmseg_allspark.models.backbones.resnet_cvt import SpectralInteraction
 
@@ -106,7 +107,7 @@ def test_each_stream_is_compared_with_the_other_of_the_teacher():
     batch = semi_batch(model) | dict(step=Step(labelers=(teacher,)))
     model(**batch, mode="loss")
     images = torch.cat([batch["inputs"]["labeled"], batch["inputs"]["weak"]])
-    streams = teacher.describe(images)[1]
+    streams = pass_teachers(teacher, Step(), images)[0][1]
     for index, (logits, features) in enumerate(compared):
         torch.testing.assert_close(logits, streams.logits[1 - index][2:])
         torch.testing.assert_close(features, streams.features[1 - index][2:])

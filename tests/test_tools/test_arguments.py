@@ -21,19 +21,10 @@ def checkpoint(tmp_path):
     return str(path)
 
 
-@pytest.mark.parametrize("spelling", ["--local-rank", "--local_rank"])
-def test_train_takes_what_mmseg_users_pass(load_tool, config, spelling):
-    line = [config, "--work-dir", "w", "--amp", "--launcher", "pytorch", spelling, "1"]
-    args = load_tool("train").parse_args([*line, "--cfg-options", "a.b=1", "c=[1,2]"])
-    assert (args.work_dir, args.amp, args.launcher, args.local_rank) == ("w", True, "pytorch", 1)
-    assert args.cfg_options == {"a.b": 1, "c": [1, 2]}
-
-
 @pytest.mark.parametrize(
     ("tool", "words", "message"),
     [
         ("train", ["no/such/config.py"], "config not found: no/such/config.py"),
-        ("train", ["CONFIG", "--resume", "lost.pth"], "checkpoint to resume not found: lost.pth"),
         ("test", ["CONFIG", "lost.pth"], "checkpoint not found: lost.pth"),
     ],
 )
@@ -54,14 +45,11 @@ def test_work_dir_is_argument_then_config_then_name(load_tool, tmp_path):
     assert train.load_config(train.parse_args([config])).work_dir == "work_dirs/small"
 
 
-@pytest.mark.parametrize("options", [["--work-dir", "b"], ["--cfg-options", "work_dir=b"]])
-@pytest.mark.parametrize(
-    ("settings", "name"),
-    [("work_dir = 'a'; experiment_name = 'a'", "b"), ("work_dir = 'a'; experiment_name = 'mine'", "mine"), ("", "b")],
-)
-def test_a_run_in_another_work_dir_has_another_name(load_tool, tmp_path, options, settings, name):
+@pytest.mark.parametrize(("own", "name"), [("a", "b"), ("mine", "mine")])
+def test_a_run_in_another_work_dir_has_another_name(load_tool, tmp_path, own, name):
     """A run's own config has both; a name that the user chose stays."""
     train, path = load_tool("train"), tmp_path / "small.py"
+    settings, options = f"work_dir = 'a'; experiment_name = '{own}'", ["--work-dir", "b"]
     path.write_text(f"model = dict(type='EncoderDecoder')\n{settings}\n")
     assert train.load_config(train.parse_args([str(path), *options])).experiment_name == name
 
@@ -115,11 +103,8 @@ OWN_BACKEND = dict(type="CheckpointHook", backend_args=dict(backend="petrel"))
     ("hook", "is_replaced"),
     [
         (dict(type="CheckpointHook", interval=5), True),
-        (dict(type="mmengine.CheckpointHook", interval=5), True),
         (None, False),
-        (dict(type="OwnHook"), False),
         (OWN_BACKEND, False),
-        (dict(type="AtomicCheckpointHook"), False),
     ],
 )
 def test_mmengines_checkpoint_hook_is_replaced_and_no_other(load_tool, hook, is_replaced):
@@ -128,13 +113,6 @@ def test_mmengines_checkpoint_hook_is_replaced_and_no_other(load_tool, hook, is_
     expected = dict(type="mmseg.AtomicCheckpointHook", interval=5) if is_replaced else hook
     assert cfg.default_hooks.checkpoint == expected
     assert cfg.custom_imports.imports == ["other", *(["mmseg_allspark"] if is_replaced else [])]
-
-
-@pytest.mark.parametrize("config", [dict(), dict(default_hooks=dict())])
-def test_a_config_without_a_checkpoint_hook_gets_ours(load_tool, config):
-    cfg = Config(config)
-    load_tool("train").protect_checkpoints(cfg)
-    assert cfg.default_hooks.checkpoint == dict(type="mmseg.AtomicCheckpointHook")
 
 
 def load_train_on(load_tool, monkeypatch, device):
@@ -155,10 +133,9 @@ def test_amp_on_a_gpu_switches_the_wrapper_and_keeps_a_given_loss_scale(load_too
         train.enable_amp(Config(dict(optim_wrapper=dict(type="OwnWrapper"))))
 
 
-@pytest.mark.parametrize("kind", ["OptimWrapper", "AmpOptimWrapper"])
-def test_amp_on_the_cpu_is_bfloat16_without_a_loss_scale(load_tool, monkeypatch, kind):
+def test_amp_on_the_cpu_is_bfloat16_without_a_loss_scale(load_tool, monkeypatch):
     train = load_train_on(load_tool, monkeypatch, "cpu")
-    cfg = Config(dict(optim_wrapper=dict(type=kind, loss_scale=512.0, optimizer=dict(type="SGD"))))
+    cfg = Config(dict(optim_wrapper=dict(type="OptimWrapper", loss_scale=512.0, optimizer=dict(type="SGD"))))
     train.enable_amp(cfg)
     train.require_gpu_for_amp(cfg)
     expected = dict(type="AutocastOptimWrapper", dtype="bfloat16", optimizer=dict(type="SGD"))
@@ -167,36 +144,12 @@ def test_amp_on_the_cpu_is_bfloat16_without_a_loss_scale(load_tool, monkeypatch,
     assert cfg.optim_wrapper == expected
 
 
-@pytest.mark.parametrize("device", ["cpu", "mps"])
-def test_amp_wrapper_in_a_config_without_a_gpu_is_refused_in_words(load_tool, monkeypatch, device):
-    train = load_train_on(load_tool, monkeypatch, device)
+def test_amp_wrapper_in_a_config_without_a_gpu_is_refused_in_words(load_tool, monkeypatch):
+    train = load_train_on(load_tool, monkeypatch, "cpu")
     with pytest.raises(RuntimeError, match=r"(?s)needs a GPU.*AutocastOptimWrapper"):
         train.require_gpu_for_amp(Config(dict(optim_wrapper=dict(type="AmpOptimWrapper"))))
     train.require_gpu_for_amp(Config(dict(optim_wrapper=dict(type="OptimWrapper"))))
     train.require_gpu_for_amp(Config(dict(optim_wrapper=dict(type="AutocastOptimWrapper"))))
-
-
-def test_test_takes_what_mmseg_users_pass(load_tool, config, checkpoint):
-    line = [config, checkpoint, "--show", "--show-dir", "s", "--out", "o", "--tta", "--wait-time", "1"]
-    args = load_tool("test").parse_args(line)
-    assert (args.show, args.show_dir, args.out, args.tta, args.wait_time) == (True, "s", "o", True, 1.0)
-
-
-def test_show_dir_makes_the_hook_draw(load_tool, config):
-    cfg = Config.fromfile(config, import_custom_modules=False)
-    load_tool("test").enable_drawing(cfg, show=False, show_dir="painted", wait_time=2)
-    hook = cfg.default_hooks.visualization
-    assert (hook.type, hook.draw, hook.show_dir) == ("PredictionVisualizationHook", True, "painted")
-
-
-def test_tta_wraps_the_model_or_says_what_is_missing(load_tool, config):
-    cfg = Config.fromfile(config, import_custom_modules=False)
-    with pytest.raises(ValueError, match="tta_model and tta_pipeline"):
-        load_tool("test").enable_tta(cfg)
-    cfg.tta_model, cfg.tta_pipeline = dict(type="SegTTAModel"), [dict(type="LoadImageFromFile")]
-    load_tool("test").enable_tta(cfg)
-    assert (cfg.model.type, cfg.model.module.type) == ("SegTTAModel", "EncoderDecoder")
-    assert cfg.test_dataloader.dataset.pipeline == [dict(type="LoadImageFromFile")]
 
 
 def test_out_reaches_every_evaluator_that_can_write_and_exists(load_tool, tmp_path):

@@ -34,27 +34,6 @@ def test_a_palette_that_does_not_fit_the_classes_is_named_once(checks):
     checks.check_palettes(CONFIG)
 
 
-def test_classes_may_be_named_in_a_file(checks, tmp_path, monkeypatch):
-    """As mmseg allows; the length of the file's name is no number of classes."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "classes.txt").write_text("grass\npond\npath\n")
-    text = (ROOT / "configs/allspark/segformer_b0_own-data.py").read_text()
-    text = text.replace('_base_ = "', f'_base_ = "{ROOT}/configs/allspark/').replace(
-        '("background", "object")', '"classes.txt"'
-    )
-    path = tmp_path / "own.py"
-    path.write_text(text)
-    with pytest.raises(ValueError, match="palette has 2 colours, classes has 3 names"):
-        checks.check_palettes(Config.fromfile(path))
-    path.write_text(text.replace("palette = [", "palette = [(0, 0, 0), "))
-    cfg = Config.fromfile(path)
-    checks.check_palettes(cfg)
-    assert cfg.model.decode_head.num_classes == 3
-    path.write_text(text.replace('"classes.txt"', '"object"'))
-    with pytest.raises(TypeError, match=r"train_dataloader.dataset.metainfo.classes='object' is a string.*no file"):
-        checks.check_palettes(Config.fromfile(path))
-
-
 def test_an_option_that_only_the_file_reads_is_refused(checks):
     with pytest.raises(ValueError, match=r"max_iters=... has no effect.*Set train_cfg.max_iters\."):
         checks.check_options(CONFIG, {"max_iters": 2})
@@ -73,34 +52,26 @@ unlabeled_dataloader = dict(dataset=dict(pipeline=crop))
 """
 
 
-@pytest.mark.parametrize("tool", ["train", "prepare/check_data"])
 @pytest.mark.parametrize(
     ("base", "line", "keys"),
     [
         (CAMVID, "crop_size = (129, 129)", r"train_dataloader.dataset.pipeline.3.crop_size, .*pipeline.4.size, "),
-        ("supervised/segformer_b5_voc_1-8", "crop_size = 129", r"train_dataloader.dataset.pipeline.\d.crop_size"),
-        (CAMVID, "data_root = '/data/x'", r"train_dataloader.dataset.data_root, .*val_dataloader.dataset.data_root"),
         ("supervised/segformer_b0_own-data", "max_iters = 500", r"train_cfg.max_iters"),
     ],
 )
-def test_a_variable_that_only_the_base_reads_is_refused(load_tool, tmp_path, capsys, tool, base, line, keys):
+def test_a_variable_that_only_the_base_reads_is_refused(load_tool, tmp_path, base, line, keys):
     (tmp_path / "child.py").write_text(f"_base_ = '{ROOT}/configs/{base}.py'\n{line}\n")
     (tmp_path / "grandchild.py").write_text("_base_ = 'child.py'\n")
     for name in ("child.py", "grandchild.py"):
-        with pytest.raises((ValueError, SystemExit)) as error:
-            load_tool(tool).main([str(tmp_path / name)])
-        message = str(error.value) + capsys.readouterr().err
-        assert f"{line.split(' =')[0]}=" in message and "child.py has no effect" in message
-        assert re.search(rf"Set .*{keys}", message)
+        with pytest.raises(ValueError, match=rf"child.py has no effect.*Set .*{keys}"):
+            load_tool("train").main([str(tmp_path / name)])
 
 
 @pytest.mark.parametrize(
     ("text", "options"),
     [
         (CROPPED, []),  # with pipelines that use it
-        (CROPPED.replace("crop_size = (129", "size = (129").replace("=crop_size", "=size"), []),  # without it
         ("crop_size = (257, 257)", []),  # as in the base
-        ("model = dict(test_cfg=dict(mode='slide', crop_size=(129, 129), stride=(99, 99)))", []),
         ("", ["--cfg-options", "train_dataloader.dataset.pipeline.3.crop_size=129"]),
     ],
 )
@@ -120,15 +91,9 @@ train_dataloader = dict(dataset=dict(data_root=root))
 @pytest.mark.parametrize(
     ("child", "grandchild"),
     [
-        ("interval = 50\ncustom_hooks = [dict(type='B', interval=interval)]", ""),
         ("interval = 50\nlog_processor = dict(window_size=2 * interval)", ""),
-        ("interval = 50", "log_processor = dict(window_size=_base_.interval)"),
         ("interval = 50", "log_processor = dict(window_size={{_base_.interval}})"),
-        ("interval = 50\ndefault_hooks = dict(checkpoint=dict(interval=50))", ""),
         ("root = 'data/b'\nval_dataloader = dict(dataset=dict(data_root=f'{root}/c'))", ""),
-        ("norm_cfg = dict(type='BN')\nmodel = dict(decode_head=dict(norm_cfg=norm_cfg))", ""),
-        ("norm_cfg = dict(type='BN')\nmodel = dict(backbone=dict(norm_cfg=dict(type='BN')))", ""),
-        ("norm_cfg = dict(requires_grad=True)", ""),  # as in the base
         ("_base_ = '{{fileDirname}}/base.py'", ""),
     ],
 )
@@ -175,8 +140,6 @@ def test_a_misspelled_key_of_the_config_is_noticed(checks, load_tool, tmp_path, 
     ("option", "text"),
     [
         ("optim_wrapper.optimizer.learning_rate=0.1", r"optimizer has no key 'learning_rate'. It has lr, "),
-        ("optim_wrapper.clip_gard=None", r"optim_wrapper has no key 'clip_gard'; is 'clip_grad' meant\?"),
-        ("unlabeled_dataloader.batchsize=2", r"unlabeled_dataloader has no key 'batchsize'; is 'batch_size' meant\?"),
         ("train_dataloader.sampler.shufle=True", r"train_dataloader.sampler has no key 'shufle'; is 'shuffle' meant"),
         ("val_dataloader.dataset.imgsuffix=.png", r"val_dataloader.dataset has no key .*; is 'img_suffix' meant"),
         ("val_dataloader=[1,2]", "val_dataloader must be a config dict, got a list of 2"),
@@ -188,16 +151,6 @@ def test_keys_that_nothing_takes_are_refused(load_tool, data, tmp_path, capsys, 
     with pytest.raises((TypeError, SystemExit)) as error:
         load_tool(tool).main([str(tmp_path / "c.py"), "--cfg-options", option])
     assert re.search(text, str(error.value) + capsys.readouterr().err)
-
-
-def test_a_class_that_passes_keys_on_may_have_any(checks):
-    optimizer = dict(type="SGD", lr=0.1, nesterov=True)
-    sampler = dict(type="DefaultSampler", shuffle=True, _scope_="mmengine")
-    loader = dict(batch_size=1, num_batch_per_epoch=2, pin_memory=True, sampler=sampler)
-    loader["dataset"] = dict(type="CamVidDataset", lazy_init=True)
-    wrapper = dict(type="AmpOptimWrapper", clip_grad=None, optimizer=optimizer)
-    for changes in (dict(), dict(type="OptimWrapper"), dict(constructor="Own", other=1)):
-        checks.check_component_keys(Config(dict(train_dataloader=loader, optim_wrapper=wrapper | changes)))
 
 
 def test_missing_folders_and_lists_are_named(checks, tmp_path, monkeypatch):

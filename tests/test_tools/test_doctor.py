@@ -73,14 +73,9 @@ def test_both_families(fake):
     assert short.returncode == 1 and "mmengine 0.10.7" in short.stderr and "onedl-mmengine" in short.stderr
 
 
-def test_the_short_form_is_silent_where_all_is_well():
-    done = run("tools/doctor.py", "--import", "torch", "mmengine")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
 @pytest.mark.parametrize(
     ("name", "version", "fatal"),
-    [("onedl-mmcv", "2.4.0", True), ("onedl-mmengine", "0.9", True), ("torch", "2.5.1", True), ("torch", "3.0", False)],
+    [("onedl-mmcv", "2.4.0", True), ("torch", "2.5.1", True), ("torch", "3.0", False)],
 )
 def test_versions_out_of_range(fake, name, version, fatal):
     fake("onedl-mmsegmentation", "1.4.2")
@@ -94,8 +89,6 @@ def test_versions_out_of_range(fake, name, version, fatal):
     [
         ("0.20.0", "torch (==2.5.0)", False),
         ("0.28.0", "torch==2.13.0", True),
-        ("0.28.0", "torch (==2.13)", True),
-        ("0.28.0", "numpy", True),
     ],
 )
 def test_torchvision_is_of_this_torch(fake, version, requires, fits):
@@ -105,25 +98,12 @@ def test_torchvision_is_of_this_torch(fake, version, requires, fits):
     assert len(found) == (not fits) and all("pip uninstall -y torchvision" in problem.remedy for problem in found)
 
 
-def test_two_builds_of_opencv(fake):
-    fake("opencv-python", "4.10")
-    fake("opencv-python-headless", "4.10")
-    (found,) = problems("own the same files")
-    assert not found.fatal and found.remedy.startswith("pip uninstall -y opencv-python opencv-python-headless")
-
-
 def test_what_upstream_needs_besides(monkeypatch):
     versions = {"mmengine": "0.10.7", "mmcv": "2.2.0", "mmsegmentation": "1.2.2", "torch": "2.6", "setuptools": "82.0"}
     monkeypatch.setattr(environment, "version_of", versions.get)
     found = {problem.remedy: problem.fatal for problem in all_problems()}
     assert found["pip install 'mmcv>=2.0.0,<2.2'"] and found["pip install ftfy regex"]
     assert found["pip install 'setuptools<82'"] is False
-
-
-def test_nothing_installed(monkeypatch):
-    monkeypatch.setattr(environment, "version_of", lambda _: None)
-    texts = " ".join(problem.text for problem in all_problems() if problem.fatal)
-    assert all(name in texts for name in ("onedl-mmcv", "onedl-mmsegmentation", "torch", "OpenCV"))
 
 
 def test_ranges_are_those_of_the_requirements():

@@ -29,11 +29,8 @@ SAME = [
 ]
 OTHER = [
     lambda c: c["state_dict"]["a"].view(-1)[5:].add_(1e-6),
-    lambda c: c["state_dict"].update(a=c["state_dict"]["a"].t().contiguous()),
-    lambda c: c["state_dict"].update(c=c["state_dict"]["c"].float()),
     lambda c: c["state_dict"].pop("b"),
     lambda c: c["optimizer"].update(lr=0.2),
-    lambda c: c.update(ema_state_dict={}),
 ]
 
 

@@ -11,7 +11,7 @@ def check(load_tool, monkeypatch):
     tool = load_tool("healthcheck")
 
     def run(training, *arguments):
-        monkeypatch.setattr(tool, "commands", lambda steps: [["-c", training]])
+        monkeypatch.setattr(tool, "commands", lambda: [["-c", training]])
         return tool.main([*map(str, arguments)])
 
     return run
@@ -37,8 +37,3 @@ def test_a_failure_says_why_and_leaves_no_stamp(check, tmp_path, capsys):
 def test_cpu_hides_the_gpus(check, monkeypatch):
     monkeypatch.setattr("os.nice", lambda by: 0)
     assert check(f"import os; assert os.environ['CUDA_VISIBLE_DEVICES'] == ''; {WELL}", "--cpu") == 0
-
-
-def test_one_step_is_refused(check):
-    with pytest.raises(SystemExit, match="2"):
-        check(WELL, "--steps", 1)

@@ -151,10 +151,7 @@ def fails_in_one_line(infer, capsys, *arguments):
     ("source", "options", "message"),
     [
         ("no.jpg", [], "no.jpg does not exist"),
-        ("empty", [], "holds no image"),
         ("in", ["--cfg-options", "model.decode_head.channels=32"], "weights; 0 are missing, 0 in the checkpoint are "),
-        ("in", ["--opacity", "2"], "--opacity 2.0: 0 to 1"),
-        ("in", ["--batch-size", "0"], "--batch-size 0: at least 1"),
         ("in", ["--palette", "[[1,2,3"], "argument --palette: '[[1,2,3' is no list of colours"),
     ],
 )
@@ -175,17 +172,3 @@ def test_frames_never_meet_other_results_or_inputs(infer, images, video, tmp_pat
     frames = tmp_path / "out/labels/clip.mp4"
     said = fails_in_one_line(infer, capsys, frames / "000003.png", video, "--out", tmp_path / "out", "--labels")
     assert "would overwrite the input" in said
-
-
-def test_videos_come_in_the_order_given(infer, video, tmp_path, capsys):
-    names = [f"clip{number}.mp4" for number in (3, 1, 4, 0, 2)]
-    for name in names:
-        (tmp_path / name).write_bytes(video.read_bytes()[:60])  # skipped at once
-    infer(*(tmp_path / name for name in names), "--out", tmp_path / "out")
-    assert re.findall(r"(clip\d\.mp4) cannot", capsys.readouterr().out.replace("\n", " ")) == names
-
-
-def test_the_weights_are_chosen_and_said(infer, images, tmp_path, capsys):
-    for options, said in (([], "averaged (ema)"), (["--weights", "model"], "as trained (model)")):
-        infer(images / "val0.png", "--out", tmp_path / "out", *options)
-        assert capsys.readouterr().out.count(f"weights: {said}") == 1

@@ -1,6 +1,5 @@
 """Labels that tools/infer.py writes are those that another training reads, pixel by pixel."""
 
-import shutil
 import sys
 
 import numpy as np
@@ -105,20 +104,3 @@ def test_what_training_could_not_use_is_refused(infer, images, trained, tmp_path
     cfg.dump(str(tmp_path / "config.py"))
     assert "--label-numbers classes" in says(images[0], config=tmp_path / "config.py")
     assert infer(images[0], "--out", tmp_path / "out", "--label-numbers", "classes", config=tmp_path / "config.py") == 0
-
-
-def test_confidence_belongs_to_labels(load_tool, trained, tmp_path, capsys):
-    line = [str(trained / "config.py"), str(trained / "iter_2.pth"), str(tmp_path), "--out", str(tmp_path / "out")]
-    with pytest.raises(SystemExit):
-        load_tool("infer").main([*line, "--confidence"])
-    assert "give --labels as well" in capsys.readouterr().err
-
-
-def test_a_label_file_is_found_from_a_relative_path(tmp_path, monkeypatch, data):
-    (tmp_path / "images").mkdir()
-    shutil.copy(data / "img/val0.png", tmp_path / "images/x.png")
-    for folder in ("labels/images", "confidence"):
-        (tmp_path / folder).mkdir(parents=True)
-        shutil.copy(data / "mask/val0.png", tmp_path / folder / "x.png")
-    monkeypatch.chdir(tmp_path / "images")
-    assert load("..", "x.png").pseudo_seg_map.data.equal(load(tmp_path, tmp_path / "images/x.png").pseudo_seg_map.data)

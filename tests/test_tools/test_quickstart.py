@@ -1,4 +1,4 @@
-"""The parts of tools/quickstart.py that need no training; the whole is run by tests/test_readme.py."""
+"""What tools/quickstart.sh says and how it ends; the whole is run by tests/test_readme.py."""
 
 import subprocess
 import sys
@@ -7,16 +7,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def quickstart(load_tool):
-    return load_tool("quickstart")
-
-
-def test_remaining_time_is_that_of_the_slowest_run(quickstart):
-    assert quickstart.remaining([40, 70], 100, 40.0) == "about 1.0 min left"  # 40 steps took 40 s, 60 are left
-    assert "measuring" in quickstart.remaining([0, 70], 100, 40.0)
 
 
 def test_help_installs_nothing_and_names_what_one_can_set(tmp_path):
@@ -28,13 +18,14 @@ def test_help_installs_nothing_and_names_what_one_can_set(tmp_path):
         assert word in done.stdout
 
 
-def test_ctrl_c_ends_in_one_line(quickstart, monkeypatch, tmp_path):
+def test_ctrl_c_ends_in_one_line(load_tool, monkeypatch, tmp_path):
+    quickstart = load_tool("quickstart")
+
     def interrupt(*_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(quickstart.subprocess, "run", lambda *a, **k: None)
-    monkeypatch.setattr(quickstart.Training, "start", lambda *_: None)
-    monkeypatch.setattr(quickstart, "watch", interrupt)
+    monkeypatch.setattr(quickstart, "launch", interrupt)
     monkeypatch.setattr(sys, "argv", ["quickstart.py", "--work-dir", str(tmp_path)])
     with pytest.raises(SystemExit, match=f"stopped; finished runs are in {tmp_path}; bash tools/quickstart.sh"):
         quickstart.main()

@@ -9,7 +9,6 @@ ROOT = Path(__file__).resolve().parents[2]
 # one of each schedule, loop and set of hooks
 CONFIGS = (
     "allspark/resnet18-tiny_synthetic allspark/segformer_b0_own-data allspark/segformer_b5_voc_1-8 "
-    "allspark/segformer_b5_cityscapes_1-16 allspark/upernet_swin-t_zoo pseudo_label/segformer_b5_coco_1-512 "
     "supervised/segformer_b5_voc_1-8 supervised/segformer_b0_camvid_1-16"
 )
 

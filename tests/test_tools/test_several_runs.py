@@ -84,21 +84,6 @@ def test_a_folder_with_a_running_training_is_refused_until_that_has_died(holder,
         assert f"{socket.gethostname()}, process {os.getpid()}" in (tmp_path / LOCK).read_text()
 
 
-def test_the_marker_is_empty_after_the_training(tmp_path):
-    with pytest.raises(KeyError), only_training_in(tmp_path / "new"):
-        raise KeyError
-    with only_training_in(tmp_path / "new"):
-        assert (tmp_path / "new" / LOCK).read_text()
-    assert not (tmp_path / "new" / LOCK).read_text()
-
-
-def test_a_marker_that_was_deleted_by_hand_is_not_taken_from_the_next_training(tmp_path):
-    with only_training_in(tmp_path):
-        (tmp_path / LOCK).unlink()
-        (tmp_path / LOCK).write_text("the next training")
-    assert (tmp_path / LOCK).read_text() == "the next training"
-
-
 def test_a_marker_of_another_machine_is_mentioned(tmp_path):
     (tmp_path / LOCK).write_text("elsewhere, process 12, since 2024-01-01 00:00:00")
     with pytest.warns(UserWarning, match="elsewhere, process 12"), only_training_in(tmp_path):

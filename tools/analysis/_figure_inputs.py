@@ -68,9 +68,6 @@ def build_dataset(cfg: Config, split: str, augmented: bool = False) -> Dataset:
     """Build the 'labeled', 'unlabeled' or 'val' data set of a config.
 
     Unless ``augmented`` keeps the training pipeline, images pass through that of ``val_dataloader``, masks optional.
-
-    Raises:
-        KeyError: If the config has no such loader.
     """
     for key in {LOADERS[split], LOADERS["val"]} if not augmented else {LOADERS[split]}:
         if cfg.get(key) is None:
@@ -96,11 +93,7 @@ def _without_need_of_masks(step: dict) -> dict:
 
 
 def require_allspark(model: nn.Module, *, memory: bool = False, grouping: bool = False) -> AllSparkNeck:
-    """Return a model's AllSparkNeck.
-
-    Raises:
-        ValueError: If it is not there, or lacks the memory or the grouping by class that it must have.
-    """
+    """Return a model's AllSparkNeck."""
     neck = getattr(model, "neck", None)
     if not isinstance(neck, AllSparkNeck):
         found = "none" if neck is None else type(neck).__name__

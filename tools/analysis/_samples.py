@@ -18,17 +18,11 @@ from mmseg_allspark.utils.safe_checkpoints import load_safely_from_now_on
 
 
 class Sample(NamedTuple):
-    """One image at the end of its pipeline.
+    """One image at the end of its pipeline."""
 
-    Attributes:
-        name: File name.
-        views: View name to uint8 (3, H, W), BGR; a pipeline without MultiView has 'weak' alone.
-        mask: (H, W) int64 labels, or None.
-    """
-
-    name: str
-    views: dict[str, Tensor]
-    mask: Tensor | None
+    name: str  # of the file
+    views: dict[str, Tensor]  # by name, uint8 (3, H, W), BGR; a pipeline without MultiView has 'weak' alone
+    mask: Tensor | None  # (H, W) int64 labels
 
 
 def say(text: str) -> None:
@@ -38,13 +32,7 @@ def say(text: str) -> None:
 
 
 def draw_samples(dataset: Dataset, num: int, seed: int) -> list[Sample]:
-    """Draw different samples of a dataset, with their random transforms.
-
-    Args:
-        dataset: Ends in PackSemiInputs or PackSegInputs.
-        num: How many at most.
-        seed: Of the choice and of the transforms.
-    """
+    """Draw at most ``num`` different samples of a dataset, with their random transforms."""
     chosen = np.random.default_rng(seed).permutation(len(dataset))[:num].tolist()
     set_random_seed(seed)
     samples = []
@@ -58,14 +46,7 @@ def draw_samples(dataset: Dataset, num: int, seed: int) -> list[Sample]:
 
 
 def load_model(cfg: Config, checkpoint: str, device: str = "cpu", which: str | None = None) -> nn.Module:
-    """Build the model of a config, load a checkpoint of it, and say which weights it has.
-
-    Args:
-        cfg: The config.
-        checkpoint: File or address.
-        device: Where to put it. Default 'cpu'.
-        which: 'ema', 'model', or None: those that the run evaluated.
-    """
+    """Build the model of a config, load a checkpoint of it (a file or address), and say which weights it has."""
     load_safely_from_now_on()
     model, which = inference.load_model(cfg, CheckpointLoader.load_checkpoint(checkpoint, "cpu"), checkpoint, which)
     say(f"{checkpoint}: weights: {MEANING.get(which, which)}")

@@ -17,14 +17,16 @@ from pathlib import Path
 
 # a checkout needs no installation of the plugin
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # _config_checks
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # _common
 
 import mmseg_allspark  # noqa: F401
 
 # isort: split
 import numpy as np
 import torch
+from _common import require_file
 from _config_checks import check_palettes
+from _errors import Parser, errors_in_one_line
 from _samples import Sample, draw_samples, load_model, say
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
@@ -42,6 +44,7 @@ from mmseg_allspark.utils.images import to_picture
 
 IGNORE = 255
 SIDE = 224  # pixels of a panel
+ROWS = 4  # of a page
 
 
 @torch.no_grad()
@@ -89,11 +92,7 @@ def make_columns(
 
 
 def mix(cfg: Config, unlabeled: Sequence[Sample], labels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
-    """What CutMix makes of the trained view and its labels, as the rows' images are one batch.
-
-    Raises:
-        KeyError: If the view that is trained on is not there.
-    """
+    """What CutMix makes of the trained view and its labels, as the rows' images are one batch."""
     view = cfg.model.get("unlabeled_view", "weak")
     if view not in unlabeled[0].views:
         raise KeyError(
@@ -122,30 +121,26 @@ def save_page(columns: Mapping[str, Sequence[Tensor]], meta: Mapping, path: Path
 
 def parse_args(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, Config]:
     """Read the command line and the config."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", metavar="CONFIG", help="config file")
     parser.add_argument("--out", type=Path, help="folder (default: work_dirs/<config name>/browse)")
     parser.add_argument("--num", type=int, default=8, help="labeled and unlabeled images to draw (default: 8)")
-    parser.add_argument("--rows", type=int, default=4, help="rows of a page (default: 4)")
     parser.add_argument("--seed", type=int, default=0, help="of choice and transforms (default: 0)")
     parser.add_argument("--checkpoint", metavar="CKPT", help="draw the pseudo labels of this model")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings: nested.key=value ...")
     args = parser.parse_args(arguments)
-    for what, path in (("config", args.config), ("checkpoint", args.checkpoint)):
-        if path is not None and "://" not in path and not Path(path).is_file():
-            parser.error(f"{what} not found: {path} (looked in {Path.cwd()})")
-    for name in ("num", "rows"):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name} {getattr(args, name)}: at least 1")
+    require_file(parser, args.config, "config")
+    if args.checkpoint:
+        require_file(parser, args.checkpoint, "checkpoint")
+    if args.num < 1:
+        parser.error(f"--num {args.num}: at least 1")
     cfg = read_config(args.config, args.cfg_options)
-    try:
-        check_palettes(cfg)
-    except (TypeError, ValueError) as error:
-        parser.error(str(error))
+    check_palettes(cfg)
     args.out = args.out or Path("work_dirs") / Path(args.config).stem / "browse"
     return args, cfg
 
 
+@errors_in_one_line
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw what the command line asks for."""
     args, cfg = parse_args(arguments)
@@ -158,8 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = load_model(cfg, args.checkpoint) if args.checkpoint else None
     mkdir_or_exist(args.out)
     set_random_seed(args.seed)
-    for number, first in enumerate(range(0, max(len(labeled), len(unlabeled)), args.rows)):
-        rows = slice(first, first + args.rows)
+    for number, first in enumerate(range(0, max(len(labeled), len(unlabeled)), ROWS)):
+        rows = slice(first, first + ROWS)
         path = args.out / f"page_{number:02d}.png"
         save_page(make_columns(cfg, labeled[rows], unlabeled[rows], model), meta, path)
         names = [" ".join(sample.name for sample in samples[rows]) for samples in (labeled, unlabeled)]

@@ -39,6 +39,7 @@ from _schedule import steps_options, to_arguments
 from mmengine.config import DictAction
 
 from mmseg_allspark.engine.hooks.report import collect_facts
+from mmseg_allspark.environment import usable_cpus
 from mmseg_allspark.report.run_record import read_run
 from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.metric_names import choose_metric, metric_names
@@ -136,7 +137,7 @@ def make_slots(args: argparse.Namespace) -> list[dict[str, str]]:
     jobs = args.jobs or max(1, len(gpus))
     if jobs < 1 or (gpus and jobs > len(gpus)):
         raise ValueError(f"--jobs {jobs}: 1 at least, and one a GPU at most, of which there are {len(gpus)}")
-    common = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(args.threads or max(1, os.cpu_count() // jobs)))
+    common = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(args.threads or max(1, usable_cpus() // jobs)))
     return [common | ({"CUDA_VISIBLE_DEVICES": gpus[slot]} if gpus else {}) for slot in range(jobs)]
 
 

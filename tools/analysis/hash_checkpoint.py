@@ -57,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not hashes:
             parser.error(f"{path} has none of {', '.join(PARTS)}; is it a checkpoint that mmengine wrote?")
         found.append(hashes)
-        for part, value in hashes.items():
-            lines.append(f"{path}  {part:16}  {value}")
+        lines += [f"{path}  {part:16}  {value}" for part, value in hashes.items()]
     parts = {part for hashes in found for part in hashes}
     differing = sorted(part for part in parts if len({hashes.get(part) for hashes in found}) > 1)
     if len(found) > 1:

@@ -71,6 +71,7 @@ def draw_batch(model: nn.Module, crop: int, labeled: int, unlabeled: int) -> dic
             label = torch.randint(model.num_classes, (1, *feature_size(crop)), generator=rng)
             label = label.repeat_interleave(32, 1).repeat_interleave(32, 2)[:, :crop, :crop]
             sample.gt_sem_seg = PixelData(data=label)
+            sample.pseudo_seg_map = PixelData(data=label.to(torch.uint8))  # for labels from files
             sample.valid = PixelData(data=torch.ones(1, crop, crop, dtype=torch.bool))
         shape = (images, input_channels(model), crop, crop)
         return dict(inputs=list(torch.randint(256, shape, dtype=torch.uint8, generator=rng)), data_samples=samples)
@@ -101,7 +102,7 @@ class Step:
         semi, self.dtype = is_semi_supervised(cfg), args.dtype
         has_teacher = any(hook["type"] == "MeanTeacherHook" for hook in configured_hooks(cfg))
         self.teacher = TeacherAverage(self.model) if has_teacher else None
-        self.labels_from_teacher = semi and cfg.train_cfg.get("pseudo_labels_from") == "ema"
+        self.labels_from = cfg.train_cfg.get("pseudo_labels_from", "model") if semi else None
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
         self.data = draw_batch(self.model, args.crop, labeled, unlabeled if semi else 0)
         self.seconds: dict[str, list[list[float]]] = defaultdict(list)
@@ -112,7 +113,9 @@ class Step:
         batch = self.model.data_preprocessor(self.data, training=True)
         marks.append(timer())
         with autocast(self.dtype):
-            if self.labels_from_teacher:
+            if self.labels_from is not None:
+                batch["step"].labels_from = self.labels_from
+            if self.labels_from == "ema":
                 batch["step"].labelers = (self.teacher.module,)
             total, losses = self.model.parse_losses(self.model(**batch, mode="loss"))
         marks.append(timer())

@@ -23,6 +23,7 @@ from PIL import Image
 
 from mmseg_allspark.datasets.transforms.decoding import DataFileError, read_bytes
 from mmseg_allspark.datasets.transforms.mask_decoding import decode_mask
+from mmseg_allspark.environment import usable_cpus
 from mmseg_allspark.utils.files import write_whole
 
 Result = TypeVar("Result")
@@ -41,8 +42,7 @@ def make_parser(doc: str, out: str) -> argparse.ArgumentParser:
 
 def add_workers(parser: argparse.ArgumentParser) -> None:
     """Add ``--workers``."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parser.add_argument("--workers", type=int, default=cores, help="processes (default: all cores)")
+    parser.add_argument("--workers", type=int, default=usable_cpus(), help="processes (default: all cores)")
 
 
 def decode_labels(path: Path) -> np.ndarray:
