@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -141,11 +142,16 @@ METHODS = {
 TEACHERS = dict(psmt=2)  # of methods that are defined for more than one
 NECKS = dict(plain=None, allspark=neck_config(attn_drop=0.1, proj_drop=0.1))
 EVERY_CASE = [(method, neck) for method in METHODS for neck in NECKS]
+
+
+def slow_unless(is_usual: Callable[[tuple[str, str]], bool]) -> list:
+    """Every case, those that the default run leaves out marked slow."""
+    return [case if is_usual(case) else pytest.param(case, marks=pytest.mark.slow) for case in EVERY_CASE]
+
+
 # by default two methods are tested with the neck, and all without it
-CASES = [
-    case if case[1] == "plain" or case[0] in ("semi", "unimatch") else pytest.param(case, marks=pytest.mark.slow)
-    for case in EVERY_CASE
-]
+CASES = slow_unless(lambda case: case[1] == "plain" or case[0] in ("semi", "unimatch"))
+FEW_CASES = slow_unless(lambda case: case in (("semi", "allspark"), ("unimatch", "plain"), ("u2pl", "plain")))
 
 
 def registered_methods() -> set[str]:

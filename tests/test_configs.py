@@ -20,7 +20,9 @@ from mmseg_allspark.utils.config_files import configured_hooks
 
 LEADING = [name for name in NAMES if name not in SAME]
 EACH = pytest.mark.parametrize("name", LEADING)
-RARE = re.compile(r"_(cityscapes|coco|ade20k|facade|voc-animals|camvid\.py)")  # by default their models are not built
+RARE = re.compile(
+    r"_(cityscapes|coco|ade20k|facade|voc-animals|voc-aug|camvid\.py)|^(?!allspark).*_r101_"
+)  # by default their models are not built
 BUILT = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=pytest.mark.slow) if RARE.search(name) else name for name in LEADING]
 )

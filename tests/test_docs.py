@@ -37,6 +37,7 @@ def is_elsewhere(link):
     return re.match(r"[a-z]+:|//", link) is not None
 
 
+@pytest.mark.slow
 def test_the_site_fetches_nothing_from_other_hosts(site):
     """Links are checked by the strict build."""
     assert len(list(site.glob("*.html"))) >= len(list(ROOT.glob("docs/*.md")))

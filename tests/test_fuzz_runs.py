@@ -74,6 +74,7 @@ def test_the_configs_themselves_train(data: Path, tmp_path: Path):
     assert all(math.isfinite(train(cfg)) for cfg in all_configs(data, tmp_path))
 
 
+@pytest.mark.slow
 def test_some_keys(data: Path, tmp_path: Path):
     tally = Tally()
     for case in all_cases(data, tmp_path)[::53]:

@@ -36,7 +36,7 @@ def random_run(data, work_dir, unit="max_iters", num_workers=0, **changes):
     ), log
 
 
-@pytest.fixture(scope="module", params=["max_iters", "max_epochs"])
+@pytest.fixture(scope="module", params=["max_epochs", pytest.param("max_iters", marks=pytest.mark.slow)])
 def undisturbed(request, odd_data, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     return request.param, folder, *random_run(odd_data, folder, request.param)

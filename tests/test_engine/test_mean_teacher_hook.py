@@ -72,7 +72,7 @@ def test_export_finds_both(finished):
     assert choose_weights(checkpoint, None, "x.pth")[1] == dict(teacher="ema", student="model")[role]
 
 
-@pytest.mark.parametrize("resumed_as", ["teacher", "student"])
+@pytest.mark.parametrize("resumed_as", ["teacher", pytest.param("student", marks=pytest.mark.slow)])
 def test_resumed_run_goes_on_exactly_whichever_is_evaluated(finished, data, tmp_path, resumed_as):
     role, folder, _, _ = finished
     expected = run(data, tmp_path / "whole", "teacher", steps=5)

@@ -14,7 +14,10 @@ from .random_runs import assert_same_run, random_options
 from .test_hooks import log_lines
 
 
-@pytest.mark.parametrize(("policy", "at"), [("stop", 3), ("skip", 2), ("skip", 3)])
+@pytest.mark.parametrize(
+    ("policy", "at"),
+    [pytest.param("stop", 3, marks=pytest.mark.slow), ("skip", 2), pytest.param("skip", 3, marks=pytest.mark.slow)],
+)
 def test_accumulated_gradients(data, tmp_path, policy, at):
     """The first (2) and the last (3) of two steps of one update; there is a checkpoint between them."""
     wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=0.01), accumulative_counts=2)

@@ -10,7 +10,7 @@ import torch
 from builders import assert_same_state, dataset_config, loader_config, model_config, run_config, write_data
 from mmengine.runner import Runner
 from PIL import Image
-from small_methods import CASES, method_config
+from small_methods import FEW_CASES, method_config
 from two_ranks import run_ranks
 
 from mmseg_allspark.labels import PseudoLabel, count_right_labels
@@ -111,7 +111,7 @@ def names_of(data, part):
     return set((data / f"{part}.txt").read_text().split())
 
 
-@pytest.mark.parametrize("case", CASES, ids="-".join)
+@pytest.mark.parametrize("case", FEW_CASES, ids="-".join)
 def test_every_method_is_reported_on_and_its_training_does_not_notice(many, tmp_path, case):
     cfg = method_config(many, tmp_path, *case, steps=1, val_dataloader=loader_config(many, "val"))
     cfg.merge_from_dict(dict(val_cfg=dict(type="ValLoop"), val_evaluator=dict(type="IoUMetric")))
@@ -159,6 +159,7 @@ def _train_in_ranks(rank, data, folder):
         (folder / "records.json").write_text(json.dumps(records(runner)))
 
 
+@pytest.mark.slow
 def test_ranks_hold_out_the_same_images_and_share_the_counting(many, tmp_path, monkeypatch):
     run_ranks(_train_in_ranks, many, tmp_path)
     first, second = ((tmp_path / f"rank{rank}.txt").read_text() for rank in (0, 1))

@@ -78,7 +78,9 @@ def test_batches_and_epochs(undisturbed):
     assert [call[1:] for call in seen.calls if call[0] == "begin"] == [(0, 0), (1, 2), (2, 4)]
 
 
-@pytest.mark.parametrize(("start", "num_workers"), [(1, 0), (2, 2), (4, 0)])
+@pytest.mark.parametrize(
+    ("start", "num_workers"), [(2, 2), *(pytest.param(start, 0, marks=pytest.mark.slow) for start in (1, 4))]
+)
 def test_resumed_run_is_the_undisturbed_one(undisturbed, odd_data, tmp_path, start, num_workers):
     length, folder, seen = undisturbed
     resume = dict(resume=True, load_from=str(folder / f"iter_{start}.pth"))

@@ -84,6 +84,7 @@ def test_a_frozen_encoder_has_nothing_to_learn():
     assert not [name for name, parameter in backbone.named_parameters() if parameter.requires_grad]
 
 
+@pytest.mark.slow
 def test_an_exported_graph_takes_images_of_any_size():
     """With the stored grid, 5 x 5, among them."""
     pytest.importorskip("torch", minversion="2.7")

@@ -62,6 +62,7 @@ def test_weights_of_mobilesam_load_but_for_the_new_norms():
     assert not found.unexpected_keys and all(name.startswith("norms.") for name in found.missing_keys)
 
 
+@pytest.mark.slow
 def test_a_mobilesam_checkpoint_is_converted(tmp_path):
     model = randomised(tiny_vit.DenseTinyViT())
     encoder = {name: value for name, value in model.state_dict().items() if not name.startswith("norms.")}

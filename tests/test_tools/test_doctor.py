@@ -41,6 +41,7 @@ def problems(text: str) -> list[environment.Problem]:
     return [problem for problem in all_problems() if text in problem.text]
 
 
+@pytest.mark.slow
 def test_this_environment_is_well():
     done = run("-m", "mmseg_allspark.doctor")
     assert done.returncode == 0, done.stdout + done.stderr

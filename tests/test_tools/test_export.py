@@ -30,6 +30,7 @@ assert not [name for name in sys.modules if name.startswith("mmseg_allspark.")]
 """
 
 
+@pytest.mark.slow
 def test_mmseg_alone_runs_the_baseline(trained_cnn, data, tmp_path, load_tool):
     """The files, in a process that cannot even find this package."""
     out = tmp_path / "out" / "baseline.pth"

@@ -22,7 +22,10 @@ KINDS = dict(
 )
 
 
-@pytest.fixture(params=KINDS)
+RARE = ("grey", "grey16", "infrared")
+
+
+@pytest.fixture(params=[pytest.param(kind, marks=pytest.mark.slow) if kind in RARE else kind for kind in KINDS])
 def kind(request, trained, tmp_path):
     """Channels and highest value of one kind of images, ``tmp_path`` with config.py, model.pth and img/ of them."""
     channels, highest, load = KINDS[request.param]

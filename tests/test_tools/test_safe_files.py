@@ -43,16 +43,8 @@ def run(environment, *command):
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
 
 
-SLOW = pytest.mark.slow  # a process each, which imports everything
-HOW = [
-    pytest.param("load_from", marks=SLOW),
-    pytest.param("resume", marks=SLOW),
-    "test",
-    pytest.param("convert", marks=SLOW),
-]
-
-
-@pytest.mark.parametrize("how", HOW)
+@pytest.mark.slow  # a process each, which imports everything
+@pytest.mark.parametrize("how", ["load_from", "resume", "test", "convert"])
 def test_a_malicious_checkpoint_is_refused_everywhere(tiny_project, cpu_environment, evil, tmp_path, how):
     config, work = tiny_project / "tiny.py", ["--work-dir", tmp_path / "work"]
     command = dict(

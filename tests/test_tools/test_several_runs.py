@@ -71,6 +71,7 @@ def holder(tmp_path):
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_running_training_is_refused_until_that_has_died(holder, tiny, tmp_path):
     for enter in (only_training_in(tmp_path).__enter__, lambda: tiny(tmp_path)):
         with pytest.raises(RuntimeError, match="another training.*--work-dir") as error:
