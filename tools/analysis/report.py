@@ -1,6 +1,6 @@
 """Write the report of a run: curves, IoU of each class, confusion matrix, predictions and pseudo labels over time.
 
-    python tools/analysis/report.py work_dirs/my_data [--out report.html]
+    python tools/analysis/report.py work_dirs/mine_allspark [--out report.html]
 
 One HTML file that needs nothing else, from what is in the work directory: of a running, a finished, a resumed or a
 supervised training. ReportHook writes the same page after every validation.

@@ -92,13 +92,14 @@ def put_in_place(files: dict[Path, Path], force: bool) -> None:
 def describe_next(folder: Path, options: argparse.Namespace, name: str) -> str:
     """The commands that come next."""
     paths = {method: folder / f"{name_config(name, method, options.backbone)}.py" for method in list_methods()}
-    first = shlex.quote(str(paths["allspark"]))
+    baseline, first = (shlex.quote(str(paths[method])) for method in ("supervised", "allspark"))
     pair = " ".join(f"{method}={shlex.quote(str(paths[method]))}" for method in ("supervised", "allspark"))
     others = ", ".join(method for method in paths if method != "allspark")
     return "\n".join(
         [
             f"Ready: {options.out}, configs in {folder}. Next:",
             f"  python tools/analysis/browse_semi_dataset.py {first} --out work_dirs/browse   # look",
+            f"  python tools/train.py {baseline}   # the baseline",
             f"  python tools/train.py {first}",
             f"  python tools/analysis/compare.py {pair} --out work_dirs/compare/{name}",
             f"Other methods: {others} in place of allspark; the second line of each config is its command.",
@@ -143,6 +144,10 @@ def prepare(options: argparse.Namespace, command: str) -> None:
     out, source = options.out.absolute(), options.labels.absolute()
     if source.is_relative_to(out / "masks"):
         raise PrepareError(f"{source} is where the prepared masks would be written: choose another --out.")
+    if options.colours is not None and not options.colours.is_file():
+        raise PrepareError(
+            f"--colours: {options.colours} does not exist. Without --colours, OUT/colours.json is written."
+        )
     images = Images(options.images.absolute(), (source, out), options.mask_ending)
     try:
         labels = read_labels(source, images, options)

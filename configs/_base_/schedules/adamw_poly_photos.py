@@ -1,4 +1,4 @@
-# An hour on a CPU core: AdamW, warm-up and poly decay, a head ten times faster than the backbone; averages are evaluated.
+# An hour on a CPU core: AdamW, warm-up and poly decay, a head ten times as fast; moving averages are evaluated.
 # The neck learns at the backbone's rate. At ten times that rate its attention outgrows the features it is added to.
 _base_ = "../default_hooks.py"
 max_iters = 2000

@@ -28,7 +28,7 @@ def read_labels(source: Path, images: Images, options: Namespace) -> Labels:
         if not files:
             raise PrepareError(
                 f"{source} holds neither masks ({', '.join(masks.SUFFIXES)}) nor labelme's JSON files. Give an export "
-                "in one file, of COCO, CVAT or Label Studio, by the path of the file."
+                "in one file, of COCO, CVAT or Label Studio, by the path of the file. IMAGES comes before LABELS."
             )
         return shapes.draw_shapes(labelme.read(files), images, options)
     if not source.is_file():

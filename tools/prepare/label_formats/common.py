@@ -88,7 +88,7 @@ def number_classes(found: Sequence[str], classes: Sequence[str], ignore: Sequenc
     """
     known, ignored = list(dict.fromkeys([*classes, *found])), {IGNORED, *ignore}
     if classes and (other := [name for name in known if name not in {*classes, *ignored}]):
-        raise PrepareError(f"The labels hold {other[:5]}, which --classes does not name: add or --ignore them.")
+        raise PrepareError(f"--classes does not name {other} of the labels: add or --ignore them.")
     if wrong := [name for name in ignore if name not in known]:
         raise PrepareError(f"--ignore {wrong[0]}: there is no such class. There are {', '.join(known)}.")
     kept = [name for name in known if name not in ignored]

@@ -140,7 +140,10 @@ def _name_codes(total: Codes, coloured: bool, options: Namespace) -> dict[int, s
         return dict(zip((0, IGNORE), options.classes or ("background", "object"), strict=True))
     if not coloured and options.classes:
         if wrong := [number for number in numbers if number >= len(options.classes)]:
-            raise PrepareError(f"The masks hold {wrong[:5]}, but --classes names 0 ... {len(options.classes) - 1}.")
+            raise PrepareError(
+                f"The masks hold class numbers up to {wrong[-1]}, but --classes gives {len(options.classes)} names: "
+                f"give {wrong[-1] + 1}, in the order of the numbers."
+            )
         return dict(enumerate(options.classes)) | {IGNORE: "ignore"}
     if not coloured and numbers == list(range(len(numbers))):
         return {number: f"class {number}" for number in numbers} | {IGNORE: "ignore"}
