@@ -56,6 +56,8 @@ class MeanTeacherHook(EMAHook):
     def before_train(self, runner: Runner) -> None:
         """Start from the student as it was initialised, which is after :meth:`before_run`."""
         super().before_train(runner)
+        for teacher in self.teachers:  # nobody else tells them, and some modules have a mode of their own (norm_eval)
+            teacher.module.train()
         if runner.iter == 0:
             self._copy_student()
         if self.num_teachers > 1:
