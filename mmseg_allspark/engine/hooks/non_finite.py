@@ -38,7 +38,8 @@ class NonFiniteHook(Hook):
     Args:
         policy: ``'stop'``: raise. ``'skip'``: put the model's buffers (batch-norm statistics, semantic memory, running
             estimates) back to what they were before the step, log it and go on; costs a copy of the buffers at every
-            step. A moving average counts the step, over weights that did not change. Default ``'stop'``.
+            step. A moving average counts the step, over weights that did not change. What a method does to weights in
+            its forward pass stays done (:meth:`GTASegmentor.transfer`). Default ``'stop'``.
         max_skipped: With this many steps in a row without an update, training stops under either policy. Also counts
             what the loss scaling of float16 leaves out, of which a dozen at the start is normal. Default 30.
 
