@@ -150,6 +150,16 @@ def test_data_are_prepared_and_every_config_says_where_they_are(tmp_path):
     assert before.items() <= snapshot(root).items()  # the user's files are as they were
 
 
+def test_images_inside_the_folder_that_is_written(tmp_path):
+    root = write_images(tmp_path / "mine")
+    (root / "masks").rename(root / "labels")
+    done = prepare(root, labels="labels", out=".")
+    assert done.returncode == 0, done.stderr
+    cfg = read_config(root / "configs/mine_allspark.py")
+    assert cfg.train_dataloader.dataset.data_prefix.img_path == "photos"  # so that the folder can be moved
+    assert Path(DATASETS.build(cfg.train_dataloader.dataset)[0]["data_samples"].img_path).is_file()
+
+
 def test_nothing_is_replaced_unasked(tmp_path):
     root = write_images(tmp_path)
     assert prepare(root).returncode == 0

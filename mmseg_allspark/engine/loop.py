@@ -77,7 +77,7 @@ class PseudoLabelLoop(StreamLoop):
         allow_overlap: bool = False,
     ) -> None:
         check_loaders(runner.cfg)
-        self.labeled_dataloader = build_stream(runner, dataloader, "train_dataloader", cycle=True)
+        self.labeled_dataloader = build_stream(runner, dataloader, "train_dataloader", cycle=True, hold_out=True)
         unlabeled = build_stream(runner, choose_unlabeled(runner.cfg, unlabeled_dataloader), "unlabeled_dataloader")
         super().__init__(runner, unlabeled, max_epochs, max_iters, val_begin, val_interval)
         self.burn_in_iters, self.ramp_up_iters, self.ramp_up_shape = burn_in_iters, ramp_up_iters, ramp_up_shape

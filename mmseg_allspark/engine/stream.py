@@ -168,7 +168,7 @@ class SeededDataset(Dataset):
             setattr(self.dataset, name, value)
 
 
-def build_stream(runner: Runner, cfg: dict, key: str, cycle: bool = False) -> DataLoader:
+def build_stream(runner: Runner, cfg: dict, key: str, cycle: bool = False, hold_out: bool = False) -> DataLoader:
     """Build a loader whose batches never end.
 
     Args:
@@ -176,6 +176,7 @@ def build_stream(runner: Runner, cfg: dict, key: str, cycle: bool = False) -> Da
         cfg: Config of the loader.
         key: Where it stands in the config: ``'train_dataloader'`` or ``'unlabeled_dataloader'``.
         cycle: As in :class:`StreamBatchSampler`. Default False.
+        hold_out: Leave out the images that a hook holds out (``PseudoLabelReliabilityHook``). Default False.
 
     Returns:
         The loader; its batch sampler is a :class:`StreamBatchSampler`, its data set a :class:`SeededDataset`. Unlabeled
@@ -201,7 +202,7 @@ def build_stream(runner: Runner, cfg: dict, key: str, cycle: bool = False) -> Da
     stream = RandomStream("labeled" if labeled else "unlabeled", runner.seed, get_rank())
     diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
     try:
-        dataset = _divide(cfg["dataset"], runner) if labeled else cfg["dataset"]
+        dataset = _divide(cfg["dataset"], runner) if hold_out else cfg["dataset"]
         cfg["dataset"] = dict(type=SeededDataset, dataset=dataset, random_stream=stream)
         loader = runner.build_dataloader(cfg, seed=runner.seed, diff_rank_seed=diff_rank_seed)
     except (TypeError, ValueError) as error:
@@ -214,7 +215,7 @@ def build_stream(runner: Runner, cfg: dict, key: str, cycle: bool = False) -> Da
 
 
 def _divide(dataset: dict, runner: Runner) -> dict | Dataset:
-    """The labeled data set without the images that a hook holds out (``PseudoLabelReliabilityHook``)."""
+    """The data set without the images that hooks hold out."""
     hooks = [hook for hook in runner.hooks if hasattr(hook, "hold_out")]
     built = DATASETS.build(dataset) if hooks else dataset
     for hook in hooks:

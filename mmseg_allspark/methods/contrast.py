@@ -10,7 +10,14 @@ from mmseg_allspark.models import decode_with_trunk
 
 
 class ContrastSegmentor(SemiSegmentor):
-    """A base for methods whose teacher labels; a child builds ``memory`` and ``projector``, or leaves them None."""
+    """A base for methods whose teacher labels, with or without a contrast.
+
+    A child that contrasts sets both after ``super().__init__()``; else they stay None:
+
+    - ``memory``, a module, with what the child's own losses call: the base asks only whether there is one.
+    - ``projector``, a module that maps (B, C, h, w) to (B, D, h, w). C is :func:`trunk_width` of the decode head. A
+      child that projects something else overrides :meth:`decode_joint`.
+    """
 
     def __init__(self, **kwargs) -> None:  # noqa: ANN003
         super().__init__(**kwargs)

@@ -96,12 +96,11 @@ class DGCLSegmentor(ContrastSegmentor):
         in_train = self.labels_in == "train"
         logits = mean_prediction(pass_teachers(self, step, images, in_train=in_train, only_logits=True))
         logits = logits[len(inputs["labeled"]) :]
-        full, valid = self.upsample(logits, images.shape[2:]), self.valid_pixels(data_samples["unlabeled"])
-        self.observe(data_samples["labeled"], full, valid)
-        pseudo = self.make_pseudo_label(full, valid)
-        kept = self.find_sure(full, valid, (100.0 - self.keep_percent) * (1.0 - step.progress))
+        full = self.upsample(logits, images.shape[2:])
+        pseudo = self.finish_label(full, data_samples)
+        kept = self.find_sure(full, pseudo.valid, (100.0 - self.keep_percent) * (1.0 - step.progress))
         if self.memory is not None:
-            step.record["contrast_classes"] = self.contrast_classes(logits, data_samples, valid, step)
+            step.record["contrast_classes"] = self.contrast_classes(logits, data_samples, pseudo.valid, step)
         return replace(pseudo, weight=pseudo.weight * kept, extras=dict(sure=kept))
 
     @torch.no_grad()

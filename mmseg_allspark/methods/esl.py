@@ -99,12 +99,9 @@ class ESLSegmentor(ContrastSegmentor):
         outputs = [labeler.describe(inputs) for labeler in step.labelers or (self,)]
         logits, number = mean_prediction([output.logits for output in outputs]), len(inputs["labeled"])
         size = inputs["weak"].shape[2:]
-        unlabeled = self.upsample(logits[number:], size)
-        valid = self.valid_pixels(data_samples["unlabeled"])
-        self.observe(data_samples["labeled"], unlabeled, valid)
-        pseudo = self.make_pseudo_label(unlabeled, valid)
+        pseudo = self.finish_label(self.upsample(logits[number:], size), data_samples)
         truth = stack_classes(data_samples["labeled"], self.num_classes, self.decode_head.ignore_index)
-        classes = pseudo.label if valid is None else torch.where(valid, pseudo.label, self.num_classes)
+        classes = pseudo.label if pseudo.valid is None else torch.where(pseudo.valid, pseudo.label, self.num_classes)
         part = self._remember(outputs[0], resize_nearest(torch.cat([truth, classes]), logits.shape[2:]), number)
         step.record["part"] = part[:number]
         return replace(pseudo, extras=pseudo.extras | dict(part=resize_nearest(part[number:], size)))

@@ -107,7 +107,10 @@ class GTASegmentor(TwoNetworkSegmentor):
 
     @torch.no_grad()
     def transfer(self) -> None:
-        """Move the student's feature extractor towards the assistant's; the first time make the assistant a copy."""
+        """Move the student's feature extractor towards the assistant's; the first time make the assistant a copy.
+
+        This changes weights in the forward pass: ``NonFiniteHook(policy='skip')`` does not undo it.
+        """
         begins, share = self.transfers.count == 0, self.transfers.share(self.transfer_momentum)
         fixed = tuple(f"decode_head.{name}." for name in self.classifier)
         student = dict(self.named_parameters())

@@ -13,7 +13,7 @@ from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.models import SplitHead
-from mmseg_allspark.utils.checks import Between, Share, check_has_type, check_types
+from mmseg_allspark.utils.checks import Between, check_has_type, check_types
 
 
 @MODELS.register_module()
@@ -33,12 +33,10 @@ class GuidedMixSegmentor(SemiSegmentor):
         lambda_factor: Upper limit of lambda, in (0, 0.5]. Default 0.5.
         unsup_loss: A loss of pixels against a distribution: ``SigmoidFocalLoss`` (default), ``PixelCrossEntropyLoss``,
             ``PixelMSELoss``.
-        conf_thresh: Pixels whose target is less sure do not count, in [0, 1]. Default 0, all count. Short for
-            ``confidence=dict(type='ConfidenceThreshold', threshold=...)``.
-        confidence: As in :class:`SemiSegmentor`, of the target. Default None.
         sup_weight: Default 1.
         unsup_weight: Default 1; the weight 10 is in the focal loss.
-        **kwargs: Those of :class:`SemiSegmentor`, without ``cutmix`` and ``pseudo_loss``.
+        **kwargs: Those of :class:`SemiSegmentor`, without ``cutmix`` and ``pseudo_loss``; ``confidence`` is of the
+            target.
 
     Raises:
         TypeError: If the decode head has not two parts.
@@ -51,18 +49,11 @@ class GuidedMixSegmentor(SemiSegmentor):
         *,
         lambda_factor: Annotated[float, Between(1e-6, 0.5)] = 0.5,
         unsup_loss: dict = dict(type="SigmoidFocalLoss"),  # noqa: B006 (never changed)
-        conf_thresh: Share = 0.0,
-        confidence: dict | None = None,
         sup_weight: float = 1.0,
         unsup_weight: float = 1.0,
         **kwargs,  # noqa: ANN003
     ) -> None:
-        super().__init__(
-            sup_weight=sup_weight,
-            unsup_weight=unsup_weight,
-            confidence=_one_confidence(conf_thresh, confidence),
-            **kwargs,
-        )
+        super().__init__(sup_weight=sup_weight, unsup_weight=unsup_weight, **kwargs)
         if self.cutmix is not None:
             raise ValueError("model.cutmix: GuidedMixSegmentor mixes images its own way; set cutmix=None.")
         if self.pseudo_loss is not None:
@@ -127,12 +118,3 @@ class GuidedMixSegmentor(SemiSegmentor):
         if joint.pseudo is None:
             self.observe(joint.data_samples["labeled"], logits, valid)
         return self.make_pseudo_label(logits, valid)
-
-
-def _one_confidence(threshold: float, confidence: dict | None) -> dict | None:
-    """What ``conf_thresh`` and ``confidence`` say together."""
-    if threshold == 0.0:
-        return confidence
-    if confidence is not None:
-        raise ValueError(f"model.conf_thresh={threshold} and model.confidence={dict(confidence)}: give one of them.")
-    return dict(type="ConfidenceThreshold", threshold=threshold)

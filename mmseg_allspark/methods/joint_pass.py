@@ -56,11 +56,6 @@ class JointPass:
         """Features of the labeled images."""
         return [level[: self.num_labeled] for level in self.feats]
 
-    @property
-    def unlabeled_feats(self) -> list[Tensor]:
-        """Features of the unlabeled images."""
-        return [level[self.num_labeled :] for level in self.feats]
-
 
 def stack_masks(data_samples: list[SegDataSample]) -> Tensor:
     """Ground truth (B, H, W) of labeled samples, as their masks have it."""

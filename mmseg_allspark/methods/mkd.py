@@ -94,10 +94,9 @@ class MKDSegmentor(TwoNetworkSegmentor):
         """
         teachers = step.record["teachers"] = self._labeler(step).describe(inputs)
         number, size = len(inputs["labeled"]), inputs["weak"].shape[2:]
-        logits, valid = self.upsample(teachers[0].logits[number:], size), self.valid_pixels(data_samples["unlabeled"])
-        self.observe(data_samples["labeled"], logits, valid)
-        own = torch.arange(len(logits), device=logits.device)[:, None, None].expand(-1, *size)
-        return replace(self.make_pseudo_label(logits, valid), extras=dict(source=own))
+        pseudo = self.finish_label(self.upsample(teachers[0].logits[number:], size), data_samples)
+        own = torch.arange(len(pseudo.label), device=pseudo.label.device)[:, None, None].expand(-1, *size)
+        return replace(pseudo, extras=dict(source=own))
 
     def _labeler(self, step: Step) -> "MKDSegmentor":
         return (step.labelers or (self,))[0]

@@ -123,8 +123,7 @@ class PseudoSegSegmentor(SemiSegmentor):
         if self.own_labels == "train":
             step.record["spread"] = torch.stack([one.spread for one in found]).mean(dim=0)
         logits = resize_nearest(mean_prediction([self.fuse(one) for one in found]), inputs["weak"].shape[2:])
-        self.observe(data_samples["labeled"], logits, valid)
-        return self.make_pseudo_label(logits, valid)
+        return self.finish_label(logits, data_samples)
 
     @torch.no_grad()
     def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:

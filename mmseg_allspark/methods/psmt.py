@@ -103,12 +103,8 @@ class PSMTSegmentor(SemiSegmentor):
     @torch.no_grad()
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel:
         """Pseudo labels of the weak view by all teachers."""
-        labelers = step.labelers or (self,)
-        logits = [labeler.label_unlabeled(inputs) for labeler in labelers]
-        logits = assisted_mean(logits, step.turn, self.assist_topk)
-        valid = self.valid_pixels(data_samples["unlabeled"])
-        self.observe(data_samples["labeled"], logits, valid)
-        return self.make_pseudo_label(logits, valid)
+        logits = [labeler.label_unlabeled(inputs) for labeler in step.labelers or (self,)]
+        return self.finish_label(assisted_mean(logits, step.turn, self.assist_topk), data_samples)
 
     @torch.no_grad()
     def mix(

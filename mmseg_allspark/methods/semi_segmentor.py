@@ -12,15 +12,8 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
 from torch import Tensor, nn
 
-from mmseg_allspark.labels import (
-    CutMix,
-    DistributionAlignment,
-    PseudoLabel,
-    build_confidence,
-    loaded_labels,
-    mean_prediction,
-)
-from mmseg_allspark.labels.pseudo_label import build_loss
+from mmseg_allspark.labels import CutMix, DistributionAlignment, build_confidence
+from mmseg_allspark.labels.pseudo_label import PseudoLabel, build_loss, loaded_labels, mean_prediction
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, scale_losses, stack_masks, stack_valid
 from mmseg_allspark.methods.semi_batch import SemiDataPreprocessor, check_views
 from mmseg_allspark.methods.step import Needs, Step
@@ -164,18 +157,26 @@ class SemiSegmentor(EncoderDecoder):
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel | None:
         """Pseudo labels of the weak view, the mean of ``step.labelers``; None: the joint pass gives them.
 
-        With ``train_cfg.pseudo_labels_from='data'`` they are those that ``LoadPseudoLabel`` read, and a pixel counts
-        with its confidence.
+        With ``pseudo_labels_from='data'`` they are those that ``LoadPseudoLabel`` read, weighted by their confidence.
         """
-        valid, confidence = self.valid_pixels(data_samples["unlabeled"]), None
         if step.labels_from == "data":
             logits, confidence = loaded_labels(data_samples["unlabeled"], self.num_classes)
-            valid = confidence > 0 if valid is None else valid & (confidence > 0)
-        else:
-            logits = mean_prediction([labeler.label_unlabeled(inputs) for labeler in step.labelers or (self,)])
+            pseudo = self.finish_label(logits, data_samples, known=confidence > 0)
+            return replace(pseudo, weight=pseudo.weight * confidence)
+        logits = [labeler.label_unlabeled(inputs) for labeler in step.labelers or (self,)]
+        return self.finish_label(mean_prediction(logits), data_samples)
+
+    @torch.no_grad()
+    def finish_label(self, logits: Tensor, data_samples: SamplesByPart, *, known: Tensor | None = None) -> PseudoLabel:
+        """The end of a :meth:`label`: running estimates see logits (B_u, K, H, W), which become labels.
+
+        Pixels that are not ``known`` (B_u, H, W) count as padding; None: all are known.
+        """
+        valid = self.valid_pixels(data_samples["unlabeled"])
+        if known is not None:
+            valid = known if valid is None else valid & known
         self.observe(data_samples["labeled"], logits, valid)
-        pseudo = self.make_pseudo_label(logits, valid)
-        return pseudo if confidence is None else replace(pseudo, weight=pseudo.weight * confidence)
+        return self.make_pseudo_label(logits, valid)
 
     @torch.no_grad()
     def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:

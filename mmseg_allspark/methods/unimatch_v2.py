@@ -71,7 +71,8 @@ class UniMatchV2Segmentor(SemiSegmentor):
         self, inputs: dict[str, Tensor], data_samples: SamplesByPart, pseudo: PseudoLabel, step: Step
     ) -> tuple[Tensor, PseudoLabel]:
         """Both strong views (2 B_u, 3, H, W), the first of all images before the second, and their labels."""
-        if not self.steers_neck:  # nothing but such a neck reads mixed logits, by far the largest tensor here
+        # nothing else reads mixed logits, by far the largest tensor here
+        if not self.steers_neck and self.pseudo_loss is None:
             pseudo = replace(pseudo, logits=pseudo.logits[:, :0])
         images, labels = zip(*(self.paste(inputs[name], pseudo, pseudo) for name in self.strong_views), strict=True)
         maps = [label.maps() for label in labels]

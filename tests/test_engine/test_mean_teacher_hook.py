@@ -2,11 +2,12 @@
 
 import pytest
 import torch
-from builders import assert_same_state, model_config, train
+from builders import assert_same_state, head_config, model_config, train
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from mmseg_allspark.inference import choose_weights
+from mmseg_allspark.utils.wrappers import averages
 
 
 @HOOKS.register_module(force=True)
@@ -80,6 +81,21 @@ def test_resumed_run_goes_on_exactly_whichever_is_evaluated(finished, data, tmp_
     assert_same_state(got.model.state_dict(), expected.model.state_dict())
     averages = [hook_of(runner, "MeanTeacherHook").ema_model.state_dict() for runner in (got, expected)]
     assert_same_state(*averages)
+
+
+def test_teachers_keep_the_norms_in_eval_mode_that_the_student_does(data, tmp_path):
+    widths = [4, 8, 16, 32]
+    backbone = dict(type="ResNetV1c", depth=18, stem_channels=4, base_channels=4, norm_eval=True)
+    runner = train(
+        data,
+        tmp_path,
+        loop=dict(max_iters=1, pseudo_labels_from="ema"),
+        model=model_config(neck=None, backbone=backbone, decode_head=head_config(in_channels=widths)),
+        custom_hooks=[dict(type="MeanTeacherHook", num_teachers=2)],
+    )
+    networks = [runner.model, *(average.module for average in averages(runner))]
+    modes = [{name: part.training for name, part in model.named_modules()} for model in networks]
+    assert modes[0] == modes[1] == modes[2] and set(modes[0].values()) == {True, False}
 
 
 def test_the_average_may_begin_after_an_epoch(data, tmp_path):

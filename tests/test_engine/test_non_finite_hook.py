@@ -5,8 +5,10 @@ import re
 import pytest
 import torch
 from builders import assert_same_state, loader_config, model_config, run_config, train
-from mmengine.hooks import EMAHook, Hook
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
+
+from mmseg_allspark.utils.wrappers import averages
 
 from .faults import SAVE, FaultHook, assert_all_finite, failing_run, fault_options, state_of
 from .test_hooks import log_lines
@@ -100,21 +102,25 @@ def test_weights_that_are_not_finite_are_never_written(data, tmp_path, policy, b
 
 
 class _SpoilAverage(Hook):
-    """NaN in the moving average alone."""
+    """NaN in the last moving average alone."""
 
     priority = "VERY_LOW"
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        average = next(hook for hook in runner.hooks if isinstance(hook, EMAHook)).ema_model
         if runner.iter == 0:
-            next(average.parameters()).data.view(-1)[0] = torch.nan
+            next(averages(runner)[-1].parameters()).data.view(-1)[0] = torch.nan
 
 
-def test_an_average_that_is_not_finite_is_not_written(data, tmp_path):
-    given = fault_options("labeled", [99])
-    given["custom_hooks"] = [given["custom_hooks"][1], _SpoilAverage()]
-    _, text = failing_run(data, tmp_path, **given)
-    assert "in what was to be saved: state_dict." in text
+@pytest.mark.parametrize(
+    ("hook", "part"),
+    [
+        (dict(type="EMAHook", update_buffers=True), "state_dict."),
+        (dict(type="MeanTeacherHook", num_teachers=2), "other_teachers.0.module."),
+    ],
+)
+def test_an_average_that_is_not_finite_is_not_written(data, tmp_path, hook, part):
+    _, text = failing_run(data, tmp_path, **fault_options("labeled", [99], custom_hooks=[hook, _SpoilAverage()]))
+    assert f"in what was to be saved: {part}" in text
     assert f"Last good checkpoint: {tmp_path / 'iter_1.pth'}" in text
     assert assert_all_finite(tmp_path) == ["iter_1.pth"]
 

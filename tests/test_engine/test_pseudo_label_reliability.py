@@ -82,6 +82,13 @@ def test_shares_of_known_labels(many, tmp_path, monkeypatch):
     assert f"| {100 * kept:.1f} / {100 * right:.1f} |" in log and "Pseudo labels of 3 held-out images" in log
 
 
+def test_supervised_training_keeps_all_images_and_is_told(many, tmp_path):
+    loop = dict(type="SupervisedLoop", max_iters=1, val_interval=1)
+    runner = run(many, tmp_path, model=model_config(type="EncoderDecoder", neck=None), train_cfg=loop)
+    assert hook_of(runner).held_out is None and len(runner.train_dataloader.dataset) == 12
+    assert "PseudoLabelReliabilityHook needs PseudoLabelLoop" in next(tmp_path.glob("*/*.log")).read_text()
+
+
 def test_counts_leave_out_padding_and_what_is_ignored():
     label = torch.tensor([[[0, 1, 1, 0, 0]]])
     logits = 2 * torch.nn.functional.one_hot(label, 2).permute(0, 3, 1, 2).float()

@@ -15,6 +15,9 @@ from builders import (
 from mmengine.hooks import EMAHook
 from mmengine.registry import HOOKS
 from mmseg.models.backbones import mit
+from small_methods import method_model
+
+from mmseg_allspark.utils.wrappers import averages
 
 from .recording import RecordHook
 
@@ -171,6 +174,19 @@ def test_checkpoints_do_not_show_channels_last(plain, channels_last):
         values, expected = tensors(checkpoint[key]), tensors(reference[key])
         assert all(value.is_contiguous() for value in values)
         torch.testing.assert_close(values, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_channels_last_takes_all_teachers_and_leaves_what_they_share(data, tmp_path):
+    options = dict(
+        loop=dict(max_iters=1, pseudo_labels_from="ema"), model=method_model("gta", "plain") | dict(mask_padding=False)
+    )
+    teachers = dict(type="MeanTeacherHook", num_teachers=2)
+    runner, _ = run(data, tmp_path, teachers, dict(type="ChannelsLastHook"), **options)
+    for average in averages(runner):
+        assert is_channels_last(average.module)
+        assert average.avg_parameters and not any(name.startswith("second.") for name in average.avg_parameters)
+    saved = tensors(load(tmp_path, 1)["other_teachers"])
+    assert saved and all(value.is_contiguous() for value in saved)
 
 
 def test_channels_last_resumes_also_from_a_run_without_it(data, plain, channels_last, tmp_path):

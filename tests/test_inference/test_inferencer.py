@@ -34,8 +34,6 @@ def expected(trained, path):
 
 
 def test_the_three_lines(trained, images):
-    from mmseg_allspark.apis import SegInferencer  # as in 0.1.0
-
     labels = SegInferencer(str(trained / "config.py"), str(trained / "iter_2.pth"), device="cpu")(images[0])[
         "predictions"
     ]

@@ -65,7 +65,7 @@ def test_losses_are_those_of_the_released_code():
 
 
 def test_unsure_pixels_and_padding_do_not_count():
-    model = guidedmix(conf_thresh=0.4, mask_padding=True)
+    model = guidedmix(confidence=dict(type="ConfidenceThreshold", threshold=0.4), mask_padding=True)
     batch = batch_of(model)
     valid = torch.ones(B, CROP, CROP, dtype=torch.bool)
     valid[0, 30:], valid[1, :, 40:] = False, False

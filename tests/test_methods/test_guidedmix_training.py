@@ -31,8 +31,6 @@ def guidedmix(**changes):
     [
         (dict(lambda_factor=0.0), ValueError, "GuidedMixSegmentor.lambda_factor=0.0 is outside"),
         (dict(lambda_factor=0.6), ValueError, "GuidedMixSegmentor.lambda_factor"),
-        (dict(conf_thresh=1.5), ValueError, "GuidedMixSegmentor.conf_thresh"),
-        (dict(conf_thresh=0.5, confidence=dict(type="ClassQuantileThreshold")), ValueError, "give one of them"),
         (dict(cutmix=dict()), ValueError, "set cutmix=None"),
         (dict(unsup_loss=dict(gamma=1)), KeyError, "model.unsup_loss=.* has no type"),
         (dict(lambda_facto=0.1), TypeError, "lambda_facto"),

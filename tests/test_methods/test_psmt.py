@@ -2,7 +2,18 @@
 
 import pytest
 import torch
-from builders import CROP, Labeler, assert_same_state, build_model, model_config, neck_config, semi_batch, train
+from builders import (
+    CROP,
+    Labeler,
+    assert_same_state,
+    build_model,
+    head_config,
+    model_config,
+    neck_config,
+    semi_batch,
+    train,
+)
+from mmengine.runner import Runner
 from test_engine.random_runs import assert_same_run
 from torch import nn
 
@@ -11,6 +22,7 @@ from mmseg_allspark.labels.adversarial import adversarial_noise
 from mmseg_allspark.methods import Step
 from mmseg_allspark.methods.psmt import assisted_mean
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
+from mmseg_allspark.utils.wrappers import averages
 
 MODEL = dict(type="PSMTSegmentor", neck=None, assist_topk=2, unlabeled_view="weak", unsup_weight=1.0)
 HOOK = dict(type="MeanTeacherHook", momentum=0.3, num_teachers=2)
@@ -20,13 +32,13 @@ def psmt(**changes):
     return build_model(**MODEL | changes)
 
 
-def run(data, work_dir, steps=5, **options):
+def run(data, work_dir, steps=5, changes=None, **options):
     """An epoch has two steps, so that a run of five ends in the first teacher's second turn."""
     return train(
         data,
         work_dir,
         loop=dict(max_iters=steps, val_interval=steps, pseudo_labels_from="ema"),
-        model=model_config(**MODEL),
+        model=model_config(**MODEL | (changes or {})),
         validate=True,
         custom_hooks=[HOOK],
         default_hooks=dict(checkpoint=dict(type="AtomicCheckpointHook", by_epoch=False, interval=1)),
@@ -71,6 +83,24 @@ def test_resumed_in_the_second_teachers_turn_it_is_the_undisturbed_run(finished,
     folder, _ = finished
     run(data, tmp_path, load_from=str(folder / "iter_3.pth"), resume=True)
     assert_same_run(*(torch.load(at / "iter_5.pth", weights_only=False) for at in (tmp_path, folder)))
+
+
+def test_a_checkpoint_of_another_head_is_a_start_for_all_teachers(finished, data, tmp_path):
+    changes = dict(decode_head=head_config(channels=24))
+    run(data, tmp_path, 1, changes, load_from=str(finished[0] / "iter_3.pth"))
+    name, saved = "module.decode_head.conv_seg.weight", read(tmp_path, 1)
+    student, other = saved["ema_state_dict"][name], saved["other_teachers"][0][name]
+    assert other.shape == student.shape and other.shape[1] == 24
+
+
+def test_a_test_has_all_teachers(finished, tmp_path):
+    folder, runner = finished
+    cfg = runner.cfg.copy()
+    cfg.update(work_dir=str(tmp_path), load_from=str(folder / "iter_5.pth"), experiment_name="psmt_test")
+    cfg.update(test_dataloader=cfg.val_dataloader, test_cfg=dict(type="TestLoop"), test_evaluator=cfg.val_evaluator)
+    tested = Runner.from_cfg(cfg)
+    tested.test()
+    assert_same_state(averages(tested)[1].state_dict(), read(folder, 5)["other_teachers"][0])
 
 
 def logits_of(model, images):

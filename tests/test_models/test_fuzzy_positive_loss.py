@@ -87,7 +87,12 @@ def test_large_logits_are_finite(dtype):
 
 @pytest.mark.parametrize(
     "options",
-    [dict(type="SemiSegmentor"), dict(type="UniMatchSegmentor"), dict(type="MeanTeacherSegmentor", consistency="ce")],
+    [
+        dict(type="SemiSegmentor"),
+        dict(type="UniMatchSegmentor"),
+        dict(type="UniMatchV2Segmentor", keep_share=1.0),
+        dict(type="MeanTeacherSegmentor", consistency="ce"),
+    ],
     ids=lambda options: options["type"],
 )
 def test_any_method_takes_it(options):
@@ -99,7 +104,8 @@ def test_any_method_takes_it(options):
         batch["inputs"] |= {name: batch["inputs"]["strong"] for name in ("strong1", "strong2")}
         torch.manual_seed(0)
         losses = model(**batch, mode="loss")
-        (name,) = (name for name in losses if name in ("unsup.decode.loss_ce", "unsup.decode.loss_feature"))
+        names = ("unsup.decode.loss_ce", "unsup.decode.loss_feature", "unsup.decode.loss_strong1")
+        (name,) = (name for name in losses if name in names)
         (slope,) = torch.autograd.grad(losses[name], model.decode_head.conv_seg.bias)
         found.append((losses, losses[name], slope))
     (without, plain, flat), (log, fuzzy, slope) = found

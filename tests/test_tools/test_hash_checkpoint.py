@@ -14,7 +14,8 @@ def tool(load_tool):
 def checkpoint():
     torch.manual_seed(0)
     weights = dict(a=torch.randn(3, 2), b=torch.tensor(4), c=torch.randn(2).bfloat16())
-    return dict(state_dict=weights, optimizer=dict(state={0: dict(step=torch.tensor(1.0))}, lr=0.1), meta="now")
+    optimizer = dict(state={0: dict(step=torch.tensor(1.0))}, lr=0.1)
+    return dict(state_dict=weights, other_teachers=[dict(a=torch.zeros(2))], optimizer=optimizer, meta="now")
 
 
 def changed(change):
@@ -31,6 +32,7 @@ OTHER = [
     lambda c: c["state_dict"]["a"].view(-1)[5:].add_(1e-6),
     lambda c: c["state_dict"].pop("b"),
     lambda c: c["optimizer"].update(lr=0.2),
+    lambda c: c["other_teachers"][0]["a"].add_(1e-6),
 ]
 
 

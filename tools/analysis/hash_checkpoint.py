@@ -23,7 +23,7 @@ import torch
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
 # what training goes on from, the memory in state_dict; the rest (meta, message_hub) is about time and machine, too
-PARTS = ("state_dict", "ema_state_dict", "optimizer", "param_schedulers", "rank_buffers")
+PARTS = ("state_dict", "ema_state_dict", "other_teachers", "optimizer", "param_schedulers", "rank_buffers")
 
 
 def hash_parts(checkpoint: dict) -> dict[str, str]:

@@ -5,8 +5,6 @@ python tools/benchmark/enqueue.py                       # PASCAL VOC: K 21, M 51
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from unittest.mock import patch
 
 from _harness import DEVICE, make_parser, save, say, speedup, start, time_cases
@@ -16,12 +14,6 @@ import torch
 from _as_released import enqueue_in_a_loop
 
 from mmseg_allspark.models import SemanticMemory, feature_size
-
-
-def write_in_a_loop(memory: SemanticMemory, write: Callable[[], None]) -> None:
-    """Write the memory with the loop in place of its own way."""
-    with patch.object(memory, "_enqueue", partial(enqueue_in_a_loop, memory)):
-        write()
 
 
 def main() -> None:

@@ -64,11 +64,13 @@ def name_images(images: Images, labeled: Sequence[Path]) -> tuple[dict[Path, str
     return {image: image.relative_to(images.folder).as_posix().removesuffix(suffix) for image in labeled}, suffix
 
 
-def check(folder: Path, config: Path) -> str:
-    """Read every file of the data in a folder as training will; returns what there is to say."""
+def check(folder: Path, config: Path, images: Path) -> str:
+    """Read every file of the data in a folder, and the images, as training will; returns what there is to say."""
     cfg = read_config(config)
     for part in ("train", "unlabeled", "val"):
         cfg[f"{part}_dataloader"].dataset.data_root = str(folder)
+    for part in ("train", "val"):  # images inside OUT are relative to it, and they are not in this folder
+        cfg[f"{part}_dataloader"].dataset.data_prefix.img_path = str(images)
     init_default_scope("mmseg")
     report = report_data(cfg, progress=make_progress("read sample"))
     if not report.ok:
@@ -133,7 +135,7 @@ def write(stage: Path, labels: Labels, images: Images, options: argparse.Namespa
     (stage / "configs").mkdir()
     for file, text in make_configs(name, values, configs, options.backbone).items():
         (stage / "configs" / file).write_text(text, encoding="utf-8")
-    say(check(stage, stage / "configs" / f"{name_config(name, 'allspark', options.backbone)}.py"))
+    say(check(stage, stage / "configs" / f"{name_config(name, 'allspark', options.backbone)}.py", folder))
     staged = {path.relative_to(stage): path for path in sorted(stage.rglob("*")) if path.is_file()}
     put_in_place({out / inner: path for inner, path in staged.items()}, options.force)
     say(describe_next(configs, options, name))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from mmcv.image.geometric import cv2_interp_codes, pillow_interp_codes
 from mmcv.transforms import Pad, Resize
 from mmcv.transforms.utils import cache_randomness
 from mmseg.registry import TRANSFORMS
 
-from mmseg_allspark.utils.checks import check_choice, check_types
+from mmseg_allspark.utils.checks import check_types
 
 
 @TRANSFORMS.register_module()
@@ -18,36 +17,23 @@ class RandomResizeLongSide(Resize):
     """Resizes so that the long side is a random share of its length, keeping the aspect ratio.
 
     The new long side is an integer drawn uniformly from [int(long * low), int(long * high)], both included;
-    the short side follows as int(short * new_long / long + 0.5). With the default Pillow backend the image is
-    resized bilinearly with antialiasing and the mask to the nearest pixel, as the release does.
+    the short side follows as int(short * new_long / long + 0.5). Pillow resizes the image bilinearly
+    with antialiasing and the mask to the nearest pixel, as the release does.
 
     Args:
         ratio_range: Lowest and highest share of the long side. Default: (0.5, 2.0).
-        backend: 'pillow' (default, as the release) or 'cv2'.
-        interpolation: Of the image. Default: 'bilinear'.
 
     Raises:
         ValueError: If the range is not two numbers with 0 < low <= high.
     """
 
     @check_types
-    def __init__(
-        self,
-        ratio_range: tuple[float, float] = (0.5, 2.0),
-        backend: str = "pillow",
-        interpolation: str = "bilinear",
-    ) -> None:
+    def __init__(self, ratio_range: tuple[float, float] = (0.5, 2.0)) -> None:
         if len(ratio_range) != 2 or not 0 < ratio_range[0] <= ratio_range[1]:
             raise ValueError(
                 f"RandomResizeLongSide needs ratio_range=(low, high) with 0 < low <= high, got {ratio_range}."
             )
-        # other backends are refused by mmcv
-        check_choice(
-            "RandomResizeLongSide.interpolation",
-            interpolation,
-            pillow_interp_codes if backend == "pillow" else cv2_interp_codes,
-        )
-        super().__init__(scale=1, keep_ratio=False, backend=backend, interpolation=interpolation)
+        super().__init__(scale=1, keep_ratio=False, backend="pillow")
         self.ratio_range = tuple(ratio_range)
 
     @cache_randomness

@@ -175,9 +175,9 @@ class AtomicCheckpointHook(CheckpointHook):
 
 
 def _list_non_finite(value: Any, name: str) -> Iterator[str]:
-    """Names of the tensors, in nested dicts, that hold a NaN or Inf."""
-    if isinstance(value, dict):
-        for key, part in value.items():
+    """Names of the tensors, in nested dicts and lists, that hold a NaN or Inf."""
+    if isinstance(value, (dict, list)):
+        for key, part in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _list_non_finite(part, f"{name}.{key}")
     elif isinstance(value, torch.Tensor) and value.is_floating_point() and not value.isfinite().all():
         yield name

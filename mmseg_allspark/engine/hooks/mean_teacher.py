@@ -3,7 +3,7 @@
 from typing import Annotated, Literal
 
 from mmengine.hooks import EMAHook
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS, MODELS
 
 from mmseg_allspark.models import TeacherAverage, holds_average
@@ -56,6 +56,8 @@ class MeanTeacherHook(EMAHook):
     def before_train(self, runner: Runner) -> None:
         """Start from the student as it was initialised, which is after :meth:`before_run`."""
         super().before_train(runner)
+        for teacher in self.teachers:  # nobody else tells them, and some modules have a mode of their own (norm_eval)
+            teacher.module.train()
         if runner.iter == 0:
             self._copy_student()
         if self.num_teachers > 1:
@@ -121,7 +123,9 @@ class MeanTeacherHook(EMAHook):
         """Give a resumed run both back, whichever of them the checkpoint holds as ``state_dict``."""
         if runner._resume and "ema_state_dict" in checkpoint and not holds_average(checkpoint):
             self._swap_ema_state_dict(checkpoint)
-        others = checkpoint.get("other_teachers", [])
+        # A training that starts from a checkpoint copies its student to all teachers. Others may not even fit.
+        starts = isinstance(runner._train_loop, BaseLoop) and not runner._resume
+        others = [] if starts else checkpoint.get("other_teachers", [])
         if runner._resume and len(others) != self.num_teachers - 1:
             raise ValueError(
                 f"The checkpoint has {len(others) + 1} teachers, MeanTeacherHook.num_teachers={self.num_teachers}: "

@@ -1,6 +1,5 @@
 """NonFiniteHook: NaN and Inf in losses, gradients or pseudo logits change no weight."""
 
-import math
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -38,7 +37,8 @@ class NonFiniteHook(Hook):
     Args:
         policy: ``'stop'``: raise. ``'skip'``: put the model's buffers (batch-norm statistics, semantic memory, running
             estimates) back to what they were before the step, log it and go on; costs a copy of the buffers at every
-            step. A moving average counts the step, over weights that did not change. Default ``'stop'``.
+            step. A moving average counts the step, over weights that did not change. What a method does to weights in
+            its forward pass stays done (:meth:`GTASegmentor.transfer`). Default ``'stop'``.
         max_skipped: With this many steps in a row without an update, training stops under either policy. Also counts
             what the loss scaling of float16 leaves out, of which a dozen at the start is normal. Default 30.
 
@@ -94,9 +94,9 @@ class NonFiniteHook(Hook):
         figures = list(self._figures.values())
         found = getattr(optimizer, "found_inf", None)  # a fused optimizer leaves the update out by itself
         if found is None:
-            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-            # Multiplies finite gradients by exactly 1.
-            figures.append(torch.nn.utils.clip_grad_norm_(parameters, math.inf).float())
+            parameters = (parameter for group in optimizer.param_groups for parameter in group["params"])
+            grads = [parameter.grad for parameter in parameters if parameter.grad is not None]
+            figures.append(torch.nn.utils.get_total_norm(grads).float())
         # The host has to know before the update: one synchronisation a step.
         self._is_refused, self._is_decided = _is_any_bad(figures), True
         self._is_updated = not self._is_refused and not (found is not None and bool(found))

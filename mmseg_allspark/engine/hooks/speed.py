@@ -31,17 +31,19 @@ class ChannelsLastHook(Hook):
                 _convert(tensor)
         for average in found:
             if average.update_buffers:  # then mmengine updates it through a state dict taken when it was built
-                average.avg_parameters = average.module.state_dict()
+                state = average.module.state_dict()
+                average.avg_parameters = {name: state[name] for name in average.avg_parameters}
         for state in runner.optim_wrapper.optimizer.state.values():  # of a resumed run
             for value in state.values():
                 _convert(value)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Write contiguous tensors."""
-        for key in ("state_dict", "ema_state_dict"):
-            for name, value in checkpoint.get(key, {}).items():
+        states = [checkpoint.get(key, {}) for key in ("state_dict", "ema_state_dict")]
+        for state in (*states, *checkpoint.get("other_teachers", ())):
+            for name, value in state.items():
                 if _is_map(value):
-                    checkpoint[key][name] = value.contiguous()
+                    state[name] = value.contiguous()
         if "optimizer" in checkpoint:
             checkpoint["optimizer"] = apply_to(checkpoint["optimizer"], _is_map, Tensor.contiguous)
 
