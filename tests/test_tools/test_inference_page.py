@@ -85,7 +85,5 @@ def test_the_graphs(project, load_tool):
     scope = {}
     exec(PYTHON[3], scope)
     assert scope["logits"].shape == (1, 4, CROP, CROP) and scope["classes"] == ["a", "b", "c", "d"]
-    assert (
-        torch.export.load("work_dirs/mine_allspark/model.pt2").module()(torch.zeros(1, 3, 70, 90, dtype=torch.uint8)).shape[1]
-        == 4
-    )
+    images = torch.zeros(1, 3, 70, 90, dtype=torch.uint8)
+    assert torch.export.load("work_dirs/mine_allspark/model.pt2").module()(images).shape[1] == 4
