@@ -101,6 +101,7 @@ def test_never_writes_through_links_of_another_preparation(tool, tmp_path, save_
     assert "link" in capsys.readouterr().err and snapshot(source) == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data/camvid")
 def test_real_camvid_has_23_and_46_labeled(tool, tmp_path):
     assert run(tool, SHARED, "--out", tmp_path) == 0

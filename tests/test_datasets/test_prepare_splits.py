@@ -172,6 +172,7 @@ LAYOUTS = dict(
 @pytest.mark.parametrize(
     ("layout", "dataset"), [("ours", "voc"), ("unimatch", "cityscapes"), ("u2pl", "voc"), ("unimatch", "coco")]
 )
+@pytest.mark.slow
 def test_published_lists_come_out_as_they_are(tool, tmp_path, dataset, layout):
     place, line = LAYOUTS[layout]
     train, source, out = training_ids(dataset), tmp_path / "src", tmp_path / "out"

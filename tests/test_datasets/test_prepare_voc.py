@@ -195,6 +195,7 @@ def test_damaged_archive_and_what_a_killed_run_left(tool, tmp_path, voc, sbd, ca
     assert sorted(path.name for path in (out / "unpacked").iterdir()) == ["voc"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data/voc2012_subset")
 def test_real_subset_is_linked(tool, tmp_path):
     assert prepare(tool, SHARED, tmp_path, "--workers", 2) == 0

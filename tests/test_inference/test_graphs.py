@@ -124,5 +124,6 @@ def test_onnx(tmp_path):
     assert json.loads(metadata["classes"]) == ["a", "b"] and metadata["input"] == "uint8"
 
 
+@pytest.mark.slow
 def test_torch_export(tmp_path):
     check_torch(small_net(), tmp_path / "m.pt2")

@@ -104,6 +104,7 @@ def test_inference(run_benchmark):
     assert flops == [0, maps + projections + wide, 2 * maps + 2 * projections + wide + narrow]
 
 
+@pytest.mark.slow
 def test_train_step(run_benchmark, tmp_path):
     """The script itself stops unless all variants have the same losses."""
     config = "configs/allspark/segformer_b0_camvid_1-16.py"

@@ -152,6 +152,7 @@ def test_a_senseless_command_line_is_a_usage_error(tool, capsys, arguments, mess
     assert error.value.code == 2 and message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_page(standin, tool, tmp_path, monkeypatch, capsys):
     """Its trainings are stood in for; that real ones work is the last test's."""
     text = (ROOT / "docs/compare_methods.md").read_text()

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-from builders import CROP, ROOT, build_model
+from builders import ROOT
 from mmengine.config import Config
 from mmseg.visualization import SegLocalVisualizer
 
@@ -160,10 +159,3 @@ def test_configs_of_the_other_pages(tmp_path):
     assert [backend.type for backend in backends] == ["LocalVisBackend", "TensorboardVisBackend"]
     hooks = Config.fromfile(tmp_path / "watch1.py").default_hooks
     assert hooks.report.type == "ReportHook" and hooks.pseudo_label_pictures.interval == 500
-
-
-def test_recorder_of_the_figures_page():
-    scope = dict(model=build_model(), images=torch.zeros(1, 3, CROP, CROP))
-    (text,) = blocks("figures.md", "python")
-    exec(text, scope)
-    assert len(scope["record"]["tokens"]) == 1 and len(scope["record"]["levels"][0]) == 4

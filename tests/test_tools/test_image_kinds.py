@@ -22,7 +22,7 @@ KINDS = dict(
 )
 
 
-RARE = ("grey", "grey16", "infrared")
+RARE = ("grey", "grey16", "infrared", "float_tiff")
 
 
 @pytest.fixture(params=[pytest.param(kind, marks=pytest.mark.slow) if kind in RARE else kind for kind in KINDS])

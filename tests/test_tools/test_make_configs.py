@@ -56,6 +56,7 @@ def test_a_cell_agrees_with_its_split_and_its_table(cell):
     assert f"{cell.paper:.2f} ({cell.source})" in (ROOT / "configs" / cell.method / "README.md").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", LEADING, ids=[f"{cell.method}/{cell.name}" for cell in LEADING])
 def test_a_leading_config_has_the_lists_and_the_crop_of_its_cell(cell):
     """The others differ by their lists alone, of which tests/test_config_runs.py sees to it."""
