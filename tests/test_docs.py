@@ -49,6 +49,7 @@ def test_the_site_fetches_nothing_from_other_hosts(site):
         assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", path.read_text()), path
 
 
+@pytest.mark.slow
 def test_docstrings_are_on_the_api_page_and_no_markup_is_left(site):
     html = (site / "api.html").read_text()
     assert "Channel-wise cross-attention from labeled features to a semantic memory" in html

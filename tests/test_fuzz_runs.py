@@ -82,6 +82,7 @@ def test_some_keys(data: Path, tmp_path: Path):
     tally.close()
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_together(data: Path, tmp_path: Path):
     tally = Tally()
     for case in misfit_cases(data, tmp_path):

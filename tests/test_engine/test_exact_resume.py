@@ -58,6 +58,7 @@ def test_resumed_run_is_the_undisturbed_one(undisturbed, odd_data, tmp_path, sta
     assert_same_run(got, expected)
 
 
+@pytest.mark.slow
 def test_undisturbed_runs_do_not_depend_on_the_workers_but_on_the_seed(undisturbed, odd_data, tmp_path):
     unit, _, expected, log = undisturbed
     assert_same_run(random_run(odd_data, tmp_path / "workers", unit, num_workers=2)[0], expected)
@@ -67,6 +68,7 @@ def test_undisturbed_runs_do_not_depend_on_the_workers_but_on_the_seed(undisturb
     assert {True, False} == set(flips)
 
 
+@pytest.mark.slow
 def test_deterministic_runs_are_equal(odd_data, tmp_path):
     try:
         runs = [

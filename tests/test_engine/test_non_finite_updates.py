@@ -85,6 +85,7 @@ def test_a_loss_scale_that_leaves_everything_out_is_a_fault(data, tmp_path):
     assert "left out the last 3 updates until iteration 3" in text
 
 
+@pytest.mark.slow
 def test_skipped_steps_survive_an_exact_resume(tmp_path):
     data = write_data(tmp_path / "data", labeled=3, unlabeled=5)
     ends = []

@@ -166,6 +166,7 @@ def enqueue_on_a_rank(rank, folder):
     torch.save(densities.state_dict(), folder / f"{rank}.pth")
 
 
+@pytest.mark.slow
 def test_two_ranks_have_the_rows_of_both(tmp_path):
     run_ranks(enqueue_on_a_rank, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pth") for rank in (0, 1))

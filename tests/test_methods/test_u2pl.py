@@ -150,6 +150,7 @@ def enqueue_on_a_rank(rank, folder):
     torch.save(negatives.state_dict(), folder / f"{rank}.pth")
 
 
+@pytest.mark.slow
 def test_two_ranks_have_the_rows_of_both_in_rank_order(tmp_path):
     run_ranks(enqueue_on_a_rank, tmp_path)
     first, second = (torch.load(tmp_path / f"{rank}.pth") for rank in (0, 1))

@@ -24,6 +24,7 @@ def trained(tiny_project, cpu_environment):
     return process, work_dir
 
 
+@pytest.mark.slow
 def test_two_ranks_end_with_equal_weights_after_images_of_their_own(trained):
     process, work_dir = trained
     assert "2 processes run on the CPU with gloo" in process.stdout + process.stderr

@@ -49,6 +49,7 @@ def test_this_environment_is_well():
     assert done.stdout.splitlines()[-1] == "All is well." or "0 problems" in done.stdout
 
 
+@pytest.mark.slow
 def test_broken_packages_are_reported_and_not_imported_by_the_doctor(tmp_path):
     (tmp_path / "mmseg").mkdir()
     (tmp_path / "mmseg" / "__init__.py").write_text("raise AssertionError('MMCV==9 is used but incompatible')")
