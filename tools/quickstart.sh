@@ -10,7 +10,7 @@
 #   MMSEG_ALLSPARK_PYTHON  use this python's environment, which has torch and the mm* packages, and install nothing
 #   TORCH_INDEX_URL        package index for torch alone, such as one with small CPU-only builds
 #   more of them: bash tools/setup_env.sh --help
-# Time: the first start installs (minutes, by the network); then 5 to 10 minutes on 2 cores.
+# Time: the first start installs (minutes, by the network); then about 10 minutes on 2 cores.
 # Disk: .venv takes about 2 GB with a CPU build of torch, several GB with a CUDA build; data and runs under 0.2 GB.
 
 set -euo pipefail
