@@ -1,11 +1,16 @@
 """Numbers of the released implementation, through ``tools/verify_reference.py``; tests/golden says what they are."""
 
 import importlib.util
+import json
 import sys
+import zlib
 
 import numpy as np
 import pytest
+import torch
 from builders import ROOT
+
+from mmseg_allspark.convert import convert_reference_checkpoint
 
 GOLDEN = ROOT / "tests" / "golden"
 CASES = sorted(GOLDEN.glob("*.npz"))
@@ -68,11 +73,69 @@ def test_a_perturbed_number_makes_the_exit_code_1(case, name, verify, tmp_path, 
     assert verify(tmp_path / "case.npz", "--tolerance", "0.1", "--final-tolerance", "0.1") == 0
 
 
-def test_several_cases_fail_together(verify, tmp_path):
-    arrays = dict(np.load(GOLDEN / "neck_small.npz"))
-    arrays["step0/out"] = arrays["step0/out"] + 1
-    np.savez(tmp_path / "wrong.npz", **arrays)
-    assert verify(tmp_path / "wrong.npz", GOLDEN / "neck_small.npz") == 1
+def recipe(seed, name, shape):
+    """The weight ``name`` of a manifest case, after tests/golden/README.md."""
+    constants = {"running_mean": 0.0, "running_var": 1.0, "num_batches_tracked": 0, "queue_ptr": 0}
+    leaf = name.split(".")[-1]
+    if leaf in constants:
+        return np.full(shape, constants[leaf], np.float32 if leaf.startswith("running") else np.int64)
+    value = np.random.default_rng(zlib.crc32(f"{seed}/{name}".encode())).standard_normal(shape).astype(np.float32)
+    if leaf == "kv_queue":
+        return value
+    if len(shape) > 1:
+        return (value / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+    return (1 + 0.1 * value if leaf == "weight" else 0.1 * value).astype(np.float32)
+
+
+@pytest.mark.parametrize("case", ["model_small", "baseline_small"])
+def test_recipe_gives_the_stored_weights(case):
+    """So that the manifest case below stands for one of the release."""
+    arrays = dict(np.load(GOLDEN / f"{case}.npz"))
+    seed = json.loads(str(arrays["meta"]))["seed"]
+    stored = {key.removeprefix("init/"): value for key, value in arrays.items() if key.startswith("init/")}
+    for name, value in stored.items():
+        np.testing.assert_allclose(recipe(seed, name, value.shape), value, rtol=1e-6, err_msg=name)
+
+
+@pytest.fixture
+def manifest_case(tool, tmp_path):
+    """A case without weights and images, its logits from our model with weights of another seed."""
+    stored = {key: value for key, value in np.load(GOLDEN / "model_small.npz").items() if key.startswith("init/")}
+    manifest = {name.removeprefix("init/"): list(value.shape) for name, value in stored.items()}
+    weights = {name: torch.as_tensor(recipe("own", name, shape)) for name, shape in manifest.items()}
+    model = tool.build_model(convert_reference_checkpoint(weights), dict(type="CrossEntropyLoss")).eval()
+    arrays = dict(meta=json.dumps(dict(seed="own")), manifest=json.dumps(manifest))
+    for height, width in ((65, 65), (64, 96)):
+        rng = np.random.default_rng(zlib.crc32(f"own/img/{height}/{width}".encode()))
+        image = torch.as_tensor(rng.standard_normal((1, 3, height, width)).astype(np.float32))
+        with torch.no_grad():
+            logits = model.encode_decode(image, [dict(img_shape=(height, width))])
+        arrays[f"eval/{height}x{width}/logits"] = logits.numpy()
+    path = tmp_path / "manifest.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+def test_manifest_case_is_accepted(verify, manifest_case, capsys):
+    assert verify(manifest_case) == 0
+    assert "inference logits" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("change", ["logits", "seed"])
+def test_wrong_manifest_case_makes_the_exit_code_1(change, verify, manifest_case):
+    arrays = dict(np.load(manifest_case))
+    if change == "seed":
+        arrays["meta"] = json.dumps(dict(seed="other"))
+    else:
+        arrays["eval/64x96/logits"] = arrays["eval/64x96/logits"] + np.float32(1e-2)
+    np.savez(manifest_case, **arrays)
+    assert verify(manifest_case) == 1
+
+
+def test_several_cases_fail_together(verify, manifest_case):
+    arrays = dict(np.load(manifest_case), meta=json.dumps(dict(seed="other")))
+    np.savez(manifest_case.with_name("wrong.npz"), **arrays)
+    assert verify(manifest_case.with_name("wrong.npz"), manifest_case) == 1
 
 
 def test_missing_and_foreign_files_are_named(verify, tmp_path):

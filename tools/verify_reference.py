@@ -2,7 +2,7 @@
 
     python tools/verify_reference.py ../shared/golden/*.npz
 
-Every case (neck, model, baseline; see the README beside the golden files) is run through the
+Every case (neck, model, baseline, manifest; see the README beside the golden files) is run through the
 registered components in float32 with all dropout off. Per quantity the largest difference, relative to the
 quantity's largest value, is printed; the exit code is 1 if one is past its tolerance.
 """
@@ -10,6 +10,7 @@ quantity's largest value, is printed; the exit code is 1 if one is past its tole
 import argparse
 import json
 import sys
+import zlib
 from collections import defaultdict
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from torch import Tensor, nn
 
 from mmseg_allspark.convert import convert_reference_checkpoint
 from mmseg_allspark.methods import SemiBatch, Step
+
+CONSTANT = {"running_mean": 0.0, "running_var": 1.0, "num_batches_tracked": 0, "queue_ptr": 0}
 
 
 class Differences:
@@ -48,18 +51,50 @@ class Differences:
 
 
 class Case:
-    """One golden file: its arrays and the reference's initial weights."""
+    """One golden file: its arrays and, stored or generated, the reference's initial weights."""
 
     def __init__(self, path: Path) -> None:
         self.arrays = dict(np.load(path))
         self.meta = json.loads(str(self.arrays.pop("meta", "{}")))
-        self.weights = self.part("init/")
+        manifest = self.arrays.pop("manifest", None)
+        manifest = self.meta.get("manifest") if manifest is None else str(manifest)
+        manifest = json.loads(manifest) if isinstance(manifest, str) else manifest
+        if manifest:
+            self.weights = {name: self._weight(name, shape) for name, shape in manifest.items()}
+        else:
+            self.weights = self.part("init/")
         if not self.weights:
-            raise ValueError(f"{path}: no 'init/<name>' weights; not a golden case.")
+            raise ValueError(f"{path}: no 'init/<name>' weights and no 'manifest'; not a golden case.")
 
     def part(self, prefix: str) -> dict[str, Tensor]:
         """Arrays whose name starts with ``prefix``, without it."""
         return {k.removeprefix(prefix): torch.as_tensor(v) for k, v in self.arrays.items() if k.startswith(prefix)}
+
+    def tensor(self, name: str) -> Tensor:
+        """One array as a tensor."""
+        return torch.as_tensor(self.arrays[name])
+
+    def image(self, height: int, width: int) -> Tensor:
+        """The stored or generated image (1, 3, height, width)."""
+        stored = self.arrays.get(f"eval/{height}x{width}/image")
+        return self._draw(f"img/{height}/{width}", (1, 3, height, width)) if stored is None else torch.as_tensor(stored)
+
+    def _draw(self, key: str, shape: tuple[int, ...]) -> Tensor:
+        rng = np.random.default_rng(zlib.crc32(f"{self.meta['seed']}/{key}".encode()))
+        return torch.as_tensor(rng.standard_normal(shape).astype(np.float32))
+
+    def _weight(self, name: str, shape: list[int]) -> Tensor:
+        """The recipe of the golden README for weight ``name``."""
+        leaf = name.rsplit(".", 1)[-1]
+        if leaf in CONSTANT:
+            kind = torch.float32 if leaf.startswith("running") else torch.int64
+            return torch.full(tuple(shape), CONSTANT[leaf], dtype=kind)
+        value = self._draw(name, tuple(shape))
+        if leaf == "kv_queue":
+            return value
+        if len(shape) >= 2:
+            return value * np.float32(1.0 / np.sqrt(np.prod(shape[1:])))
+        return 1 + 0.1 * value if leaf == "weight" else 0.1 * value
 
 
 def neck_config(weights: dict[str, Tensor]) -> dict:
@@ -77,7 +112,7 @@ def neck_config(weights: dict[str, Tensor]) -> dict:
     )
 
 
-def build_model(weights: dict[str, Tensor]) -> nn.Module:
+def build_model(weights: dict[str, Tensor], loss: dict) -> nn.Module:
     """Build the model that has the converted weights and load them; their shapes give its sizes."""
     widths = [len(weights[f"backbone.layers.{stage}.2.weight"]) for stage in range(4)]
     first_norms = [name for name in weights if name.startswith("backbone") and ".norm1.weight" in name]
@@ -106,7 +141,7 @@ def build_model(weights: dict[str, Tensor]) -> nn.Module:
                 num_classes=len(weights["decode_head.conv_seg.weight"]),
                 dropout_ratio=0.0,
                 norm_cfg=dict(type="BN"),
-                loss_decode=dict(type="CrossEntropyLoss", avg_non_ignore=True),
+                loss_decode=loss,
             ),
             train_cfg=dict(),
             test_cfg=dict(mode="whole"),
@@ -152,9 +187,9 @@ def verify_inference(case: Case, model: nn.Module, diff: Differences) -> None:
     """Logits of every stored evaluation size."""
     model.eval()
     for name in [name for name in case.arrays if name.startswith("eval/") and name.endswith("/logits")]:
-        image = torch.as_tensor(case.arrays[name.replace("logits", "image")])
+        height, width = map(int, name.split("/")[1].split("x"))
         with torch.no_grad():
-            logits = model.encode_decode(image, [dict(img_shape=tuple(image.shape[2:]))])
+            logits = model.encode_decode(case.image(height, width), [dict(img_shape=(height, width))])
         diff.add("inference logits", logits, case.arrays[name])
 
 
@@ -196,13 +231,24 @@ def verify_training(case: Case, model: nn.Module, diff: Differences) -> None:
             diff.add("final weights", state[name], value)
 
 
+def loss_config(meta: dict) -> dict:
+    """Supervised loss of a case: OHEM when its parameters are in ``meta``, else cross-entropy."""
+    ohem = {k: v for k, v in meta.items() if "ohem" in k.lower() and v}
+    if not ohem:
+        return dict(type="CrossEntropyLoss", avg_non_ignore=True)
+    flat = {key: value for part in ohem.values() if isinstance(part, dict) for key, value in part.items()} or ohem
+    thresh = next(value for key, value in flat.items() if "thres" in key)
+    min_kept = next(value for key, value in flat.items() if "kept" in key)
+    return dict(type="OhemLoss", thresh=thresh, min_kept=min_kept)
+
+
 def verify(path: Path, tolerance: float, final_tolerance: float) -> bool:
     """Run one golden case and print its table; True when all is within tolerance."""
     case, diff = Case(path), Differences()
     if "step0/feats" in case.arrays:
         verify_neck(case, diff)
     else:
-        model = build_model(convert_reference_checkpoint(case.weights))
+        model = build_model(convert_reference_checkpoint(case.weights), loss_config(case.meta))
         verify_inference(case, model, diff)
         verify_training(case, model, diff)
     if not diff.largest:
