@@ -48,12 +48,17 @@ def make_parser(doc: str) -> argparse.ArgumentParser:
     return parser
 
 
-def run(parser: argparse.ArgumentParser, args: argparse.Namespace, convert: Callable[[Weights], Weights]) -> None:
-    """Convert the file of the command line."""
+def run(
+    parser: argparse.ArgumentParser,
+    args: argparse.Namespace,
+    convert: Callable[[Weights], Weights],
+    key: str | None = None,
+) -> None:
+    """Convert the file of the command line, whose weights are called ``key`` or by one of the usual names."""
     if not args.source.is_file():
         parser.error(f"checkpoint not found: {args.source}")
     try:
-        converted = convert(read_state_dict(args.source, getattr(args, "key", None)))
+        converted = convert(read_state_dict(args.source, key))
     except (UnsafeCheckpointError, ValueError, KeyError) as error:
         parser.exit(1, f"error: {error.args[0]}\n")
     with replacing(args.target) as partial:
@@ -76,8 +81,12 @@ def main() -> None:
     parser.add_argument("--backbone-only", action="store_true", help="write the encoder alone, without its prefix")
     parser.add_argument("--key", help="key of the weights in the file, such as model_ema (default: model or the like)")
     args = parser.parse_args()
-    keep = keep_backbone if args.backbone_only else dict
-    run(parser, args, lambda weights: keep(convert_reference_checkpoint(weights)))
+
+    def convert(weights: Weights) -> Weights:
+        converted = convert_reference_checkpoint(weights)
+        return keep_backbone(converted) if args.backbone_only else converted
+
+    run(parser, args, convert, args.key)
 
 
 if __name__ == "__main__":

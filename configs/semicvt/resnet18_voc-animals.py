@@ -1,15 +1,11 @@
 # SemiCVT, VOC animals, ResNet-18 at stride 16 with a transformer 64 wide, crop 224, 4 + 4 images a step.
 # Not MobileNetV2, as in the other methods' configs: the two streams are a ResNet's stages and a block beside each.
-_base_ = [
-    "../_base_/models/encoder_decoder.py",
-    "../_base_/datasets/voc_animals.py",
-    "../_base_/schedules/adamw_poly_photos.py",
-    "../_base_/default_runtime.py",
-]
+_base_ = "../supervised/mobilenetv2_voc-animals.py"
 unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.unlabeled))
 model = dict(
     type="SemiCVTSegmentor",
     backbone=dict(
+        _delete_=True,
         type="ResNetCVT",
         depth=18,
         strides=(1, 2, 2, 1),
@@ -23,6 +19,7 @@ model = dict(
         init_cfg=dict(type="Pretrained", checkpoint="open-mmlab://resnet18_v1c"),
     ),
     decode_head=dict(
+        _delete_=True,
         type="TwoStreamHead",
         in_channels=512,
         channels=128,
