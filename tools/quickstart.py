@@ -66,7 +66,9 @@ def train(work_dirs: dict[str, Path], args: argparse.Namespace) -> None:
             for name in (first, last):
                 output = log if name == first else None
                 processes[name] = launch(ROOT / CONFIGS[name], work_dirs[name], args, threads, output)
-        if failed := [name for name in (last, first) if processes[name].wait()]:
+        while None in (codes := [process.poll() for process in processes.values()]) and not any(codes):
+            time.sleep(0.5)
+        if failed := [name for name in (last, first) if processes[name].poll()]:
             raise SystemExit(f"'{failed[0]}' failed, see above or {work_dirs[first] / 'train.log'}")
     except KeyboardInterrupt:
         again = f"bash tools/quickstart.sh --seed {args.seed}"

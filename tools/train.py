@@ -118,7 +118,7 @@ def enable_amp(cfg: Config) -> None:
     Raises:
         ValueError: The config uses an optimizer wrapper of its own.
     """
-    kind = cfg.optim_wrapper.type
+    kind = cfg.optim_wrapper.get("type", "OptimWrapper")  # mmengine's default
     if kind == "AutocastOptimWrapper":
         return
     if kind not in ("OptimWrapper", "AmpOptimWrapper"):

@@ -133,9 +133,10 @@ def test_amp_on_a_gpu_switches_the_wrapper_and_keeps_a_given_loss_scale(load_too
         train.enable_amp(Config(dict(optim_wrapper=dict(type="OwnWrapper"))))
 
 
-def test_amp_on_the_cpu_is_bfloat16_without_a_loss_scale(load_tool, monkeypatch):
+@pytest.mark.parametrize("kind", [dict(type="OptimWrapper"), {}], ids=["named", "mmengine's default"])
+def test_amp_on_the_cpu_is_bfloat16_without_a_loss_scale(load_tool, monkeypatch, kind):
     train = load_train_on(load_tool, monkeypatch, "cpu")
-    cfg = Config(dict(optim_wrapper=dict(type="OptimWrapper", loss_scale=512.0, optimizer=dict(type="SGD"))))
+    cfg = Config(dict(optim_wrapper=dict(**kind, loss_scale=512.0, optimizer=dict(type="SGD"))))
     train.enable_amp(cfg)
     train.require_gpu_for_amp(cfg)
     expected = dict(type="AutocastOptimWrapper", dtype="bfloat16", optimizer=dict(type="SGD"))

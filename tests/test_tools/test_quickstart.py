@@ -29,3 +29,19 @@ def test_ctrl_c_ends_in_one_line(load_tool, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["quickstart.py", "--work-dir", str(tmp_path)])
     with pytest.raises(SystemExit, match=f"stopped; finished runs are in {tmp_path}; bash tools/quickstart.sh"):
         quickstart.main()
+
+
+def test_a_failed_supervised_run_ends_the_other_at_once(load_tool, monkeypatch, tmp_path):
+    quickstart = load_tool("quickstart")
+    first, last = work_dirs = {name: tmp_path / name for name in quickstart.CONFIGS}
+    started = {}
+
+    def launch(config, work_dir, *_):
+        code = "raise SystemExit(1)" if work_dir == work_dirs[first] else "import time; time.sleep(60)"
+        started[work_dir] = subprocess.Popen([sys.executable, "-c", code])
+        return started[work_dir]
+
+    monkeypatch.setattr(quickstart, "launch", launch)
+    with pytest.raises(SystemExit, match=f"'{first}' failed, see above or .*train.log"):
+        quickstart.train(work_dirs, quickstart.argparse.Namespace(work_dir=tmp_path, seed=0))
+    assert started[work_dirs[last]].wait(timeout=10) != 0
