@@ -161,6 +161,16 @@ def test_weights_that_fit_are_no_warning(data, tmp_path, weights):
         assert all(torch.equal(value, weights[key]) for key, value in state.items())
 
 
+def test_a_supervised_checkpoint_lacks_running_estimates_and_that_is_no_warning(data, tmp_path):
+    plain = build_model(seed=7, neck=None).state_dict()
+    torch.save(dict(meta=dict(), state_dict=plain), tmp_path / "supervised.pth")
+    hooks = HOOKS_AT_WORK[:1]
+    start, log = begin(data, tmp_path / "run", tmp_path / "supervised.pth", model=all_states(neck=None), hooks=hooks)
+    assert warnings_of(log, "supervised.pth") == []
+    assert start.model.keys() - plain.keys()  # the estimates
+    assert all(torch.equal(start.model[key], value) for key, value in plain.items())
+
+
 @pytest.fixture(scope="module")
 def at_work(data, tmp_path_factory):
     """A runner in training, to load one thing after the other."""

@@ -45,11 +45,12 @@ class CheckpointFitHook(Hook):
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
         fit = fit_weights(model, _find_weights(checkpoint, name))
-        fresh = ""
+        fresh, silent = "", set()
         if not isinstance(runner._train_loop, BaseLoop):
             _check_test(model, fit, name)
         elif not runner._resume:
             _check_share(model, fit, name)
+            silent = _running_estimates(model)
             fresh = " What was not taken stays as initialised." if fit.changed or fit.missing else ""
         else:
             problem = next(_resume_problems(runner, checkpoint, model, fit), None)
@@ -59,7 +60,7 @@ class CheckpointFitHook(Hook):
                     "fits and start anew: set load_from to it and leave --resume out (resume=False)."
                 )
             _warn_of_ignored_settings(runner, checkpoint, name)
-        if fit.changed or fit.resized or fit.missing or fit.unexpected:
+        if fit.changed or fit.resized or fit.unexpected or not silent.issuperset(fit.missing):
             runner.logger.warning(f"{name}: {fit.describe()}{fresh}")
         _compare_classes(runner, checkpoint, name)
         checkpoint["state_dict"] = fit.state
@@ -154,6 +155,11 @@ def _find_weights(checkpoint: Any, name: str) -> dict[str, Tensor]:
     found = OrderedDict((key.removeprefix("module."), value) for key, value in weights.items())
     found._metadata = getattr(weights, "_metadata", {})
     return found
+
+
+def _running_estimates(model: nn.Module) -> set[str]:
+    """Buffers of training that no supervised checkpoint has and that a new run collects anew."""
+    return {key for key, _ in model.named_buffers()} & training_only_names(model)
 
 
 def _check_share(model: nn.Module, fit: WeightsFit, name: str) -> None:
