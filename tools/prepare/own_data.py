@@ -93,18 +93,19 @@ def put_in_place(files: dict[Path, Path], force: bool) -> None:
 
 def describe_next(folder: Path, options: argparse.Namespace, name: str) -> str:
     """The commands that come next."""
-    paths = {method: folder / f"{name_config(name, method, options.backbone)}.py" for method in list_methods()}
-    baseline, first = (shlex.quote(str(paths[method])) for method in ("supervised", "allspark"))
-    pair = " ".join(f"{method}={shlex.quote(str(paths[method]))}" for method in ("supervised", "allspark"))
-    others = ", ".join(method for method in paths if method != "allspark")
+    names = {method: name_config(name, method, options.backbone) for method in list_methods()}
+    paths = {method: shlex.quote(str(folder / f"{file}.py")) for method, file in names.items()}
+    runs = {method: shlex.quote(f"work_dirs/{names[method]}") for method in ("supervised", "pseudo_label")}
+    start = f'load_from="$(cat {runs["supervised"]}/last_checkpoint)" train_cfg.burn_in_iters=0'
+    pair = " ".join(f"{method}={run}" for method, run in runs.items())
     return "\n".join(
         [
             f"Ready: {options.out}, configs in {folder}. Next:",
-            f"  python tools/analysis/browse_semi_dataset.py {first} --out work_dirs/browse   # look",
-            f"  python tools/train.py {baseline}   # the baseline",
-            f"  python tools/train.py {first}",
+            f"  python tools/analysis/browse_semi_dataset.py {paths['pseudo_label']} --out work_dirs/browse   # look",
+            f"  python tools/train.py {paths['supervised']}   # the baseline",
+            f"  python tools/train.py {paths['pseudo_label']} --cfg-options {start}   # then this",
             f"  python tools/analysis/compare.py {pair} --out work_dirs/compare/{name}",
-            f"Other methods: {others} in place of allspark; the second line of each config is its command.",
+            f"Other methods: {', '.join(paths)}; the second line of each config is its command.",
         ]
     )
 
