@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
-from mmseg_allspark.engine.checkpoint.resume_point import best_checkpoint, last_checkpoint
+from mmseg_allspark.engine.checkpoint.resume_point import best_checkpoint, find_resume_point
 from mmseg_allspark.utils.checks import Between, check_value
 
 if TYPE_CHECKING:
@@ -40,12 +40,12 @@ class Run:
     @property
     def checkpoint(self) -> Path:
         """The checkpoint of the best validation where the training kept one, else the last."""
-        found = best_checkpoint(self.work_dir) or last_checkpoint(self.work_dir)
+        found = best_checkpoint(self.work_dir) or find_resume_point(self.work_dir).checkpoint
         if found is None:
             raise FileNotFoundError(
                 f"{self.work_dir} holds no checkpoint (looked in {Path.cwd()}): give the work directory of a training."
             )
-        return found
+        return Path(found)
 
     @cached_property
     def model(self) -> "SegInferencer":

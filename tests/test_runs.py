@@ -56,3 +56,6 @@ def test_what_the_command_line_refuses_is_an_exception(config, options, error, m
 def test_a_folder_without_a_training_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=tmp_path.name):
         Run(tmp_path)
+    (tmp_path / "last_checkpoint").write_text(f"{tmp_path}/iter_2.pth")  # deleted since
+    with pytest.raises(FileNotFoundError, match=tmp_path.name):
+        Run(tmp_path)

@@ -43,7 +43,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import track
 
 from mmseg_allspark.engine import SelfTraining, Stage
-from mmseg_allspark.engine.checkpoint.resume_point import best_checkpoint, last_checkpoint
+from mmseg_allspark.engine.checkpoint.resume_point import best_checkpoint, find_resume_point
 from mmseg_allspark.engine.self_training import label_path, list_unlabeled, on_unreadable
 from mmseg_allspark.inference import MultiScale, SegInferencer
 from mmseg_allspark.inference.inferencer import Prediction
@@ -118,7 +118,7 @@ class Stages:
         """Rank the images by the agreement of the snapshots with the last checkpoint."""
         folder = self.work_dir / stage.labeler
         snapshots = [folder / f"snapshot_{number}.pth" for number in range(1, len(self.plan.snapshots) + 1)]
-        models = [self.load(stage.labeler, path) for path in (*snapshots, last_checkpoint(folder))]
+        models = [self.load(stage.labeler, path) for path in (*snapshots, find_resume_point(folder).checkpoint)]
         num_classes, images = len(models[0].model.dataset_meta["classes"]), self.read_list(stage.images)
         values, ranked, streams = [], [], [model.stream(images, unreadable=self.unreadable) for model in models]
         for predictions in track(zip(*streams, strict=True), description="ranking", total=len(images)):
@@ -171,15 +171,15 @@ class Stages:
                 "on from there."
             )
 
-    def load(self, training: str, checkpoint: Path) -> SegInferencer:
+    def load(self, training: str, checkpoint: str | Path) -> SegInferencer:
         """A model of one of the trainings."""
         return SegInferencer(self.work_dir / f"{training}.py", checkpoint, device=self.device)
 
-    def checkpoint(self, training: str) -> Path:
+    def checkpoint(self, training: str) -> str | Path:
         """The checkpoint that labels: the best where there is one and the config asks for it, else the last."""
         folder = self.work_dir / training
         best = best_checkpoint(folder) if self.plan.labeler == "best" else None
-        return best or last_checkpoint(folder)
+        return best or find_resume_point(folder).checkpoint
 
     def leaves_out(self, prediction: Prediction) -> bool:
         """Whether an image could not be read; it is named, and belongs to no list from now on.

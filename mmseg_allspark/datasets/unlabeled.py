@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,25 +11,21 @@ from typing import Literal
 from mmseg.registry import DATASETS
 
 from mmseg_allspark.utils.checks import check_types
-from mmseg_allspark.utils.files import expand_glob
+from mmseg_allspark.utils.files import expand_glob, walk_files
 
 from .base import CheckedSegDataset
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
-_LIST_SUFFIXES = (".txt", ".json")
-_PATH_KEYS = ("img_path", "file_name", "path")
 
 
 @DATASETS.register_module()
 class UnlabeledDataset(CheckedSegDataset):
     """Images without masks from a folder, a glob, a list file, or several of these.
 
-    A source may be: a folder (searched with all its subfolders), a glob (``'frames/**/*.jpg'``), one image, a
-    text file (one path a line; empty lines and lines starting with # are skipped), or a JSON file (a list of
-    paths, a list of dicts with 'img_path', 'file_name' or 'path', or a dict with such a list under 'images'
-    or 'data_list'). Relative sources are taken from ``data_root`` if given; relative paths inside a list file
-    from ``data_root`` if given, else from the list file's folder. The result is sorted, and every file is
-    there once.
+    A source may be: a folder (searched with all its subfolders, but not hidden ones), a glob
+    (``'frames/**/*.jpg'``), one image, or a text file (one path a line; empty lines and lines starting with # are
+    skipped). Relative sources are taken from ``data_root`` if given; relative paths inside a list from ``data_root``
+    if given, else from the list's folder. The result is sorted, and every file is there once.
 
     Args:
         source: One source or several.
@@ -43,7 +38,7 @@ class UnlabeledDataset(CheckedSegDataset):
 
     Raises:
         FileNotFoundError: If a source, or a file named in a list, does not exist, or if no image is found.
-        ValueError: If a list file cannot be read as described, or another value of ``unreadable``.
+        ValueError: If a source is a JSON file, or on another value of ``unreadable``.
     """
 
     @check_types
@@ -93,16 +88,17 @@ class UnlabeledDataset(CheckedSegDataset):
     def _expand(self, source: str) -> Iterator[str]:
         path = self._from_root(source)
         if os.path.isdir(path):
-            for folder, _, names in os.walk(path, followlinks=True):
-                yield from (os.path.join(folder, name) for name in names if self._is_image(name))
+            yield from map(str, walk_files(path, self.suffixes))
         elif os.path.isfile(path):
-            yield from self._expand_list(path) if path.lower().endswith(_LIST_SUFFIXES) else [path]
+            if path.lower().endswith(".json"):
+                raise ValueError(f"UnlabeledDataset.source: {path} is a JSON file. Write the paths to a .txt file.")
+            yield from self._expand_list(path) if path.lower().endswith(".txt") else [path]
         elif glob.has_magic(source):
             yield from (match for match in expand_glob(path) if self._is_image(match) and os.path.isfile(match))
         else:
             raise FileNotFoundError(
                 f"The source {path} of UnlabeledDataset does not exist. Give a folder, a glob, an image, or "
-                "a .txt or .json list in `source`; relative ones start at `data_root`."
+                "a .txt list in `source`; relative ones start at `data_root`."
             )
 
     def _is_image(self, name: str) -> bool:
@@ -110,7 +106,8 @@ class UnlabeledDataset(CheckedSegDataset):
 
     def _expand_list(self, list_file: str) -> Iterator[str]:
         start = self.data_root if self.data_root is not None else os.path.dirname(list_file)
-        paths = [os.path.join(start, entry) for entry in _read_entries(list_file)]
+        lines = map(str.strip, Path(list_file).read_text(encoding="utf-8").splitlines())
+        paths = [os.path.join(start, line) for line in lines if line and line[0] != "#"]
         missing = [path for path in paths if not os.path.isfile(path)]
         if missing:
             raise FileNotFoundError(
@@ -119,32 +116,3 @@ class UnlabeledDataset(CheckedSegDataset):
                 "suffixes have to be written."
             )
         yield from paths
-
-
-def _read_entries(list_file: str) -> list[str]:
-    """Paths named in a text or JSON list file, as written there."""
-    text = Path(list_file).read_text(encoding="utf-8")
-    if not list_file.lower().endswith(".json"):
-        lines = (line.strip() for line in text.splitlines())
-        return [line for line in lines if line and not line.startswith("#")]
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{list_file} is not valid JSON: {error}.") from error
-    if isinstance(content, dict):
-        content = content.get("images", content.get("data_list"))
-    if not isinstance(content, list):
-        raise ValueError(f"{list_file} has to hold a list of paths, or a dict with one under 'images' or 'data_list'.")
-    return [_entry_path(entry, list_file) for entry in content]
-
-
-def _entry_path(entry: object, list_file: str) -> str:
-    if isinstance(entry, str):
-        return entry
-    if isinstance(entry, dict):
-        for key in _PATH_KEYS:
-            if isinstance(entry.get(key), str):
-                return entry[key]
-    raise ValueError(
-        f"{list_file} holds {entry!r}: a path, or a dict with one under {' or '.join(_PATH_KEYS)}, is needed."
-    )

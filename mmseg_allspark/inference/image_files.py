@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmseg_allspark.datasets.transforms.pseudo_labels import label_names
 from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
-from mmseg_allspark.utils.files import expand_glob
+from mmseg_allspark.utils.files import expand_glob, walk_files
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 
@@ -37,7 +37,8 @@ def find_images(
     if os.path.isfile(source):  # also a file whose name holds a bracket or a star
         return {source: Path(source).stem}
     if os.path.isdir(source):
-        root, found = Path(source), Path(source).rglob("*") if recursive else Path(source).iterdir()
+        root = Path(source)
+        found = walk_files(root, suffixes) if recursive else (p for p in root.iterdir() if p.name[0] != ".")
     else:
         root, found = None, map(Path, expand_glob(source))
     paths = sorted(path for path in found if path.suffix.lower() in suffixes and path.is_file())

@@ -162,7 +162,9 @@ def load_model(cfg: Config, checkpoint: dict, name: str, which: str | None = Non
     model_cfg.train_cfg = model_cfg.get("train_cfg") or {}
     model = MODELS.build(model_cfg)
     check_fit(model, weights, name, checkpoint)
-    model.load_state_dict(weights, strict=False)
+    own = model.state_dict()  # what only training uses may have another shape, as the memory of another crop
+    fitting = {key: value for key, value in weights.items() if key not in own or value.shape == own[key].shape}
+    model.load_state_dict(fitting, strict=False)
     if which == "ema" and hasattr(model, "other_teachers"):
         model.other_teachers = tuple(_copy_with(model, other) for other in checkpoint.get("other_teachers") or ())
     return model.eval(), which
@@ -191,13 +193,15 @@ def check_fit(model: nn.Module, state_dict: dict[str, Tensor], name: str, checkp
         ValueError: Naming some of the weights that do not fit.
     """
     wanted = {key: value.shape for key, value in model.state_dict().items()}
-    missing = sorted(wanted.keys() - state_dict.keys() - training_only_names(model))
+    training_only = training_only_names(model)
+    missing = sorted(wanted.keys() - state_dict.keys() - training_only)
     unknown = [key for key in state_dict if key not in wanted and not key.startswith("auxiliary_head.")]
     own = _model_of_checkpoint(checkpoint, name) if unknown else None
     if own is not None:
         not_needed = training_only_names(own)
         unknown = [key for key in unknown if key not in not_needed]
-    changed = [key for key, value in state_dict.items() if key in wanted and value.shape != wanted[key]]
+    needed = wanted.keys() - training_only
+    changed = [key for key, value in state_dict.items() if key in needed and value.shape != wanted[key]]
     if not (missing or unknown or changed):
         return
     faults = [f"no {key}" for key in missing[:2]] + [f"{key} is left over" for key in unknown[:2]]

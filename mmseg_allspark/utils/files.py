@@ -1,8 +1,8 @@
-"""Files that are written whole or not at all, and the files that a glob stands for."""
+"""Files that are written whole or not at all, and the files that a folder or a glob stands for."""
 
 import glob
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,3 +50,18 @@ def expand_glob(pattern: str) -> Iterator[str]:
     while folder and not os.path.isdir(folder):
         folder = os.path.dirname(folder)
     return glob.iglob(glob.escape(folder) + pattern[len(folder) :], recursive=True)
+
+
+def walk_files(folder: str | os.PathLike, suffixes: Sequence[str]) -> Iterator[Path]:
+    """Yield files below a folder by their lower-case suffixes, in order, through links, but not hidden ones."""
+    seen = set()  # a link may lead back to where it came from
+    for root, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        real = os.path.realpath(root)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        for name in sorted(files):
+            if name.lower().endswith(tuple(suffixes)) and not name.startswith("."):
+                yield Path(root) / name

@@ -141,6 +141,7 @@ REFUSED = {
     "no image of the same name": (written(scene(), "c.png"), {}),
     "--classes does not name": (cvat, dict(classes=("pond",))),
     'is not "CVAT for images 1.1"': (video, {}),
+    "names 300, but": (written(scene()), dict(colours={"0": "grass", "1": "pond", "2": "path", "300": "sky"})),
     "neither masks": (lambda f: f / "photos", {}),
 }
 

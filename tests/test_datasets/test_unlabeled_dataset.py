@@ -1,4 +1,3 @@
-import json
 import os
 
 import pytest
@@ -54,20 +53,6 @@ def test_text_lists_start_at_themselves_or_at_the_data_root(folder, tmp_path):
     assert names(UnlabeledDataset(str(tmp_path / "list.txt"), data_root=str(folder)), folder) == ["a.png"]
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        ["a.png", "b.jpg"],
-        [dict(img_path="a.png"), dict(file_name="b.jpg")],
-        dict(images=[dict(file_name="a.png", id=1), dict(file_name="b.jpg", id=2)]),
-        dict(data_list=[dict(path="a.png"), "b.jpg"]),
-    ],
-)
-def test_json_lists(folder, content):
-    (folder / "list.json").write_text(json.dumps(content))
-    assert names(UnlabeledDataset(folder / "list.json"), folder) == ["a.png", "b.jpg"]
-
-
 def test_sample_without_mask_and_metainfo_for_visualisers(folder):
     config = dict(type="UnlabeledDataset", source=str(folder), pipeline=PIPELINE)
     dataset = DATASETS.build(dict(config, metainfo=dict(classes=("x", "y"), palette=[[0, 0, 0], [9, 9, 9]])))
@@ -92,8 +77,16 @@ def test_missing_source_and_missing_entries(folder):
         UnlabeledDataset(folder / "list.txt")
 
 
-@pytest.mark.parametrize(("text", "words"), [("{", "valid JSON"), ('{"a": 1}', "'images'"), ("[3]", "holds 3")])
-def test_bad_json(folder, text, words):
-    (folder / "list.json").write_text(text)
-    with pytest.raises(ValueError, match=words):
+def test_a_json_file_is_no_list(folder):
+    (folder / "list.json").write_text('["a.png"]')
+    with pytest.raises(ValueError, match=r"list.json is a JSON file. Write the paths to a .txt file"):
         UnlabeledDataset(folder / "list.json")
+
+
+def test_links_that_lead_back_and_hidden_folders(folder):
+    before = names(UnlabeledDataset(folder), folder)
+    for name in ("x", "y"):
+        (folder / "sub" / name).symlink_to(folder, target_is_directory=True)
+    (folder / ".ipynb_checkpoints").mkdir()
+    (folder / ".ipynb_checkpoints/a-checkpoint.png").write_bytes((folder / "a.png").read_bytes())
+    assert names(UnlabeledDataset(folder), folder) == before

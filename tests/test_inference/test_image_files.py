@@ -19,6 +19,9 @@ def names(found, root):
 
 def test_a_folder(tree):
     found = {"a.PNG": "a", "b.jpg": "b", "odd[1].jpg": "odd[1]", "v.mp4": "v"}
+    for hidden in ("._b.jpg", ".hidden/d.png"):  # macOS writes the first beside a file
+        (tree / hidden).parent.mkdir(exist_ok=True)
+        (tree / hidden).touch()
     assert names(find_images(tree), tree) == found
     assert names(find_images(tree, recursive=True), tree) == found | {"sub/c.png": "sub/c"}
 

@@ -111,6 +111,13 @@ def test_a_checkpoint_of_another_model_is_refused(trained, change, message):
         SegInferencer(cfg, trained / "iter_2.pth", device="cpu")
 
 
+def test_a_config_of_another_crop_fits(trained, images):
+    cfg = Config.fromfile(trained / "config.py")
+    cfg.model.neck.memory_size = tuple(side + 1 for side in cfg.model.neck.memory_size)
+    labels = SegInferencer(cfg, trained / "iter_2.pth", device="cpu")(str(images[0]))["predictions"]
+    np.testing.assert_array_equal(labels, expected(trained, images[0]))
+
+
 @pytest.mark.parametrize(
     ("dataset", "expected"),
     [

@@ -50,3 +50,6 @@ def test_what_is_no_checkpoint_is_named(tool, tmp_path, capsys):
     with pytest.raises(SystemExit):
         tool.main([str(tmp_path / "other.pth")])
     assert "other.pth has none of state_dict" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as end:
+        tool.main([str(tmp_path / "missing.pth")])
+    assert end.value.code == 2 and "missing.pth" in capsys.readouterr().err

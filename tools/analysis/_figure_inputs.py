@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import copy
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.utils.misc import apply_to
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import DATASETS
 from torch import Tensor, nn
@@ -18,7 +21,6 @@ from torch.utils.data import Dataset
 
 from mmseg_allspark.models import AllSparkNeck, SemanticMemory, holds_average
 from mmseg_allspark.models.semantic_memory import group_channels
-from mmseg_allspark.report import Recorder
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
 IGNORE = 255
@@ -112,22 +114,39 @@ def to_input(model: nn.Module, image: Tensor) -> Tensor:
     return model.data_preprocessor(dict(inputs=[image]), False)["inputs"]
 
 
+@contextmanager
+def recording(model: nn.Module, **modules: str) -> Iterator[dict[str, Any]]:
+    """First outputs of modules in a ``with`` block, copied to the CPU, by the keyword that names the module."""
+    record: dict[str, Any] = {}
+
+    def keep(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        tensors = apply_to(output, lambda item: isinstance(item, Tensor), lambda item: item.detach().clone().cpu())
+        record.setdefault(name, tensors)
+
+    found = {name: model.get_submodule(path) for name, path in modules.items()}
+    handles = [module.register_forward_hook(partial(keep, name)) for name, module in found.items()]
+    try:
+        yield record
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
 @torch.no_grad()
 def neck_channels(model: nn.Module, image: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Channels (E, H, W) at inference: what the neck's attention gets, and what leaves it; both after LayerNorm."""
-    modules = dict(maps="neck.map_in", before="neck.token_norm", after="neck.out_norm")
-    with Recorder(model, modules) as record:
+    with recording(model, maps="neck.map_in", before="neck.token_norm", after="neck.out_norm") as record:
         model.extract_feat(to_input(model, image))
-    size = record["maps"][0].shape[2:]
-    return tuple(record[name][0][0].T.unflatten(1, size).numpy() for name in ("before", "after"))
+    size = record["maps"].shape[2:]
+    return tuple(record[name][0].T.unflatten(1, size).numpy() for name in ("before", "after"))
 
 
 @torch.no_grad()
 def backbone_channels(model: nn.Module, image: Tensor, level: int) -> np.ndarray:
     """Channels (C, H, W) of one level of the backbone."""
-    with Recorder(model, dict(levels="backbone")) as record:
+    with recording(model, levels="backbone") as record:
         model.extract_feat(to_input(model, image))
-    levels = record["levels"][0]
+    levels = record["levels"]
     if not -len(levels) <= level < len(levels):
         raise ValueError(f"--level {level}: the backbone gives {len(levels)} levels.")
     return levels[level][0].float().numpy()
@@ -139,12 +158,12 @@ def group_image(model: nn.Module, image: Tensor) -> Grouped:
     In eval mode and without strong view and CutMix, so the same image gives the same channels.
     """
     neck = require_allspark(model, memory=True, grouping=True)
-    with Recorder(model, dict(maps="neck.map_in", tokens="neck.token_norm")) as record:
+    with recording(model, maps="neck.map_in", tokens="neck.token_norm") as record:
         logits = model.label_unlabeled(dict(weak=to_input(model, image)))
     pseudo = model.make_pseudo_label(logits)
-    size = tuple(record["maps"][0].shape[2:])
+    size = tuple(record["maps"].shape[2:])
     options = dict(similarity=neck.similarity, grouping_map=neck.grouping_map)
-    tokens = record["tokens"][0]
+    tokens = record["tokens"]
     return Grouped(
         tokens, group_channels(tokens, pseudo.logits.cpu(), size=size, **options), size, pseudo.label[0].cpu()
     )

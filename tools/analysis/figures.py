@@ -19,11 +19,13 @@ from pathlib import Path
 
 # a checkout needs no installation of the plugin
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # _errors
 
 import mmseg_allspark  # noqa: F401
 
 # isort: split
 import numpy as np
+from _errors import Parser, errors_in_one_line
 from _figure_gain import add_gain, draw_gains
 from _figure_inputs import (
     IGNORE,
@@ -255,7 +257,7 @@ FIGURES = {  # what draws it, number of images, further options
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line; missing files are usage errors."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     figures = parser.add_subparsers(dest="figure", required=True, metavar="FIGURE")
     for name, (draw, images, options) in FIGURES.items():
         sub = figures.add_parser(name, help=draw.__doc__.splitlines()[0], description=draw.__doc__)
@@ -281,6 +283,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
+@errors_in_one_line
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw what the command line asks for."""
     args = parse_args(argv)

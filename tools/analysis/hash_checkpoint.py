@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # _errors
 
 import mmseg_allspark  # noqa: F401 (what mmengine stores can then be read safely)
 
 # isort: split
 import torch
+from _errors import Parser, errors_in_one_line
 
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
@@ -45,9 +47,10 @@ def hash_value(value: Any) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
+@errors_in_one_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one line for each part of each checkpoint."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoints", nargs="+", help="checkpoint files of training")
     args = parser.parse_args(argv)
     found, lines = [], []

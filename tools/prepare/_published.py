@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from _files import PrepareError, walk_files
+from _files import PrepareError
 
 from mmseg_allspark.datasets.published_splits import PUBLISHED, Fingerprint
-from mmseg_allspark.utils.files import write_whole
+from mmseg_allspark.utils.files import walk_files, write_whole
 
 # UniMatch at the state of its CVPR 2023 release; AllSpark uses the same lists
 URL = "https://raw.githubusercontent.com/LiheYoung/UniMatch/818609d195fa1079fbb67589299d9aec07acac46/splits"

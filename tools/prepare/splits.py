@@ -31,7 +31,6 @@ from _files import (
     parse_fraction,
     run_tool,
     say,
-    walk_files,
     write_lists,
     write_texts,
 )
@@ -39,6 +38,7 @@ from _published import URL, download, find_training_ids, read_ids, read_split, s
 
 from mmseg_allspark.datasets.published_splits import PUBLISHED
 from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
+from mmseg_allspark.utils.files import walk_files
 
 OUT = dict(voc="data/VOCdevkit/VOC2012", cityscapes="data/cityscapes", coco="data/coco")
 

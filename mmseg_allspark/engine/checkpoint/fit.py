@@ -9,7 +9,6 @@ import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from mmengine.optim import OptimWrapperDict
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
@@ -230,8 +229,6 @@ def _resume_problems(runner: Runner, checkpoint: dict, model: nn.Module, fit: We
         yield f"processes, images of a step and steps of an epoch were {before}, now they are {now}"
     if fit.changed or fit.resized or fit.unexpected or {key for key, _ in model.named_parameters()} & {*fit.missing}:
         yield f"the config's model is not the checkpoint's. {fit.describe().rstrip('.')}"
-    if isinstance(runner.optim_wrapper, OptimWrapperDict):
-        return
     groups, saved = runner.optim_wrapper.optimizer.param_groups, checkpoint["optimizer"]["param_groups"]
     kind, old_kind = (", ".join(_settings(part[0])) for part in (groups, saved))
     if kind != old_kind:
@@ -259,8 +256,6 @@ def _settings(group: dict) -> list[str]:
 def _warn_of_ignored_settings(runner: Runner, checkpoint: dict, name: str) -> None:
     """Warn where the config's optimizer or schedules have other settings: those of the checkpoint go on."""
     found = []
-    if isinstance(runner.optim_wrapper, OptimWrapperDict):
-        return
     for group, old in zip(
         runner.optim_wrapper.optimizer.param_groups, checkpoint["optimizer"]["param_groups"], strict=True
     ):

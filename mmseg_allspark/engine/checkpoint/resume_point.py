@@ -64,15 +64,6 @@ def find_resume_point(work_dir: str | Path, names: tuple[str, ...] = NAMES) -> R
     return point
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint that ``last_checkpoint`` of a work directory names, None without such a file.
-
-    By its name in the folder: the file holds the path at the time of the training, and folders are moved.
-    """
-    pointer = folder / "last_checkpoint"
-    return folder / Path(pointer.read_text(encoding="utf-8").strip()).name if pointer.is_file() else None
-
-
 def best_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the best validation in a work directory, None where the training kept none."""
     return max(folder.glob("best_*.pth"), key=lambda path: path.stat().st_mtime, default=None)

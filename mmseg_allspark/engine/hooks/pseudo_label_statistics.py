@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from mmseg_allspark.engine.hooks.log_steps import class_names, is_logging_step, per_class
 from mmseg_allspark.methods import count_pseudo_labels, pseudo_label_statistics
+from mmseg_allspark.utils.resizing import resize_nearest
 from mmseg_allspark.utils.wrappers import bare_model
 
 _STRIDE = 4  # one pixel in 16 gives the same figures
@@ -66,8 +66,7 @@ def _count(model: torch.nn.Module, data_batch: dict) -> Tensor:
     truth = _stack_truth(data_batch["data_samples"]["unlabeled"], model.decode_head.ignore_index)
     if truth is not None:
         if truth.shape != pseudo.label.shape:  # the method labels at the resolution of the logits
-            size = pseudo.label.shape[1:]
-            truth = F.interpolate(truth[:, None].float(), size=size, mode="nearest-exact")[:, 0].long()
+            truth = resize_nearest(truth, pseudo.label.shape[1:])
         truth = truth[:, ::_STRIDE, ::_STRIDE]
     return count_pseudo_labels(pseudo.thin(_STRIDE), truth, model.num_classes)
 

@@ -10,7 +10,9 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
-from _files import PrepareError, walk_files
+from _files import PrepareError
+
+from mmseg_allspark.utils.files import walk_files
 
 from . import coco, cvat, label_studio, labelme, masks, shapes
 from .common import Images, Labels

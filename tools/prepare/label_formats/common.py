@@ -9,10 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
-from _files import PrepareError, walk_files
+from _files import PrepareError
 
 from mmseg_allspark.datasets.mask_checks import IGNORE
 from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
+from mmseg_allspark.utils.files import walk_files
 
 IGNORED = "ignore"  # as a class: its pixels count neither in training nor in evaluation
 Colour = tuple[int, int, int]

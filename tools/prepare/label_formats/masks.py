@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from _files import PrepareError, say, walk_files
+from _files import PrepareError, say
 from _masks import run_parallel
 from PIL import Image, ImageColor
 
 from mmseg_allspark.datasets.mask_checks import IGNORE
 from mmseg_allspark.datasets.transforms.decoding import DataFileError, read_bytes, read_header
 from mmseg_allspark.datasets.transforms.mask_decoding import decode_mask, to_uint8
-from mmseg_allspark.utils.files import write_whole
+from mmseg_allspark.utils.files import walk_files, write_whole
 
 from .common import Colour, Images, Labels, NamesMissing, list_classes, make_palette, number_classes
 
@@ -128,6 +128,8 @@ def _name_codes(total: Codes, coloured: bool, options: Namespace) -> dict[int, s
     """Return the class of each number or colour."""
     if options.colours is not None:
         names = read_colours(options.colours)
+        if not coloured and (large := max(names, default=0)) > IGNORE:
+            raise PrepareError(f"{options.colours} names {large}, but the masks hold numbers up to {IGNORE}.")
         if other := [code for code in total if code not in names and (coloured or code != IGNORE)]:
             share = 100 * total[other[0]] / sum(total.values())
             raise PrepareError(
