@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -10,7 +11,9 @@ from mmcv.transforms.utils import cache_randomness
 from mmseg.registry import TRANSFORMS
 from PIL import Image, ImageEnhance, ImageFilter
 
-from mmseg_allspark.utils.checks import check_types
+from mmseg_allspark.utils.checks import Between, Share, check_types
+
+_Strength = Annotated[float, Between(0.0)]
 
 
 def adjust_hue(image: Image.Image, shift: float) -> Image.Image:
@@ -33,10 +36,7 @@ _ADJUSTERS: dict[str, Callable[[Image.Image, float], Image.Image]] = {
 class _RandomColor(BaseTransform):
     """Applies ``_change`` to the RGB Pillow image with a probability; images in ``results`` are BGR uint8."""
 
-    @check_types
     def __init__(self, prob: float) -> None:
-        if not 0 <= prob <= 1:
-            raise ValueError(f"{type(self).__name__} needs prob in [0, 1], got {prob}.")
         self.prob = prob
 
     @cache_randomness
@@ -82,18 +82,13 @@ class RandomColorJitter(_RandomColor):
     @check_types
     def __init__(
         self,
-        brightness: float = 0.5,
-        contrast: float = 0.5,
-        saturation: float = 0.5,
-        hue: float = 0.25,
-        prob: float = 0.8,
+        brightness: _Strength = 0.5,
+        contrast: _Strength = 0.5,
+        saturation: _Strength = 0.5,
+        hue: Annotated[float, Between(0.0, 0.5)] = 0.25,
+        prob: Share = 0.8,
     ) -> None:
         super().__init__(prob)
-        if min(brightness, contrast, saturation, hue) < 0 or hue > 0.5:
-            raise ValueError(
-                "RandomColorJitter needs brightness, contrast, saturation >= 0 and 0 <= hue <= 0.5, got "
-                f"{brightness}, {contrast}, {saturation}, {hue}."
-            )
         self.strengths = dict(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
 
     @cache_randomness
@@ -125,7 +120,7 @@ class RandomGray(_RandomColor):
     """
 
     @check_types
-    def __init__(self, prob: float = 0.2) -> None:
+    def __init__(self, prob: Share = 0.2) -> None:
         super().__init__(prob)
 
     def _change(self, image: Image.Image) -> Image.Image:
@@ -146,9 +141,9 @@ class RandomGaussianBlur(_RandomColor):
     """
 
     @check_types
-    def __init__(self, sigma: tuple[float, float] = (0.1, 2.0), prob: float = 0.5) -> None:
+    def __init__(self, sigma: tuple[float, float] = (0.1, 2.0), prob: Share = 0.5) -> None:
         super().__init__(prob)
-        if len(sigma) != 2 or not 0 <= sigma[0] <= sigma[1]:
+        if not 0 <= sigma[0] <= sigma[1]:
             raise ValueError(f"RandomGaussianBlur needs sigma=(low, high) with 0 <= low <= high, got {sigma}.")
         self.sigma = tuple(sigma)
 

@@ -29,7 +29,7 @@ class RandomResizeLongSide(Resize):
 
     @check_types
     def __init__(self, ratio_range: tuple[float, float] = (0.5, 2.0)) -> None:
-        if len(ratio_range) != 2 or not 0 < ratio_range[0] <= ratio_range[1]:
+        if not 0 < ratio_range[0] <= ratio_range[1]:
             raise ValueError(
                 f"RandomResizeLongSide needs ratio_range=(low, high) with 0 < low <= high, got {ratio_range}."
             )
