@@ -8,9 +8,9 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from builders import ROOT
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-FOLDER = REPOSITORY / "tools/prepare"
+FOLDER = ROOT / "tools/prepare"
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from builders import ROOT
 from PIL import Image
 
-from .prepare_tools import REPOSITORY, assert_refused, run, snapshot
+from .prepare_tools import assert_refused, run, snapshot
 
 TOOL = "camvid"
 
-SHARED = REPOSITORY.parent / "shared/data/camvid"
+SHARED = ROOT.parent / "shared/data/camvid"
 
 
 @pytest.fixture

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import ROOT
 from PIL import Image
 
-from .prepare_tools import REPOSITORY, assert_refused, run, snapshot
+from .prepare_tools import assert_refused, run, snapshot
 
 TOOL = "voc"
 
 savemat = pytest.importorskip("scipy.io", reason="tools/prepare/voc.py reads SBD masks with scipy").savemat
 
-SHARED = REPOSITORY.parent / "shared/data/voc2012_subset"
+SHARED = ROOT.parent / "shared/data/voc2012_subset"
 LISTS = "ImageSets/Segmentation"
 VOC_TRAIN, VOC_VAL = ["2007_01", "2007_02"], ["2007_03", "2007_04"]
 # SBD's lists are other ones: some of its images are in VOC's val, its val is to be trained on
