@@ -15,6 +15,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from PIL import Image
+from torch.nn.functional import interpolate
 
 from mmseg_allspark.methods import SemiBatch, SemiSegmentor, Step
 
@@ -71,6 +72,11 @@ def head_config(**changes) -> dict:
     return config | changes
 
 
+def feature_levels() -> list[torch.Tensor]:
+    """Random maps of two images at every level of ``backbone_config``."""
+    return [torch.randn(2, width, 16 >> level, 16 >> level) for level, width in enumerate(WIDTHS)]
+
+
 def model_config(**changes) -> dict:
     """AllSpark as small as it gets; ``neck=None`` is the pseudo-label baseline."""
     config = dict(
@@ -101,8 +107,20 @@ def sample_with_mask(mask: torch.Tensor | None, path: str = "image.png") -> SegD
     return sample
 
 
-def semi_batch(model: SemiSegmentor, labeled: int = 2, unlabeled: int = 2, seed: int = 0, **step) -> SemiBatch:
-    """A preprocessed batch of random images, with the step's attributes."""
+def semi_batch(
+    model: SemiSegmentor,
+    labeled: int = 2,
+    unlabeled: int = 2,
+    seed: int = 0,
+    views: tuple[str, ...] = (),
+    valid: torch.Tensor | None = None,
+    **step,
+) -> SemiBatch:
+    """A preprocessed batch of random images, with the step's attributes.
+
+    ``views``: names of more random views of the unlabeled images. ``valid``: bool, as (H, W) or (B, H, W) of either
+    part, where images are not padded; None: nothing is marked.
+    """
     rng = torch.Generator().manual_seed(seed)
 
     def images(number: int) -> torch.Tensor:
@@ -115,7 +133,17 @@ def semi_batch(model: SemiSegmentor, labeled: int = 2, unlabeled: int = 2, seed:
         labeled=[sample_with_mask(mask) for mask in masks],
         unlabeled=[sample_with_mask(None) for _ in range(unlabeled)],
     )
+    inputs |= {name: images(unlabeled) for name in views}
+    for part in samples.values() if valid is not None else ():
+        for sample, inside in zip(part, valid.expand(len(part), CROP, CROP), strict=True):
+            sample.valid = PixelData(data=inside[None])
     return SemiBatch(inputs=inputs, data_samples=samples, step=Step(**step))
+
+
+def logits_of(model: SemiSegmentor, images: torch.Tensor) -> torch.Tensor:
+    """Logits at image size, from backbone and head."""
+    logits = model.decode_head(model.backbone(images))
+    return interpolate(logits, size=(CROP, CROP), mode="bilinear", align_corners=False)
 
 
 class Labeler:

@@ -1,14 +1,15 @@
 """What the tests of several rooms share."""
 
 import gc
-import importlib
-from collections.abc import Iterator
+import importlib.util
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from builders import leave_config_text_plain, write_data
+from builders import ROOT, leave_config_text_plain, write_data
 from mmengine.registry import init_default_scope
 from trained import cnn_baseline, write_trained
 
@@ -65,3 +66,18 @@ def attention_path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
         monkeypatch.setitem(blockwise_attention._BLOCK_ENTRIES, "cpu", 1)
     if request.param == "blocks, computed again":
         monkeypatch.setattr(blockwise_attention, "KEPT_ENTRIES", 0)
+
+
+@pytest.fixture
+def load_tool(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Return a function that imports a script of ``tools`` as a module."""
+
+    def load(name: str) -> ModuleType:
+        monkeypatch.syspath_prepend(str(ROOT / "tools"))
+        monkeypatch.syspath_prepend(str((ROOT / "tools" / name).parent))  # as when it is a script
+        spec = importlib.util.spec_from_file_location(f"allspark_tool_{name}", ROOT / "tools" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load

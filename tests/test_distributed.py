@@ -13,14 +13,11 @@ from builders import (
     run_config,
     write_data,
 )
-from mmengine.hooks import Hook
-from mmengine.registry import HOOKS
-from mmengine.runner import Runner
-from two_ranks import run_ranks
+from test_engine.recording import RecordHook
+from two_ranks import build_runner, run_ranks
 
 from mmseg_allspark.methods import ClassQuantileThreshold, DistributionAlignment
 from mmseg_allspark.models import SemanticMemory
-from mmseg_allspark.utils.distributed import prepare_cpu_distributed
 
 RANKS = (0, 1)
 SYNC = ("rank0", "gather", "local")
@@ -74,17 +71,6 @@ def update_estimates(rank):
     return dict(states=[threshold.state_dict(), alignment.state_dict()], inputs=[confidence, label, labels, logits])
 
 
-@HOOKS.register_module(force=True)
-class SeenHook(Hook):
-    """Remembers the unlabeled images of every step."""
-
-    def __init__(self):
-        self.seen = []
-
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-        self.seen.append([sample.img_path for sample in data_batch["data_samples"]["unlabeled"]])
-
-
 def run(data, folder, neck, rank):
     """Burn-in, warm-up, labels from the average, all hooks; returns final state and images seen."""
     cfg = run_config(
@@ -96,16 +82,15 @@ def run(data, folder, neck, rank):
         custom_hooks=[
             dict(type="EMAHook", momentum=0.1),
             dict(type="PseudoLabelStatisticsHook"),
-            dict(type="SeenHook"),
+            dict(type="RecordHook"),
             *([dict(type="SemanticMemoryHook", warmup_iters=2)] if neck.get("memory", True) else []),
         ],
         launcher="pytorch",
     )
-    prepare_cpu_distributed(cfg, "pytorch")
-    runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg)
     torch.manual_seed(rank)
     runner.train()
-    seen = next(hook for hook in runner.hooks if isinstance(hook, SeenHook)).seen
+    seen = [step["unlabeled"] for step in next(hook for hook in runner.hooks if isinstance(hook, RecordHook)).seen]
     return dict(state=runner.model.module.state_dict(), seen=seen, wrapper=type(runner.model).__name__)
 
 

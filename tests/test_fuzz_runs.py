@@ -75,14 +75,6 @@ def test_the_configs_themselves_train(data: Path, tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_some_keys(data: Path, tmp_path: Path):
-    tally = Tally()
-    for case in all_cases(data, tmp_path)[::53]:
-        tally.add(case)
-    tally.close()
-
-
-@pytest.mark.slow
 def test_what_does_not_fit_together(data: Path, tmp_path: Path):
     tally = Tally()
     for case in misfit_cases(data, tmp_path):

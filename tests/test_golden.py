@@ -1,6 +1,5 @@
 """Numbers of the released implementation, through ``tools/verify_reference.py``; tests/golden says what they are."""
 
-import importlib.util
 import json
 import sys
 import zlib
@@ -16,12 +15,9 @@ GOLDEN = ROOT / "tests" / "golden"
 CASES = sorted(GOLDEN.glob("*.npz"))
 
 
-@pytest.fixture(scope="module")
-def tool():
-    spec = importlib.util.spec_from_file_location("verify_reference", ROOT / "tools" / "verify_reference.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+@pytest.fixture
+def tool(load_tool):
+    return load_tool("verify_reference")
 
 
 @pytest.fixture

@@ -11,12 +11,11 @@ from mmseg.registry import MODELS
 from small_methods import CASES, EVERY_CASE, METHODS, method_config, method_model, registered_methods
 from test_engine.random_runs import assert_same_run
 from test_engine.recording import RecordHook
-from two_ranks import run_ranks
+from two_ranks import run_ranks, train
 
 from mmseg_allspark.inference import make_plain
 from mmseg_allspark.inference.models import choose_weights
 from mmseg_allspark.methods import Step
-from mmseg_allspark.utils.distributed import prepare_cpu_distributed
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
 
 STEPS, STOP = 4, 2
@@ -101,6 +100,19 @@ def test_every_loss_gives_the_student_a_gradient_and_no_parameter_is_left_out(fi
     assert all(parameter.grad is None for parameter in teacher.parameters() if id(parameter) not in shared)
 
 
+TWO_VIEWS = ("unimatch_v2", "augseg", "dgcl")  # both of them, or the weak one too, are in the joint pass
+
+
+@pytest.mark.parametrize("case", CASES[1::2], ids="-".join, scope="module")  # those with the neck
+def test_the_memory_learns_from_the_unlabeled_images_once(finished, case):
+    _, runner = finished(case)
+    model, batch = runner.model.train(), a_step(runner)
+    before = model.neck.memory.enqueued.sum()
+    losses_of(model, batch)
+    images = len(batch["data_samples"]["unlabeled"]) * (2 if case[0] in TWO_VIEWS else 1)
+    assert model.neck.memory.enqueued.sum() - before == images * model.neck.in_channels
+
+
 @cases
 def test_unlabeled_scale_zero_leaves_the_supervised_loss(finished, case):
     _, runner = finished(case)
@@ -155,8 +167,7 @@ def two_ranks(rank, data, folder):
     for case in EVERY_CASE:
         options = dict(launcher="pytorch", model_wrapper_cfg=dict(type="MMDistributedDataParallel"))
         cfg = method_config(data, folder / "-".join(case), *case, **options)
-        prepare_cpu_distributed(cfg, "pytorch")
-        runner = run(cfg)
+        runner = train(cfg)
         assert runner.model.find_unused_parameters is False
         teacher = next(hook for hook in runner.hooks if hasattr(hook, "ema_model")).ema_model
         states = dict(student=runner.model.module.state_dict(), teacher=teacher.state_dict())

@@ -13,10 +13,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from builders import ROOT
 from mmengine.config import Config
-from mmseg.registry import DATASETS, MODELS
+from mmseg.registry import DATASETS
 from PIL import Image
 from test_datasets.prepare_tools import load_tool, snapshot
 
@@ -232,24 +231,6 @@ def test_a_fault_is_named_and_nothing_is_written(tmp_path, message):
 def test_the_users_masks_are_never_the_target(tmp_path):
     done = prepare(write_images(tmp_path), "--force", out=".")
     assert done.returncode == 1 and "choose another --out" in done.stderr
-
-
-@pytest.mark.parametrize("backbone", ["mit-b0", "mobilenetv2", "convnext-t", "dinov2-s"])
-def test_a_backbone_fits_its_configs(tmp_path, backbone):
-    with load_tool("_own_configs") as tool:
-        assert backbone in tool.list_backbones()
-        crop = tool.choose_crop([(80, 60)], tool.read_backbone(backbone))
-        values = dict(classes=("a", "b"), palette=[(0, 0, 0), (9, 9, 9)], crop_size=(crop, crop))
-        for name, text in tool.make_configs("x", values, tmp_path, backbone).items():
-            (tmp_path / name).write_text(text)
-        name = tool.name_config("x", "allspark", backbone)
-    cfg = Config.fromfile(tmp_path / f"{name}.py")
-    cfg.model.backbone.init_cfg = None
-    model = MODELS.build(cfg.model)
-    features = model.backbone(torch.zeros(1, 3, *cfg.crop_size))
-    assert [level.shape[1] for level in features] == cfg.model.decode_head.in_channels
-    assert features[-1].shape[1] == cfg.model.neck.in_channels
-    assert tuple(features[-1].shape[2:]) == cfg.model.neck.memory_size
 
 
 def test_crop_and_length_follow_from_the_data():

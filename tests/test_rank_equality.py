@@ -21,9 +21,9 @@ from builders import (
 )
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from two_ranks import run_ranks
+from two_ranks import run_ranks, train
 
-from mmseg_allspark.utils.distributed import CPUDistributedDataParallel, prepare_cpu_distributed
+from mmseg_allspark.utils.distributed import CPUDistributedDataParallel
 
 MODEL = dict(decode_head=head_config(norm_cfg=dict(type="GN", num_groups=4)), neck=neck_config(sync="gather"))
 EQUAL, UNEQUAL = 4, 30  # rows of ignored pixels in the masks of rank 1; rank 0 has 4
@@ -102,9 +102,7 @@ def uneven_run(folder, labeled, unlabeled, round_up=True, validate=False, other=
 
 
 def train_ranks(cfg):
-    prepare_cpu_distributed(cfg, "pytorch")
-    runner = Runner.from_cfg(cfg)
-    runner.train()
+    runner = train(cfg)
     log = "".join(path.read_text() for path in Path(cfg.work_dir).rglob("*.log"))  # rank 0 writes it
     return dict(iters=runner.iter, epochs=runner.epoch, log=log, state=runner.model.module.state_dict())
 

@@ -6,9 +6,8 @@ from builders import assert_same_state, loader_config, model_config, run_config,
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from test_engine.random_runs import RANDOM_MODEL, assert_same_run, random_options
-from two_ranks import run_ranks
+from two_ranks import build_runner, run_ranks, train
 
-from mmseg_allspark.utils.distributed import prepare_cpu_distributed
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint, load_safely_from_now_on
 
 SYNC = ("rank0", "gather", "local")
@@ -26,18 +25,15 @@ def two_rank_config(data, folder, sync, **changes):
 
 def run(cfg):
     """Train and return what this rank has at the end."""
-    prepare_cpu_distributed(cfg, "pytorch")
     load_safely_from_now_on()
-    runner = Runner.from_cfg(cfg)
-    runner.train()
+    runner = train(cfg)
     ema = next(hook for hook in runner.hooks if isinstance(hook, EMAHook)).ema_model
     return dict(model=runner.model.module.state_dict(), ema=ema.state_dict())
 
 
 def load(cfg):
     """Return what this rank starts from."""
-    prepare_cpu_distributed(cfg, "pytorch")
-    runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg)
     runner.call_hook("before_run")
     runner.load_or_resume()
     return runner.model.module.state_dict()

@@ -10,19 +10,7 @@ from functools import cache
 
 import pytest
 from builders import ROOT
-
-PAGES = sorted(
-    str(path.relative_to(ROOT))
-    for pattern in (
-        "README.md",
-        "CONTRIBUTING.md",
-        "docs/*.md",
-        "configs/*/README.md",
-        "docker/README.md",
-        "tools/**/README.md",
-    )
-    for path in ROOT.glob(pattern)
-)
+from test_docs import PAGES
 
 
 def commands_of(page):

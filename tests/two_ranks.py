@@ -12,19 +12,38 @@ import torch
 from builders import leave_config_text_plain
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed, shutdown_distributed
 
 PATIENCE = 300  # seconds, on a crowded machine
 
 
+def free_port() -> int:
+    """A port that nobody listens to."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def build_runner(cfg: Config) -> Runner:
+    """Build the Runner of this rank."""
+    prepare_cpu_distributed(cfg, "pytorch")
+    return Runner.from_cfg(cfg)
+
+
+def train(cfg: Config) -> Runner:
+    """Train in this rank and return its Runner."""
+    runner = build_runner(cfg)
+    runner.train()
+    return runner
+
+
 def run_ranks(work: Callable, *arguments: object) -> None:
     """Run ``work(rank, *arguments)`` in a process group of two and wait for its end."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["torch", "mmseg_allspark"])
-    with socket.socket() as probe:  # a port that nobody listens to
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     processes = [context.Process(target=_start, args=(rank, port, work, arguments)) for rank in (0, 1)]
     for process in processes:
         process.start()

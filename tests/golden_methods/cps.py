@@ -3,10 +3,10 @@
 import torch
 from builders import build_model, head_config, sample_with_mask
 
+from golden_methods.u2pl import ohem
 from mmseg_allspark.labels import CutMix
 from mmseg_allspark.methods import JointPass, Step
 from mmseg_allspark.methods.two_networks import NetworkOutput
-from mmseg_allspark.models import OhemLoss
 
 RELEASED_CUTMIX = dict(prob=1.0, boxes=3, area=(0.25, 0.5), aspect=None)
 
@@ -78,16 +78,6 @@ def cutmix(arrays):
     yield "cross supervision", loss, arrays["cps_loss"]
     for index, gradient in enumerate(torch.autograd.grad(loss, students), start=1):
         yield f"gradient of network {index}", gradient, arrays[f"grad_stu_{index}"]
-
-
-def ohem(arrays):
-    target = torch.as_tensor(arrays["target"]).long()
-    for kept in (20, 150, 500):
-        (logits,) = tensors(arrays, "predict")
-        loss = OhemLoss(thresh=0.7, min_kept=kept)(logits.requires_grad_(), target)
-        yield f"loss, min_kept {kept}", loss, arrays[f"min_kept{kept}/loss"]
-        (gradient,) = torch.autograd.grad(loss, logits)
-        yield f"gradient, min_kept {kept}", gradient, arrays[f"min_kept{kept}/grad"]
 
 
 GROUPS = dict(cps=cps, masks=masks, cutmix=cutmix, ohem=ohem)

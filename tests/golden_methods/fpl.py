@@ -1,9 +1,9 @@
-"""FPL: loss, weight and gradient for every kind of weight, its balance inside CPS and AEL, the rectangles' area."""
+"""FPL: loss, weight and gradient for every kind of weight, its balance inside CPS and AEL."""
 
 import torch
 from mmseg.structures import SegDataSample
 
-from golden_methods.cps import masks, segmentor
+from golden_methods.cps import segmentor
 from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.methods import JointPass, Step
 from mmseg_allspark.methods.two_networks import NetworkOutput
@@ -66,9 +66,5 @@ def ael(arrays):
     yield "factor without weight", plain.figures["unsup.positives_balance"], arrays["scalar"]
 
 
-def mask(arrays):
-    yield from masks(dict(share_of_ones_invert_true=arrays["share_mean_std_min_max"]))
-
-
-GROUPS = {"T0.9": every_weight, "hand": hand, "cps": cps, "ael": ael, "mask": mask}
-TOLERANCES = dict(mask=0.04)  # random: 3000 masks here, 400 there; see cps.py
+GROUPS = {"T0.9": every_weight, "hand": hand, "cps": cps, "ael": ael}
+NOT_COMPARED = {"mask": "the rectangles of CPS, of which more are drawn in cps's masks"}

@@ -1,4 +1,4 @@
-"""GTA-Seg's loss, rectangles, and how student, assistant and teacher move.
+"""GTA-Seg's loss, and how student, assistant and teacher move.
 
 ``ema.copied`` is the described method. ``ema.release``, where classifiers share storage, is compared with
 ``share_classifier=True`` from the end of the first epoch on: in this epoch student, assistant and teacher of the
@@ -6,12 +6,11 @@ release are one network, which is not offered. Its teacher holds the student's s
 """
 
 import re
-from unittest import mock
 
 import torch
 from builders import build_model
 
-from mmseg_allspark.labels import CutMix, PseudoLabel
+from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.models import TeacherAverage
 
 tensor = torch.from_numpy
@@ -36,19 +35,6 @@ def loss_group(quantity):
             yield f"{quantity}, {percent} percent", ours[quantity], data[str(percent)]
 
     return group
-
-
-def cutmix(data):
-    """The rectangle is read off the masks; drawing it is another order of draws than the release's."""
-    boxes = []
-    for mask in tensor(data["masks"]) == 0:
-        rows, columns = mask.any(1).nonzero().flatten().tolist(), mask.any(0).nonzero().flatten().tolist()
-        boxes.append((slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)))
-    tensors = [tensor(data[name]) for name in ("images", "labels", "conf")]
-    with mock.patch.object(CutMix, "_rectangle", side_effect=boxes):
-        mixed = CutMix(prob=1.0, area=(0.5, 0.5), aspect=None, per="batch")(tensors)
-    for name, values in zip(("images", "labels", "conf"), mixed, strict=True):
-        yield name, values, data[f"{name}_mixed"]
 
 
 class Networks:
@@ -106,4 +92,5 @@ def _shared(networks, released):
     return float(heads[0].conv_seg.weight is heads[1].conv_seg.weight), float(released)
 
 
-GROUPS = {name: loss_group(name) for name in ("loss", "grad", "label_after")} | dict(cutmix=cutmix, ema=ema)
+GROUPS = {name: loss_group(name) for name in ("loss", "grad", "label_after")} | dict(ema=ema)
+NOT_COMPARED = {"cutmix": "U2PL's generator of rectangles, as in u2pl's cutmix"}

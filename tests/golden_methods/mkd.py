@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from builders import ROOT, build_model, head_config, sample_with_mask
 
-from golden_methods.cps import masks
 from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.methods import JointPass, Step
 from mmseg_allspark.methods.two_networks import NetworkOutput
@@ -77,9 +76,5 @@ def compare(model, teacher, heads, case, iteration):
             yield f"step {iteration}: pixels", module.amount, case[f"Amount{index}"]
 
 
-def mask(arrays):
-    yield from masks(dict(share_of_ones_invert_true=arrays["share_mean_std"]))
-
-
-GROUPS = dict(est=variances, aug=augmented, loss=step, mask=mask)
-TOLERANCES = dict(mask=0.04)  # random: 3000 masks here, 400 there; see cps.py
+GROUPS = dict(est=variances, aug=augmented, loss=step)
+NOT_COMPARED = {"mask": "the rectangles of CPS, of which more are drawn in cps's masks"}

@@ -1,11 +1,10 @@
-"""PS-MT's loss, adversarial noise, mean of the teachers, rectangles and schedules."""
+"""PS-MT's loss, adversarial noise, mean of the teachers, rectangles and ramp."""
 
 from unittest.mock import patch
 
 import numpy as np
 import torch
 from builders import build_model
-from mmengine.optim import PolyLR
 from torch import nn
 
 from mmseg_allspark.engine.loop import RAMPS
@@ -63,17 +62,6 @@ def ramp(data):
         yield "weight of the unlabeled loss", torch.tensor(1.5 * RAMPS["cosine"](share)), weight
 
 
-def lr(data):
-    """``end`` of mmengine's schedule is the step after the last."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.01)
-    schedule, rates = PolyLR(optimizer, power=0.9, begin=0, end=21, by_epoch=False), []
-    for _ in data["before_each_iteration"]:
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    yield "learning rate", torch.tensor(rates), data["before_each_iteration"]
-
-
 def cutmix(data):
     """The centre of a rectangle follows from the side that is not cut off at the border."""
     size, beta = (40, 48), torch.distributions.Beta
@@ -93,4 +81,5 @@ def cutmix(data):
             yield "rectangles", torch.tensor(draw_boxes(4, size, (4.0, 4.0))), boxes
 
 
-GROUPS = dict(confce=confce, vat=vat, assist=assist, ramp=ramp, lr=lr, cutmix=cutmix)
+GROUPS = dict(confce=confce, vat=vat, assist=assist, ramp=ramp, cutmix=cutmix)
+NOT_COMPARED = {"lr": "mmengine's schedule, as in unimatch_v2's lr"}

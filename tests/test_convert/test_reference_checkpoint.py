@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from builders import ROOT, SHARED, build_model, head_config, neck_config
+from builders import ROOT, SHARED, build_model, neck_config
 from mmseg.registry import MODELS
 
 from mmseg_allspark.convert import convert_reference_checkpoint
@@ -13,44 +13,6 @@ def release():
     """State dict of the released model, four levels of width 8, 16, 24, 32."""
     arrays = np.load(ROOT / "tests" / "golden" / "model_small.npz")
     return {name.removeprefix("init/"): torch.as_tensor(arrays[name]) for name in arrays.files if name[:5] == "init/"}
-
-
-def test_whole_model_loads_strictly(release):
-    converted = convert_reference_checkpoint(release)
-    model = build_model(decode_head=head_config(channels=len(converted["decode_head.fusion_conv.conv.weight"])))
-    model.load_state_dict(converted, strict=True)
-    assert {name.split(".")[0] for name in converted} == {"backbone", "neck", "decode_head"}
-
-
-def test_every_number_arrives_once(release):
-    """Sums of absolute values: nothing is lost, doubled or invented (except the counter, see below)."""
-    converted = convert_reference_checkpoint(release)
-    assert torch.equal(converted.pop("neck.memory.enqueued"), release[f"{NECK_PREFIX}attn.queue_ptr"])
-
-    def sizes(state):
-        return sum(value.numel() for value in state.values()), sum(
-            value.double().abs().sum() for value in state.values()
-        )
-
-    count, total = sizes(release)
-    assert sizes(converted) == (count, pytest.approx(total.item()))
-
-
-def test_names_are_different_and_input_is_untouched(release):
-    before = dict(release)
-    converted = convert_reference_checkpoint(release)
-    assert release.keys() == before.keys()
-    assert len(set(converted)) == len(converted)
-    q, kv = (release[f"backbone.block1.0.attn.{part}.weight"] for part in ("q", "kv"))
-    joint = converted["backbone.layers.0.1.0.attn.attn.in_proj_weight"]
-    assert torch.equal(joint, torch.cat([q, kv]))
-
-
-def test_module_prefix_changes_nothing(release):
-    wrapped = {f"module.{name}": value for name, value in release.items()}
-    expected, got = convert_reference_checkpoint(release), convert_reference_checkpoint(wrapped)
-    assert expected.keys() == got.keys()
-    assert all(torch.equal(value, got[name]) for name, value in expected.items())
 
 
 @pytest.mark.parametrize("prefix", [NECK_PREFIX, f"module.{NECK_PREFIX}", ""])

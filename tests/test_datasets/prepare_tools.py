@@ -7,8 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-FOLDER = REPOSITORY / "tools/prepare"
+import pytest
+from builders import ROOT
+
+FOLDER = ROOT / "tools/prepare"
 
 
 @contextmanager
@@ -48,3 +50,9 @@ def write_ids(path: Path, ids: list[str], line: str = "{}") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(line.format(i) + "\n" for i in ids))
     return path
+
+
+def assert_refused(code: int, capsys: pytest.CaptureFixture, words: list[str]) -> None:
+    """The tool has failed and its error has these words."""
+    message = capsys.readouterr().err
+    assert code == 1 and all(word in message for word in words), message

@@ -2,11 +2,11 @@
 
 import io
 import os
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzz_files import encode, png_bytes
 from mmengine.dataset import BaseDataset
 from PIL import Image, ImageOps
 
@@ -15,9 +15,6 @@ from mmseg_allspark.datasets.transforms import DataFileError, LoadImage, LoadSeg
 from mmseg_allspark.datasets.transforms.decoding import read_header, turn
 
 from .conftest import picture
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from fuzz_files import encode, png_bytes  # noqa: E402
 
 
 def load(path: Path, content: bytes, **options: object) -> dict:

@@ -1,19 +1,16 @@
 """Masks: the numbers that are in the file, or an error that names it."""
 
 import re
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzz_files import encode
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
 from mmseg_allspark.datasets.transforms import DataFileError, LoadImage, LoadSegMask
 from mmseg_allspark.datasets.transforms.decoding import turn
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from fuzz_files import encode  # noqa: E402
 
 
 def sample(path: Path, **more: object) -> dict:

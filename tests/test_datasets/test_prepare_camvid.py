@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from builders import ROOT
 from PIL import Image
 
-from .prepare_tools import REPOSITORY, run, snapshot
+from .prepare_tools import assert_refused, run, snapshot
 
 TOOL = "camvid"
 
-SHARED = REPOSITORY.parent / "shared/data/camvid"
+SHARED = ROOT.parent / "shared/data/camvid"
 
 
 @pytest.fixture
@@ -48,37 +49,19 @@ def test_segnet_void_is_converted_and_a_second_run_changes_nothing(tool, tmp_pat
     assert (snapshot(out), snapshot(segnet)) == (first, before)
 
 
-def no_mask(root, save_mask):
-    (root / "labels/train/t01.png").unlink()
+FAULTS = [
+    (lambda root, _: (root / "labels/train/t01.png").unlink(), ["1 of 4 masks", "t01"]),
+    (lambda root, save: save(root / "labels/val/v00.png", np.full((12, 16), 12, np.uint8)), ["v00.png", "[12]"]),
+    (lambda root, save: save(root / "labels/train/t02.png", np.zeros((5, 5), np.uint8)), ["t02.png", "5x5", "16x12"]),
+    (lambda root, _: (root / "leftImg/train/t00.png").write_bytes(b"no image"), ["t00.png", "cannot be read"]),
+]
 
 
-def bad_label(root, save_mask):
-    save_mask(root / "labels/val/v00.png", np.full((12, 16), 12, np.uint8))
-
-
-def other_size(root, save_mask):
-    save_mask(root / "labels/train/t02.png", np.zeros((5, 5), np.uint8))
-
-
-def no_image_file(root, save_mask):
-    (root / "leftImg/train/t00.png").write_bytes(b"no image")
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (no_mask, ["1 of 4 masks", "t01"]),
-        (bad_label, ["v00.png", "[12]"]),
-        (other_size, ["t02.png", "5x5", "16x12"]),
-        (no_image_file, ["t00.png", "cannot be read"]),
-    ],
-)
+@pytest.mark.parametrize(("spoil", "words"), FAULTS)
 def test_bad_input_is_explained_and_no_list_written(tool, tmp_path, save_camvid, save_mask, capsys, spoil, words):
     source, out = save_camvid(tmp_path / "src"), tmp_path / "out"
     spoil(source, save_mask)
-    assert run(tool, source, "--out", out, "--fractions", "1/4") == 1
-    message = capsys.readouterr().err
-    assert all(word in message for word in words), message
+    assert_refused(run(tool, source, "--out", out, "--fractions", "1/4"), capsys, words)
     assert not (out / "splits").exists()
 
 

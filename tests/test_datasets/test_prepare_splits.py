@@ -1,14 +1,15 @@
 import json
 
 import pytest
+from builders import ROOT
 
 from mmseg_allspark.datasets.published_splits import PUBLISHED, Fingerprint, PublishedDataset
 
-from .prepare_tools import REPOSITORY, run, snapshot, write_ids
+from .prepare_tools import run, snapshot, write_ids
 
 TOOL = "splits"
 
-SHARED = REPOSITORY.parent / "shared/splits"
+SHARED = ROOT.parent / "shared/splits"
 needs_lists = pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/splits, the published lists")
 
 # one line of a list in the published layouts

@@ -4,15 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import ROOT
 from PIL import Image
 
-from .prepare_tools import REPOSITORY, run, snapshot
+from .prepare_tools import assert_refused, run, snapshot
 
 TOOL = "voc"
 
 savemat = pytest.importorskip("scipy.io", reason="tools/prepare/voc.py reads SBD masks with scipy").savemat
 
-SHARED = REPOSITORY.parent / "shared/data/voc2012_subset"
+SHARED = ROOT.parent / "shared/data/voc2012_subset"
 LISTS = "ImageSets/Segmentation"
 VOC_TRAIN, VOC_VAL = ["2007_01", "2007_02"], ["2007_03", "2007_04"]
 # SBD's lists are other ones: some of its images are in VOC's val, its val is to be trained on
@@ -138,46 +139,26 @@ def test_in_place_only_adds(tool, voc, sbd):
         assert len(read_list(voc, "train_aug")) == 4 and len(origins(voc)) == 6
 
 
-def no_voc(voc, sbd):
-    (voc / "JPEGImages").rename(voc / "elsewhere")
+FAULTS = [
+    (
+        lambda voc, sbd: (voc / "JPEGImages").rename(voc / "elsewhere"),
+        ["JPEGImages", "VOCtrainval_11-May-2012.tar", "http://host.robots.ox.ac.uk"],
+    ),
+    (
+        lambda voc, sbd: sbd.rename(sbd.parent / "elsewhere"),
+        ["augmented masks", "benchmark.tgz", "https://", "--sbd"],
+    ),
+    (lambda voc, sbd: (sbd / "dataset/cls/2008_02.mat").unlink(), ["1 of 6 masks", "2008_02", "benchmark.tgz"]),
+    (lambda voc, sbd: (sbd / "dataset/val.txt").unlink(), ["dataset/val.txt", "benchmark.tgz"]),
+    (lambda voc, sbd: (sbd / "dataset/cls/2008_01.mat").write_bytes(b"\0" * 400), ["2008_01.mat", "benchmark.tgz"]),
+    (lambda voc, sbd: save_palette(voc / "SegmentationClass/2007_03.png", 21), ["2007_03.png", "[21]"]),
+]
 
 
-def no_sbd(voc, sbd):
-    sbd.rename(sbd.parent / "elsewhere")
-
-
-def one_mask_less(voc, sbd):
-    (sbd / "dataset/cls/2008_02.mat").unlink()
-
-
-def no_list(voc, sbd):
-    (sbd / "dataset/val.txt").unlink()
-
-
-def damaged(voc, sbd):
-    (sbd / "dataset/cls/2008_01.mat").write_bytes(b"\0" * 400)
-
-
-def bad_label(voc, sbd):
-    save_palette(voc / "SegmentationClass/2007_03.png", 21)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (no_voc, ["JPEGImages", "VOCtrainval_11-May-2012.tar", "http://host.robots.ox.ac.uk"]),
-        (no_sbd, ["augmented masks", "benchmark.tgz", "https://", "--sbd"]),
-        (one_mask_less, ["1 of 6 masks", "2008_02", "benchmark.tgz"]),
-        (no_list, ["dataset/val.txt", "benchmark.tgz"]),
-        (damaged, ["2008_01.mat", "benchmark.tgz"]),
-        (bad_label, ["2007_03.png", "[21]"]),
-    ],
-)
+@pytest.mark.parametrize(("spoil", "words"), FAULTS)
 def test_what_is_missing_or_wrong_is_named(tool, tmp_path, voc, sbd, capsys, spoil, words):
     spoil(voc, sbd)
-    assert prepare(tool, voc, tmp_path / "out", "--sbd", sbd) == 1
-    message = capsys.readouterr().err
-    assert all(word in message for word in words), message
+    assert_refused(prepare(tool, voc, tmp_path / "out", "--sbd", sbd), capsys, words)
     assert not (tmp_path / "out" / LISTS).exists()
 
 

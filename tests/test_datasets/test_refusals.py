@@ -1,6 +1,7 @@
 """check_data.py finds whatever training refuses about its data: every fault here stops a training, too."""
 
 import io
+import re
 import shutil
 import sys
 
@@ -79,6 +80,7 @@ FAULTS = {
     ],
     "masks choose the crops": added("unlabeled_dataloader", type="RandomCrop", crop_size=9, cat_max_ratio=0.7),
     "masks of unlabeled images": added("unlabeled_dataloader", type="LoadAnnotations"),
+    "other number of unlabeled classes": dataset("unlabeled_dataloader", metainfo=dict(classes=("a", "b", "c"))),
     "no unlabeled loader": lambda root, cfg: cfg.pop("unlabeled_dataloader"),
     "no batch": lambda root, cfg: cfg["unlabeled_dataloader"].update(batch_size=9, drop_last=True),
     "no folder": dataset("train_dataloader", ann_file="", data_prefix=dict(img_path="no", seg_map_path="no")),
@@ -87,11 +89,13 @@ FAULTS = {
     "the pipeline fails": added("train_dataloader", type="Resize", scale=(0, 0)),
     # lists
     "empty list": listed("unlabeled", ""),
+    "empty labeled list": listed("labeled", ""),
     "blank line": listed("labeled", "labeled0\nlabeled1\n\n"),
     "labeled is validation": listed("val", "val0\nlabeled1"),
     "unlabeled is validation": listed("unlabeled", "val0\nunlabeled1"),
     "labeled is unlabeled": listed("unlabeled", "unlabeled0\nlabeled1"),
     "missing image": removed("img/unlabeled3.png"),
+    "missing validation mask": removed("mask/val0.png"),
     # files
     "0/255 masks": relabel,
     "no image": written("img/labeled0.png", b"no image"),
@@ -99,6 +103,15 @@ FAULTS = {
     "damaged pixels": written("img/labeled0.png", image(RGB).replace(b"IDATx", b"IDAT?")),
     "label without class": written("mask/labeled0.png", image(LABELS + 7)),
     "image is turned": written("img/labeled0.png", image(RGB, exif=exif(3))),
+}
+MESSAGES = {
+    "other number of classes": "val_dataloader has 2 classes but model.decode_head.num_classes=4",
+    "other number of unlabeled classes": "unlabeled_dataloader has 3 classes but model.decode_head.num_classes=4",
+    "masks choose the crops": r"RandomCrop\(cat_max_ratio=0.7\).*=1.0",
+    "masks of unlabeled images": r"LoadAnnotations.*LoadSegMask\(optional=True\)",
+    "empty labeled list": "train_dataloader.*empty",
+    "unlabeled is validation": r"unlabeled and validation data: 1 images in both.*val0\.png",
+    "missing validation mask": r"validation data: 1 of 2 masks\..*val0\.png does not exist",
 }
 
 
@@ -119,13 +132,15 @@ def outcomes(tmp_path_factory):
 
 
 def train(cfg):
-    """The error that ends a training, as tools/train.py starts it."""
-    tool = sys.modules["_config_checks"]
+    """The error that ends a training, as tools/train.py starts it, before the first iteration."""
+    tool, runner = sys.modules["_config_checks"], None
     try:
         tool.check_palettes(cfg)
         tool.check_data_paths(cfg, [key for key in LOADERS if key in cfg])
-        Runner.from_cfg(cfg).train()
+        runner = Runner.from_cfg(cfg)
+        runner.train()
     except Exception as error:
+        assert getattr(runner and runner._train_loop, "iter", 0) == 0, error
         return error
 
 
@@ -140,7 +155,7 @@ def check(tool, config):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_training_refuses_is_found(outcomes, fault):
     error, code = outcomes[fault]
-    assert error is not None
+    assert error is not None and re.search(MESSAGES.get(fault, ""), str(error), re.DOTALL), error
     assert code in (1, 2)
 
 

@@ -1,9 +1,6 @@
 """The embedded data set: same seed, same pixels; masks and lists as promised; the tool around it."""
 
 import hashlib
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +12,12 @@ from PIL import Image
 from mmseg_allspark.datasets.synthetic import SyntheticSpec, write_synthetic
 from mmseg_allspark.datasets.synthetic_scenes import CLASSES, IGNORE, make_scene
 
+from .prepare_tools import assert_refused, run
+
 SPEC = SyntheticSpec(num_labeled=8, num_unlabeled=6, num_val=3, size=48, seed=0)
 PINNED_MEAN = [113.7, 131.1, 105.7]
 PINNED_PIXELS = [3030, 0, 0, 376, 278, 231, 0, 0, 181]
-TOOL = Path(__file__).parents[2] / "tools" / "prepare" / "synthetic.py"
+TOOL = "synthetic"
 
 
 def hash_synthetic(out):
@@ -43,9 +42,10 @@ def stamps(folder: Path) -> dict[Path, int]:
 
 
 def test_same_seed_same_pixels_other_seed_other_pixels(folder: Path, tmp_path: Path) -> None:
-    write_synthetic(tmp_path / "again", SPEC)
+    write_synthetic(tmp_path / "new" / "again", SPEC)
     write_synthetic(tmp_path / "other", replace(SPEC, seed=1))
-    assert hash_synthetic(tmp_path / "again") == hash_synthetic(folder)
+    assert hash_synthetic(tmp_path / "new" / "again") == hash_synthetic(folder)
+    assert (tmp_path / "new" / "again").stat().st_mode == (tmp_path / "new").stat().st_mode
     assert hash_synthetic(tmp_path / "other") != hash_synthetic(folder)
     write_synthetic(tmp_path / "more", replace(SPEC, num_unlabeled=9))  # a scene does not depend on their number
     for name in ("train_0003", "val_0001"):
@@ -137,22 +137,7 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
-def test_tool(folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "deep" / "synthetic"
-    numbers = ["--num-labeled", "8", "--num-unlabeled", "6", "--num-val", "3", "--size", "48"]
-
-    def call(*extra: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, str(TOOL), "--out", str(out), *numbers, *extra]
-        environment = dict(os.environ, OMP_NUM_THREADS="1")
-        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
-
-    first = call()
-    assert first.returncode == 0, first.stderr
-    assert "scene 17 of 17" in first.stdout
-    assert hash_synthetic(out) == hash_synthetic(folder)
-    assert out.stat().st_mode & 0o777 == tmp_path.joinpath("deep").stat().st_mode & 0o777
-    again = call()
-    assert again.returncode == 0 and "nothing to do" in again.stdout
-    other = call("--seed", "1")
-    assert other.returncode == 1 and "error: " in other.stderr and "Traceback" not in other.stderr
+def test_tool_says_that_it_is_there_already_and_with_other_arguments_that_it_is_another(tool, folder, capsys) -> None:
+    arguments = ["--out", folder, "--num-labeled", 8, "--num-unlabeled", 6, "--num-val", 3, "--size", 48]
+    assert run(tool, *arguments) == 0 and "nothing to do" in capsys.readouterr().out
+    assert_refused(run(tool, *arguments, "--seed", 1), capsys, ["error: ", "--overwrite"])

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mmengine.dataset import DefaultSampler, InfiniteSampler
-from mmengine.dataset import sampler as sampler_module
 
 from mmseg_allspark.engine import StreamBatchSampler
 
@@ -15,21 +14,6 @@ def stream(size, batch_size, kind=DefaultSampler, seed=0, shuffle=True, **option
 
 def take(batches, number):
     return list(islice(iter(batches), number))
-
-
-@pytest.mark.parametrize("kind", [DefaultSampler, InfiniteSampler])
-@pytest.mark.parametrize(("drop_last", "sizes"), [(False, [3, 3, 1]), (True, [3, 3])])
-def test_a_pass_holds_every_image_once(kind, drop_last, sizes):
-    batches = stream(7, 3, kind, drop_last=drop_last)
-    assert len(batches) == len(sizes)
-    passes = take(batches, 3 * len(sizes))
-    assert len({tuple(index for batch in passes[one : one + len(sizes)] for index in batch)
-                for one in range(0, len(passes), len(sizes))}) > 1  # fmt: skip
-    for epoch in range(3):
-        one = passes[epoch * len(sizes) : (epoch + 1) * len(sizes)]
-        assert [len(batch) for batch in one] == sizes
-        indices = [index for batch in one for index in batch]
-        assert len(set(indices)) == len(indices) == sum(sizes)
 
 
 @settings(max_examples=40, deadline=None)
@@ -57,18 +41,6 @@ def test_epoch_set_from_outside_does_not_disturb():
         got.append(batch)
         disturbed.sampler.set_epoch(number + 7)
     assert got == expected
-
-
-@pytest.mark.parametrize("kind", [DefaultSampler, InfiniteSampler])
-def test_two_ranks_share_a_pass(kind, monkeypatch):
-    ranks = []
-    for rank in range(2):
-        monkeypatch.setattr(sampler_module, "get_dist_info", lambda rank=rank: (rank, 2))
-        ranks.append(stream(8, 2, kind))
-    assert [len(batches) for batches in ranks] == [2, 2]
-    first, second = (take(batches, 4) for batches in ranks)
-    for epoch in (slice(0, 2), slice(2, 4)):
-        assert sorted(index for batch in first[epoch] + second[epoch] for index in batch) == list(range(8))
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,11 @@ import random
 import numpy as np
 import pytest
 import torch
-from builders import run_config, train, write_data
+from builders import write_data
 from mmengine.dataset import BaseDataset
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
 
 from mmseg_allspark.engine.randomness import RandomStream
 from mmseg_allspark.engine.stream import SeededDataset, StreamIndex
-from mmseg_allspark.report.run_record import read_run
 
 from .random_runs import assert_same_run, random_options
 from .recording import record
@@ -103,28 +100,6 @@ def test_a_validation_that_a_kill_prevented_is_made_up_for(odd_data, tmp_path, u
     assert "before_train_iter" not in resumed.names
     validations = [[call for call in one.calls if call[0] == "after_val_epoch"] for one in (log, resumed)]
     assert validations[0][-1:] == validations[1]
-
-
-class StopInValidation(Hook):
-    def before_val_epoch(self, runner):
-        if runner.iter == 2:
-            raise KeyboardInterrupt
-
-
-def test_a_run_stopped_in_its_last_validation_and_resumed_has_that_validation(odd_data, tmp_path):
-    local = dict(type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")])
-    hooks = SAVE | dict(logger=dict(type="LoggerHook", interval=1, log_metric_by_epoch=False))
-    options = dict(loop=dict(max_iters=2, val_interval=1), default_hooks=hooks, validate=True, visualizer=local)
-    stopped = Runner.from_cfg(run_config(odd_data, tmp_path, **options))
-    stopped.register_hook(StopInValidation())
-    with pytest.raises(KeyboardInterrupt):
-        stopped.train()
-    next(tmp_path.glob("*/vis_data")).parent.rename(tmp_path / "0")  # named after the second in which it began
-    assert list(read_run(tmp_path).metrics["mIoU"]) == [1]
-    train(odd_data, tmp_path, **options, resume=True)
-    run = read_run(tmp_path)
-    assert list(run.metrics["mIoU"]) == [1, 2] and list(run.scalars["loss"]) == [1, 2]
-    assert [start for _, start in run.starts] == [0, 2]
 
 
 def draws():

@@ -3,10 +3,7 @@
 import pytest
 import torch
 from builders import assert_same_state, loader_config, run_config, write_data
-from mmengine.runner import Runner
-from two_ranks import run_ranks
-
-from mmseg_allspark.utils.distributed import prepare_cpu_distributed
+from two_ranks import build_runner, run_ranks
 
 from .faults import assert_all_finite, fault_options
 
@@ -27,8 +24,7 @@ def run(data, folder, kind, policy, steps):
         launcher="pytorch",
     )
     cfg.optim_wrapper.accumulative_counts = steps
-    prepare_cpu_distributed(cfg, "pytorch")
-    runner = Runner.from_cfg(cfg)
+    runner = build_runner(cfg)
     result = dict(error="")
     try:
         runner.train()

@@ -149,20 +149,14 @@ def test_checkpoint_names_the_classes_also_for_images_without_masks(data, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("loop", "error", "text"),
+    ("loop", "text"),
     [
-        (dict(), ValueError, "exactly one of max_epochs and max_iters"),
-        (dict(max_iters=1, burn_in_iters=-1), ValueError, "PseudoLabelLoop.burn_in_iters=-1 .*at least 0"),
-        (
-            dict(max_iters=1, pseudo_labels_from="teacher"),
-            ValueError,
-            "PseudoLabelLoop.pseudo_labels_from='teacher' is not known",
-        ),
-        (dict(max_iters=1, unlabeled_dataloader=None), ValueError, "unlabeled_dataloader is given nowhere"),
+        (dict(), "exactly one of max_epochs and max_iters"),
+        (dict(max_iters=1, unlabeled_dataloader=None), "unlabeled_dataloader is given nowhere"),
     ],
 )
-def test_bad_arguments_are_named(data, tmp_path, loop, error, text):
-    with pytest.raises(error, match=text):
+def test_bad_arguments_are_named(data, tmp_path, loop, text):
+    with pytest.raises(ValueError, match=text):
         train(data, tmp_path, loop=loop)
 
 

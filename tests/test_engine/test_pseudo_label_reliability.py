@@ -11,11 +11,10 @@ from builders import assert_same_state, dataset_config, loader_config, model_con
 from mmengine.runner import Runner
 from PIL import Image
 from small_methods import FEW_CASES, method_config
-from two_ranks import run_ranks
+from two_ranks import run_ranks, train
 
 from mmseg_allspark.labels import PseudoLabel, count_right_labels
 from mmseg_allspark.methods import SemiSegmentor
-from mmseg_allspark.utils.distributed import prepare_cpu_distributed
 from mmseg_allspark.utils.wrappers import averages
 
 from .recording import record
@@ -157,10 +156,7 @@ def test_the_teacher_labels_before_it_is_exchanged_for_validation(many, tmp_path
 
 def _train_in_ranks(rank, data, folder):
     SemiSegmentor.label_unlabeled = label_everything_a
-    cfg = config(data, folder, launcher="pytorch")
-    prepare_cpu_distributed(cfg, "pytorch")
-    runner = Runner.from_cfg(cfg)
-    runner.train()
+    runner = train(config(data, folder, launcher="pytorch"))
     (folder / f"rank{rank}.txt").write_text(" ".join(sorted(names(hook_of(runner).held_out))))
     if rank == 0:
         (folder / "records.json").write_text(json.dumps(records(runner)))

@@ -16,8 +16,6 @@ from builders import (
 )
 from mmengine.runner import Runner
 
-from mmseg_allspark.datasets import SplitError
-
 
 def start(data, work_dir, **options):
     """Train, and say how far it came."""
@@ -42,39 +40,10 @@ def fails(error, text, data, tmp_path, **options):
     return start.iterations
 
 
-def test_overlapping_lists(own, tmp_path):
-    with (own / "unlabeled.txt").open("a") as file:
-        file.write("\nval0")
-    assert fails(SplitError, r"unlabeled and validation data: 1 images in both.*val0\.png", own, tmp_path) == 0
-
-
 def test_overlap_of_labeled_and_unlabeled_can_be_allowed(own, tmp_path):
     (own / "unlabeled.txt").write_text("unlabeled0\nlabeled0")
     start(own, tmp_path / "run", loop=dict(max_iters=1, allow_overlap=True))
     assert start.iterations == 1
-
-
-def test_missing_files(own, tmp_path):
-    (own / "mask/val0.png").unlink()
-    text = r"validation data: 1 of 2 masks\..*val0\.png does not exist"
-    assert fails(FileNotFoundError, text, own, tmp_path) == 0
-
-
-def test_empty_list(own, tmp_path):
-    (own / "labeled.txt").write_text("")
-    assert fails(ValueError, "train_dataloader.*empty", own, tmp_path) == 0
-
-
-@pytest.mark.parametrize("name", ["unlabeled", "val"])
-def test_number_of_classes_differs_between_data_and_head(data, tmp_path, name):
-    loader = loader_config(data, name)
-    loader["dataset"]["metainfo"] = dict(classes=("a", "b", "c"))
-    key = dict(labeled="train_dataloader", unlabeled="unlabeled_dataloader", val="val_dataloader")[name]
-    loop, changes = dict(max_iters=1), {key: loader}
-    if name == "unlabeled":
-        loop, changes = loop | dict(unlabeled_dataloader=loader), {}
-    text = f"{key} has 3 classes but model.decode_head.num_classes=4"
-    assert fails(ValueError, text, data, tmp_path, loop=loop, **changes) == 0
 
 
 def loaders_of_zero(data, reduced, wrapped):
@@ -108,7 +77,6 @@ def test_the_label_0_counts_in_some_data_sets_only(data, tmp_path, reduced, text
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        (dict(model=model_config(neck=neck_config(num_classes=5))), "neck.num_classes=5 but model.decode_head.num_cl"),
         (
             dict(model=model_config(neck=neck_config(memory_size=(4, 4)))),
             r"features are 3x3, but AllSparkNeck.memory_size is 4x4.*neck.memory_size=\(3, 3\)",
@@ -124,21 +92,6 @@ def test_parts_that_do_not_fit_together(data, tmp_path, options, text):
 def test_supervised_loop_with_a_semi_supervised_model(data, tmp_path):
     with pytest.raises(TypeError, match=r"train_cfg=dict\(type='PseudoLabelLoop'"):
         train(data, tmp_path, loop=dict(max_iters=1), train_cfg=dict(type="IterBasedTrainLoop", max_iters=1))
-
-
-@pytest.mark.parametrize(
-    ("step", "text"),
-    [
-        (dict(type="RandomCrop", crop_size=(65, 65), cat_max_ratio=0.75), r"RandomCrop\(cat_max_ratio=0.75\).*=1.0"),
-        (dict(type="LoadAnnotations"), r"LoadAnnotations.*LoadSegMask\(optional=True\)"),
-    ],
-)
-def test_unlabeled_pipeline_that_looks_at_masks(data, tmp_path, step, text):
-    """Masks that happen to exist must not choose the crops, and a zoo pipeline must not ask for missing ones."""
-    loader = loader_config(data, "unlabeled")
-    loader["dataset"]["pipeline"].insert(2, step)
-    loop = dict(max_iters=1, unlabeled_dataloader=loader)
-    assert fails(ValueError, text, data, tmp_path, loop=loop) == 0
 
 
 COLOUR = dict(type="PhotoMetricDistortion")

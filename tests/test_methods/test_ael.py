@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 import torch
 from builders import CROP, Labeler, build_model, semi_batch
-from torch.nn.functional import cross_entropy
 
-from mmseg_allspark.labels import ClassConfidenceBank, ClassCopyPaste, ClassCutMix, PseudoLabel
+from mmseg_allspark.labels import ClassConfidenceBank, ClassCopyPaste, ClassCutMix
 from mmseg_allspark.labels.class_confidence import draw_classes, sampling_rates
-from mmseg_allspark.labels.components import bounding_boxes, component_sizes, connected_components
+from mmseg_allspark.labels.components import component_sizes, connected_components
 from mmseg_allspark.methods import Step
 
 
@@ -47,13 +46,6 @@ def test_components_are_those_of_opencv(share, turns):
     assert all(sizes[ours] == stats[theirs, cv2.CC_STAT_AREA] for ours, theirs in pairs.T if ours > 0)
 
 
-def test_boxes_enclose_masks():
-    mask = torch.zeros(2, 7, 9, dtype=torch.bool)
-    mask[0, 2, 5] = mask[0, 4, 3] = True
-    boxes = bounding_boxes(mask)
-    assert boxes[0, 2:5, 3:6].all() and boxes.sum() == 9
-
-
 def test_classes_are_drawn_as_their_softmax_says():
     torch.manual_seed(0)
     logits = torch.tensor([0.0, 1.0, -torch.inf, 2.0])
@@ -74,13 +66,6 @@ def test_rates_are_1_for_the_least_confident_class_and_0_for_a_sure_one():
     torch.testing.assert_close(rates, torch.tensor([0.0, 1.0, 0.25]))
     assert torch.equal(sampling_rates(torch.ones(3)), torch.zeros(3))  # and no NaN
     assert torch.equal(sampling_rates(torch.rand(3), power=0.0), torch.ones(3))
-
-
-def test_all_pixels_alike_give_the_mean_with_the_unsure_in_the_denominator():
-    model, logits, label = ael(gamma=0.0, sampling_power=0.0), torch.randn(2, 4, 9, 9), torch.randint(4, (2, 9, 9))
-    sure = (torch.rand(2, 9, 9) > 0.5).float()
-    loss = model.consistency(logits, PseudoLabel(torch.randn(2, 4, 9, 9), label, sure))
-    torch.testing.assert_close(loss, (cross_entropy(logits, label, reduction="none") * sure).mean())
 
 
 @pytest.mark.parametrize(("absent", "after"), [("keep", 0.5), ("decay", 0.25)])

@@ -5,12 +5,9 @@ import math
 import pytest
 import torch
 from builders import CROP, build_model, head_config, semi_batch
-from mmengine.structures import PixelData
-from torch.nn.functional import cross_entropy
 
 from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.methods import Step
-from mmseg_allspark.methods.ccvc import discrepancy
 
 META = [dict(ori_shape=(CROP, CROP), img_shape=(CROP, CROP))]
 
@@ -34,21 +31,6 @@ def labels(*logits):
     return [PseudoLabel(one, one.argmax(1), torch.ones_like(one[:, 0])) for one in logits]
 
 
-def test_discrepancy_at_its_limits():
-    features = torch.rand(2, 6, 3, 3) + 0.1
-    torch.testing.assert_close(discrepancy(features, 3 * features), torch.tensor(2.0))
-    half = torch.arange(6).view(6, 1, 1) < 3
-    torch.testing.assert_close(discrepancy(features * half, features * ~half), torch.tensor(1.0))
-    assert 1 <= discrepancy(features, torch.rand(2, 6, 3, 3)) <= 2
-
-
-def test_each_side_has_half_of_the_gradient():
-    first, second = (torch.randn(2, 6, 3, 3, requires_grad=True) for _ in range(2))
-    whole = 1 + torch.nn.functional.cosine_similarity(first, second).mean()
-    got, expected = (torch.autograd.grad(value, (first, second)) for value in (discrepancy(first, second), whole))
-    torch.testing.assert_close([2 * gradient for gradient in got], list(expected))
-
-
 def test_a_shift_of_all_logits_changes_conflicts_of_logits_alone():
     logits = torch.randn(2, 2, 4, 5, 5)
     shifted = labels(*(logits + 5))
@@ -63,16 +45,6 @@ def test_no_probability_exceeds_one():
     losses = losses_of(ccvc(conflict_threshold=1.0, conflict_weight=7.0))
     assert losses["unsup.disagreement"] > 0 and losses["unsup.sure_conflicts"] == 0
     assert consistency(losses) == consistency(losses_of(ccvc(conflict_weight=1.0)))
-
-
-def test_the_consistency_is_linear_in_the_weight_of_conflicts():
-    one, two, three = (losses_of(ccvc(conflict_weight=weight, conflict_threshold=0.3)) for weight in (1.0, 2.0, 3.0))
-    assert two["unsup.sure_conflicts"] > 0
-    torch.testing.assert_close(consistency(three) - consistency(two), consistency(two) - consistency(one))
-    pseudo, other = ccvc()._with_conflicts(*labels(*torch.randn(2, 2, 4, 5, 5) * 4))
-    loss = cross_entropy(other.logits, pseudo.label, reduction="none")
-    expected = (loss + 0.5 * loss * pseudo.extras["conflict"]).mean()
-    torch.testing.assert_close(ccvc()._consistency(other.logits, pseudo), expected)
 
 
 @pytest.mark.parametrize("strong_view", ["strong", None])
@@ -100,23 +72,6 @@ def test_conflicts_are_mixed_with_their_labels():
     assert 0 < inside.float().mean() < 0.5 and second.extras["conflict"].all()
     assert torch.equal(first.label[0], torch.where(inside, before.label[1], before.label[0]))
     assert not unmixed._mixed_labels(after, before)[0].extras["conflict"][0].any()
-
-
-def test_padding_counts_in_no_consistency_but_in_the_discrepancy():
-    model = ccvc(mask_padding=True, strong_view=None, separate_norm=True)
-    batch = semi_batch(model)
-    for sample in batch["data_samples"]["unlabeled"]:
-        sample.valid = PixelData(data=torch.ones(1, CROP, CROP, dtype=torch.bool))
-        sample.valid.data[..., 40:] = False
-    got = losses_of(model, batch)
-    both = model.joint_pass(**batch | dict(images=batch["inputs"]["weak"], pseudo=None)).aux
-    first, second = (network.images(slice(2, None)) for network in both)
-    logits = [model.upsample(network.logits, (CROP, CROP)) for network in (first, second)]
-    by_first, by_second = model._with_conflicts(*labels(*logits))
-    weight = 1 + 0.5 * by_second.extras["conflict"]
-    loss = (cross_entropy(logits[0], by_second.label, reduction="none") * weight)[..., :40].mean()
-    torch.testing.assert_close(got["unsup.decode.loss_raw"], loss)
-    torch.testing.assert_close(got["unsup.loss_discrepancy"], discrepancy(first.hidden, second.hidden) / 2)
 
 
 def test_without_its_own_losses_two_supervised_networks_are_left():

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 from builders import CROP, build_model, semi_batch
-from mmengine.structures import PixelData
 from torch import nn
 
 from mmseg_allspark.labels import GlobalMaxThreshold, spread_labels
@@ -22,10 +21,7 @@ def corrmatch(**changes):
 
 
 def batch_of(model, **step):
-    batch = semi_batch(model, **step)
-    for sample in batch["data_samples"]["unlabeled"]:
-        sample.valid = PixelData(data=(torch.arange(CROP) < 50)[None, :, None].expand(1, CROP, CROP))
-    return batch
+    return semi_batch(model, valid=torch.arange(CROP)[:, None] < 50, **step)
 
 
 def bare_correlation(dim, scale, **options):
@@ -36,23 +32,6 @@ def bare_correlation(dim, scale, **options):
         conv.weight.data = scale * torch.eye(dim)[..., None, None]
     module.query.bias.data.zero_()
     return module
-
-
-def test_uniform_affinity_gives_the_mean_and_no_segment():
-    module = bare_correlation(6, 0.0)
-    logits = torch.randn(2, 4, 5, 6)
-    out, affinity = module(torch.randn(2, 6, 5, 6), logits)
-    torch.testing.assert_close(affinity, torch.full((2, 30, 30), 1 / 30))
-    torch.testing.assert_close(out, logits.mean(dim=(2, 3), keepdim=True).expand_as(out))
-    assert not module.segments(affinity, torch.arange(30), (5, 6), (20, 24)).any()
-
-
-def test_identity_affinity_gives_the_logits_and_single_positions():
-    module, logits = bare_correlation(30, 50.0), torch.randn(1, 4, 5, 6)
-    out, affinity = module(torch.eye(30).view(1, 30, 5, 6), logits)
-    torch.testing.assert_close(out, logits)
-    segments = module.segments(affinity, torch.tensor([7, 0]), (5, 6), (5, 6))
-    assert segments.flatten(2).nonzero().tolist() == [[0, 0, 7], [0, 1, 0]]
 
 
 def test_rows_or_columns_weigh_the_logits():

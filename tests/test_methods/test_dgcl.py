@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 from builders import CROP, build_model, semi_batch
-from mmengine.structures import PixelData
 from two_ranks import run_ranks
 
 from mmseg_allspark.labels import PseudoLabel
@@ -40,27 +39,6 @@ def filled(full=(0, 1, 2), **changes):
 def maps(vectors):
     """(1, D, 1, N) of N vectors."""
     return torch.tensor(vectors).T[None, :, None]
-
-
-def test_density_is_the_mean_cosine_with_the_nearest_rows():
-    densities = memory()
-    fill(densities, 1, [2.0, 0, 0, 0, 1, 1, 1, 0], 3)
-    fill(densities, 1, [0.0, 5, 0, 0, 1, 1, 1, 0], 4)
-    own = torch.tensor([[3.0, 0, 0, 0], [0.0, 0, 1, 0], [0.0, 0.1, 0, 0]]).expand(3, 3, 4)
-    expected = torch.tensor([(1 + 3 / 4) / 2, 0.0, 1.0])  # of 2 and of 4 neighbours
-    torch.testing.assert_close(densities.density(7 * own)[1], expected)
-
-
-@pytest.mark.parametrize(("negative", "expected"), [(1.0, math.log(513)), (0.0, 4.2527), (-1.0, 2.3397)])
-def test_a_pixel_in_the_center_of_its_class(negative, expected):
-    densities = memory(2, negatives=512, skip_classes=(0,))
-    for index in (0, 1):
-        fill(densities, index, [1.0, 0, 0, 0, 1, 0, 0, 1])
-    other = [negative, math.sqrt(1 - negative**2), 0.0]
-    projected = maps([[2.0, 0, 0]] * 5 + [other] * 600)
-    classes = torch.tensor([1] * 5 + [0] * 600)[None, None]
-    loss = densities.loss(torch.ones(1, 4, 1, 605), projected, classes)
-    assert loss.item() == pytest.approx(expected, abs=1e-4)
 
 
 def test_sparse_pixels_get_the_gradient_and_dense_ones_make_the_center():
@@ -139,9 +117,7 @@ def test_a_threshold_leaves_the_share_of_sure_pixels_as_it_is():
 
 def test_padding_is_neither_learned_nor_compared():
     model = dgcl(mask_padding=True)
-    batch = semi_batch(model, labels_from="ema", iteration=9, max_iters=10)
-    for sample in batch["data_samples"]["unlabeled"]:
-        sample.valid = PixelData(data=torch.arange(CROP)[None, :, None].expand(1, CROP, CROP) < 33)
+    batch = semi_batch(model, valid=torch.arange(CROP)[:, None] < 33, labels_from="ema", iteration=9, max_iters=10)
     pseudo = model.label(*batch.values())
     assert not pseudo.weight[:, 33:].any() and (batch["step"].record["contrast_classes"][2:, 9:] == 4).all()
 

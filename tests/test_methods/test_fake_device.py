@@ -3,7 +3,6 @@
 import pytest
 import torch
 from builders import CROP, semi_batch
-from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from small_methods import FEW_CASES, method_model
 
@@ -14,13 +13,10 @@ from .fake_device import DEVICE, fake_device, to_device
 
 def a_step(model):
     """Losses and gradients, with a teacher that labels."""
-    batch = semi_batch(model)
-    views = {name: batch["inputs"]["weak"] for name in ("strong1", "strong2")}
-    for sample in batch["data_samples"]["unlabeled"]:
-        sample.valid = PixelData(data=torch.ones(1, CROP, CROP, dtype=torch.bool))
+    batch = semi_batch(model, views=("strong1", "strong2"), valid=torch.ones(CROP, CROP, dtype=torch.bool))
     with fake_device():
         model = to_device(model).train()
-        inputs, samples = to_device(batch["inputs"] | views), to_device(batch["data_samples"])
+        inputs, samples = to_device(batch["inputs"]), to_device(batch["data_samples"])
         losses = model(inputs, samples, mode="loss", step=Step(labels_from="ema", labelers=(model,)))
         total = sum(value for name, value in losses.items() if "loss" in name)
         total.backward()

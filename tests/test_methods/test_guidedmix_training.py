@@ -29,8 +29,6 @@ def guidedmix(**changes):
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        (dict(lambda_factor=0.0), ValueError, "GuidedMixSegmentor.lambda_factor=0.0 is outside"),
-        (dict(lambda_factor=0.6), ValueError, "GuidedMixSegmentor.lambda_factor"),
         (dict(cutmix=dict()), ValueError, "set cutmix=None"),
         (dict(unsup_loss=dict(gamma=1)), KeyError, "model.unsup_loss=.* has no type"),
         (dict(lambda_facto=0.1), TypeError, "lambda_facto"),
@@ -65,14 +63,6 @@ def test_uneven_batches_are_noticed_at_the_start(data, tmp_path, labeled, unlabe
     text = f"train_dataloader.batch_size={labeled}, unlabeled_dataloader.batch_size={unlabeled} with 4"
     with pytest.raises(ValueError, match=text):
         train(data, tmp_path, model=model_config(type="GuidedMixSegmentor", neck=None), **loaders)
-
-
-def test_loss_is_finite_in_bfloat16():
-    model = guidedmix().train()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        total, _ = model.parse_losses(model(**semi_batch(model), mode="loss"))
-    total.backward()
-    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters())
 
 
 HEADS = dict(

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 import torch
 from builders import build_model
-from torch import nan
 
 from mmseg_allspark.methods import (
     ClassQuantileThreshold,
@@ -26,29 +25,6 @@ def test_one_threshold_for_all_classes_or_one_per_class(threshold):
     for pixel in np.ndindex(*label.shape):
         least = threshold if isinstance(threshold, float) else threshold[label[pixel]]
         assert weight[pixel] == (confidence[pixel] >= least)
-
-
-def test_per_image_is_the_share_of_sure_pixels():
-    confidence, label = confidences()
-    weight = ConfidenceThreshold([0.2, 0.5, 0.9], per="image")(confidence, label)
-    pixels = ConfidenceThreshold([0.2, 0.5, 0.9])(confidence, label)
-    assert weight.shape == label.shape
-    for image in range(2):
-        assert weight[image].unique().tolist() == pytest.approx([pixels[image].mean().item()])
-
-
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        (dict(threshold=1.2), "ConfidenceThreshold.threshold=1.2"),
-        (dict(threshold=[0.5, -1.0]), r"threshold=\[0.5, -1.0\] is outside"),
-        (dict(threshold=nan), "ConfidenceThreshold.threshold must be .*finite.* got nan"),
-        (dict(threshold=0.5, per="crop"), "ConfidenceThreshold.per='crop' is not known"),
-    ],
-)
-def test_bad_threshold_is_named(options, text):
-    with pytest.raises((TypeError, ValueError), match=text):
-        ConfidenceThreshold(**options)
 
 
 def test_thresholds_for_another_number_of_classes_are_refused_when_the_model_is_built():

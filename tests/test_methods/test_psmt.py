@@ -179,12 +179,3 @@ def test_noise_of_length_0_is_none_and_teachers_stay():
     torch.testing.assert_close(*[loss["unsup.decode.loss_ce"] for loss in losses])
     with pytest.raises(TypeError, match="model.vat has no key 'epsilon'"):
         psmt(vat=dict(epsilon=1.0))
-
-
-def test_a_repeated_batch_leaves_the_loss_as_it_is():
-    model, logits, target = psmt(), torch.randn(2, 4, 9, 9), 3 * torch.randn(2, 4, 9, 9)
-    once, twice = (
-        model.confident_loss(logits.repeat(n, 1, 1, 1), model.make_pseudo_label(target.repeat(n, 1, 1, 1)))
-        for n in (1, 2)
-    )
-    torch.testing.assert_close(once, twice)

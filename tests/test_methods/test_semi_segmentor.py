@@ -95,12 +95,6 @@ def test_labelling_keys_reach_the_neck():
     assert not torch.allclose(by_image, by_batch, atol=1e-4)
 
 
-def test_memory_is_written_once_per_step_with_the_tokens_of_the_joint_forward():
-    model = build_model().train()
-    model(**semi_batch(model, unlabeled=3), mode="loss")
-    assert model.neck.memory.enqueued.sum() == 3 * WIDTHS[-1]
-
-
 def test_chosen_view_is_trained_on_and_the_weak_view_labeled():
     weak, strong = (build_model(neck=None, unlabeled_view=view).eval() for view in ("weak", "strong"))
     batch = semi_batch(weak)
@@ -200,8 +194,6 @@ def test_heads_of_the_zoo(name):
     [
         (dict(neck=neck_config(num_classes=3)), "model.neck.num_classes=3 but model.decode_head.num_classes=4"),
         (dict(decode_head=head_config(num_classes=2, out_channels=1, threshold=0.3), neck=None), "out_channels=1"),
-        (dict(sup_weight=-1.0), "SemiSegmentor.sup_weight=-1.0 is outside"),
-        (dict(unsup_weight=-1.0), "SemiSegmentor.unsup_weight=-1.0 is outside"),
     ],
 )
 def test_contradictory_configs_are_named(changes, text):

@@ -12,11 +12,9 @@ import torch.nn.functional as F
 from builders import CLASSES, CROP, build_model, dataset_config, head_config, loader_config, run_config, semi_batch
 from mmengine.config import Config
 from mmengine.structures import PixelData
-from test_tools.conftest import load_tool  # noqa: F401 (a fixture)
 
 from mmseg_allspark.datasets.transforms import RandomNoiseCutOut
 from mmseg_allspark.engine import SelfTraining, SnapshotHook
-from mmseg_allspark.inference import MultiScale
 from mmseg_allspark.labels import image_reliability, split_by_reliability
 
 
@@ -57,14 +55,6 @@ def test_equal_checkpoints_are_reliable_and_ties_keep_their_order():
     assert split_by_reliability([0.5, 1.0, 0.5, 1.0, 1.0]) == ([1, 3], [4, 0, 2])
     with pytest.raises(ValueError, match="at least one"):
         image_reliability([], labels, 5)
-
-
-def test_scales_and_mirror_images_change_nothing_for_a_network_of_single_pixels():
-    ramp = torch.linspace(-1, 1, 12)[None, None, None].expand(1, 2, 8, 12) * torch.tensor([1.0, -1.0])[:, None, None]
-    seen = []
-    total = MultiScale(lambda images, _: seen.append(images.shape[2:]) or images)(ramp, [{}])
-    assert total.argmax(dim=1).equal(ramp.argmax(dim=1)) and seen[::2] == [(4, 6), (6, 9), (8, 12), (12, 18), (16, 24)]
-    torch.testing.assert_close(total.sum(dim=1), torch.full((1, 8, 12), 10.0))
 
 
 def test_cutout_ignores_its_rectangle_and_leaves_the_rest():

@@ -75,18 +75,6 @@ def test_inference_equals_the_description_at_any_size(attention_path, keys):
     torch.testing.assert_close(overridden, alone)
 
 
-def test_inference_touches_neither_memory_nor_unlabeled_branch():
-    neck = make_neck().eval()
-    before = {name: value.clone() for name, value in neck.state_dict().items()}
-    (first,) = neck([level := feats(2)])
-    for name, value in neck.state_dict().items():
-        assert torch.equal(value, before[name]), name
-    for parameter in neck.unlabeled_attention.parameters():
-        torch.nn.init.constant_(parameter, float("nan"))
-    neck.memory.queue.fill_(float("nan"))
-    torch.testing.assert_close(neck([level])[0], first)
-
-
 def test_without_memory_labeled_images_attend_to_the_unlabeled_of_the_step():
     neck = make_neck(memory=False, memory_size=None)
     level = feats(3)
@@ -148,14 +136,6 @@ def test_exact_and_plain_agree_in_outputs_and_all_gradients(attention_path):
         results.append([out, leaf.grad, *(parameter.grad for parameter in neck.parameters())])
     for exact, plain in zip(*results, strict=True):
         torch.testing.assert_close(exact, plain, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.parametrize("use_memory", [True, False])
-def test_every_parameter_takes_part(use_memory):
-    """Otherwise distributed training stops with unused parameters."""
-    neck = make_neck()
-    neck([feats(2)], num_labeled=1, pseudo_logits=logits(1), use_memory=use_memory)[0].sum().backward()
-    assert all(parameter.grad is not None for parameter in neck.parameters())
 
 
 def test_grouping_and_memory_give_no_gradient_to_the_pseudo_logits():
@@ -221,17 +201,11 @@ def test_bad_input_names_the_key(call, text):
 
 
 @pytest.mark.parametrize(
-    ("option", "error", "text"),
-    [
-        (dict(in_channels=0), ValueError, "AllSparkNeck.in_channels"),
-        (dict(memory_size=None), ValueError, "AllSparkNeck.memory_size is missing"),
-        (dict(memory_size=(3, 3, 3)), TypeError, "AllSparkNeck.memory_size"),
-        (dict(similarity="dot"), ValueError, "AllSparkNeck.similarity"),
-        (dict(attn_drop=-0.1), ValueError, "attn_drop"),
-    ],
+    ("option", "text"),
+    [(dict(memory_size=None), "AllSparkNeck.memory_size is missing"), (dict(attn_drop=-0.1), "attn_drop")],
 )
-def test_bad_options_are_named(option, error, text):
-    with pytest.raises(error, match=text):
+def test_bad_options_are_named(option, text):
+    with pytest.raises(ValueError, match=text):
         make_neck(**option)
 
 

@@ -80,9 +80,3 @@ def test_works_inside_a_head_with_weight_and_name():
 def test_pixel_sampler_beside_it_is_refused():
     with pytest.raises(ValueError, match="decode_head.sampler"):
         OhemLoss()(torch.randn(1, 2, 2, 2), torch.zeros(1, 2, 2, dtype=torch.int64), weight=torch.ones(1, 2, 2))
-
-
-@pytest.mark.parametrize(("option", "value"), [("thresh", 1.5), ("min_kept", 0)])
-def test_bad_options_are_named(option, value):
-    with pytest.raises(ValueError, match=f"OhemLoss.{option}"):
-        OhemLoss(**{option: value})

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from builders import WIDTHS, head_config
+from builders import WIDTHS, feature_levels, head_config
 from mmseg.registry import MODELS
 
 from mmseg_allspark.models import ProjectionHead, decode_with_features
@@ -23,16 +23,12 @@ HEADS = {
 }
 
 
-def feats():
-    torch.manual_seed(0)
-    return [torch.randn(2, width, 16 >> level, 16 >> level) for level, width in enumerate(WIDTHS)]
-
-
 @pytest.mark.parametrize("kind", HEADS)
 def test_the_classifier_of_the_features_gives_the_logits(kind):
     head = MODELS.build(dict(type=kind, channels=8, num_classes=5, norm_cfg=NORM, **HEADS[kind])).eval()
-    logits, features = decode_with_features(head, feats())
-    torch.testing.assert_close(logits, head(feats()))
+    levels = feature_levels()
+    logits, features = decode_with_features(head, levels)
+    torch.testing.assert_close(logits, head(levels))
     torch.testing.assert_close(head.conv_seg(features), logits)
     assert "cls_seg" not in vars(head)
     assert ProjectionHead(features.shape[1], 6, NORM)(features).shape == (2, 6, *features.shape[2:])
@@ -42,4 +38,4 @@ def test_a_head_without_a_classifier_of_pixels_is_refused():
     head = MODELS.build(head_config())
     head.forward = lambda levels: levels[0]
     with pytest.raises(TypeError, match="'SegformerMLPHead' does not classify by cls_seg"):
-        decode_with_features(head, feats())
+        decode_with_features(head, feature_levels())

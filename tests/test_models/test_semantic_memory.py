@@ -95,33 +95,6 @@ def test_without_classes_it_is_one_ring(num_classes, num_slots, steps):
         assert memory.fill_level().mean().item() == pytest.approx(min(1.0, position / len(rows)))
 
 
-def test_read_gives_token_maps_without_graph_and_write_leaves_no_graph():
-    memory = SemanticMemory(3, 4, (2, 2))
-    tokens = torch.randn(1, 4, 5, requires_grad=True)
-    memory.write(tokens, torch.randint(3, (1, 5)))
-    maps = memory.read()
-    assert maps.shape == (3, 4, 4)
-    assert not maps.requires_grad
-    assert torch.equal(maps[1, :, 2], memory.queue[1, 2])
-
-
-def test_half_precision_is_stored_as_float32():
-    memory = SemanticMemory(2, 4, (2, 2))
-    memory.write(torch.randn(1, 4, 3, dtype=torch.bfloat16), torch.randint(2, (1, 3)))
-    assert memory.queue.dtype == torch.float32
-
-
-def test_state_is_the_whole_memory():
-    memory, other = SemanticMemory(2, 4, (2, 2)), SemanticMemory(2, 4, (2, 2))
-    memory.write(torch.randn(1, 4, 3), torch.tensor([[0, 1, 1]]))
-    assert set(memory.state_dict()) == {"queue", "pointer", "enqueued"}
-    other.load_state_dict(memory.state_dict())
-    tokens, classes = torch.randn(2, 4, 6), torch.randint(2, (2, 6))
-    for one in (memory, other):
-        one.write(tokens, classes)
-    assert torch.equal(memory.queue, other.queue)
-
-
 def test_tokens_of_another_size_are_refused():
     with pytest.raises(ValueError, match=r"4 tokens \(memory_size=\(2, 2\)\), got.*6 tokens"):
         SemanticMemory(2, 4, (2, 2)).write(torch.randn(1, 6, 3), torch.zeros(1, 3, dtype=torch.int64))

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from builders import WIDTHS, head_config
+from builders import WIDTHS, feature_levels, head_config
 from mmseg.registry import MODELS
 
 from mmseg_allspark.models import HeadTail, SplitHead
@@ -18,17 +18,13 @@ def build(name, **changes):
     return MODELS.build(head_config(type=name, **HEADS[name][0], **changes))
 
 
-def levels():
-    return [torch.randn(2, width, 16 >> i, 16 >> i) for i, width in enumerate(WIDTHS)]
-
-
 @each_head
 @pytest.mark.parametrize("norm", [dict(type="BN"), None])
 def test_parts_in_a_row_are_the_head_that_mmseg_or_we_have(name, norm):
     head = build(name, norm_cfg=norm).eval()
     parent = MODELS.build(head_config(type=HEADS[name][1], norm_cfg=norm, **HEADS[name][0])).eval()
     parent.load_state_dict(head.state_dict(), strict=True)
-    feats = levels()
+    feats = feature_levels()
     trunk = head.trunk(feats)
     assert trunk.shape[1] == head.trunk_channels == HEADS[name][2]
     for logits in (head.tail(trunk), head(feats)):

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from builders import ROOT
 from html_page import Page
 from PIL import Image
 
@@ -222,22 +221,13 @@ def test_long_runs_with_many_classes_stay_small(tmp_path):
     assert "from 1 at iteration 1 to 0.00025 at iteration 4000" in str(page.all("svg"))
 
 
-def test_the_tool_takes_another_file_and_refuses_an_empty_folder(tmp_path, capsys, load_report_tool):
+def test_the_tool_takes_another_file_and_refuses_an_empty_folder(tmp_path, capsys, load_tool):
+    tool = load_tool("analysis/report")
     out = tmp_path / "new" / "page.html"
     write_part(tmp_path / "run")
-    load_report_tool.main([str(tmp_path / "run"), "--out", str(out)])
+    tool.main([str(tmp_path / "run"), "--out", str(out)])
     assert capsys.readouterr().out.strip() == str(out) and out.stat().st_size > 5000
     out.unlink()
     with pytest.raises(SystemExit, match="2"):
-        load_report_tool.main([str(out.parent)])
+        tool.main([str(out.parent)])
     assert "holds no run" in capsys.readouterr().err and not list(out.parent.iterdir())
-
-
-@pytest.fixture
-def load_report_tool():
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("report_tool", ROOT / "tools/analysis/report.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -1,13 +1,11 @@
 """A project small enough to train in a second: random images, a few convolutions, four iterations."""
 
-import importlib.util
 import os
 import sys
-from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
 
 TINY_CONFIG = """
 custom_imports = dict(imports=['tiny_parts'])
@@ -104,15 +102,23 @@ def cpu_environment(tiny_project):
 
 
 @pytest.fixture
-def load_tool(monkeypatch):
-    """Return a function that imports a script of ``tools`` as a module."""
+def infer(load_tool, trained, monkeypatch):
+    """Return a function that runs tools/infer.py on the CPU with the small AllSpark model, or another config of it."""
+    monkeypatch.setattr(sys, "argv", ["infer.py"])  # argparse names it in errors
 
-    def load(name):
-        monkeypatch.syspath_prepend(str(ROOT / "tools"))
-        monkeypatch.syspath_prepend(str((ROOT / "tools" / name).parent))  # as when it is a script
-        spec = importlib.util.spec_from_file_location(f"allspark_tool_{name}", ROOT / "tools" / f"{name}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+    def run(*arguments, config=None):
+        line = [str(config or trained / "config.py"), str(trained / "iter_2.pth"), *map(str, arguments)]
+        return load_tool("infer").main([*line, "--device", "cpu"])
 
-    return load
+    return run
+
+
+@pytest.fixture
+def video(tmp_path):
+    """Five frames as clip.mp4."""
+    path = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 12.5, (96, 64))
+    for number in range(5):
+        writer.write(np.full((64, 96, 3), 40 * number, np.uint8))
+    writer.release()
+    return path

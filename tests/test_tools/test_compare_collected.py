@@ -3,13 +3,12 @@
 import json
 import re
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import ROOT
 from mmengine.config import Config
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = """
 train_dataloader = dict(batch_size={batch}, dataset=dict(type="D", data_root="d", ann_file="labeled.txt"))
 unlabeled_dataloader = dict(batch_size=5)

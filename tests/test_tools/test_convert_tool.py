@@ -5,8 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-
-from .conftest import ROOT
+from builders import ROOT
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ import subprocess
 
 import pytest
 import torch
+from builders import ROOT
 from mmengine.config import Config
-
-from .conftest import ROOT
 
 
 def launch(script, *arguments, cwd, env):

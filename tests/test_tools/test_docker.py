@@ -8,8 +8,7 @@ import sys
 
 import pytest
 import torch
-
-from .conftest import ROOT
+from builders import ROOT
 
 DOCKERFILE = ROOT / "docker/Dockerfile"
 

@@ -5,10 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from builders import ROOT
 
 from mmseg_allspark import environment
-
-from .conftest import ROOT
 
 CLEAN = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "PYTHONPATH")}
 

@@ -9,6 +9,8 @@ from builders import CLASSES, MEMORY_SIZE, backbone_config, build_model, model_c
 from mmengine.runner import CheckpointLoader
 from PIL import Image
 
+from mmseg_allspark.report.paper_figures import class_shares, match_classes
+
 PALETTE = [[200, 0, 0], [0, 200, 0], [0, 0, 200], [120, 60, 0]]
 
 
@@ -80,8 +82,16 @@ def image_of(data, name):
 
 def test_channels_are_those_before_and_after_the_attention(draw, project, data):
     paths = project()
-    drawn = maps(draw("channels", *paths, "--images", "1", "--channels", "3", "31", "--seed", "1"))
-    names = [path.name for path in sorted((data / "img").glob("val*"))]
+    figure = draw("channels", *paths, "--images", "2", "--channels", "3", "31", "--seed", "1")
+    names = {path.name for path in (data / "img").glob("val*")}
+    for block in (slice(0, 6), slice(6, 12)):  # an image
+        names.remove(check_block(figure.axes[block], maps(figure)[block], data))
+    assert not names and [axis.get_title() for axis in figure.axes[1:3]] == ["channel 3", "channel 31"]
+
+
+def check_block(axes, drawn, data):
+    """An image, two channels before and after, its mask and captions; returns the image's name."""
+    names = [path.name for path in (data / "img").glob("val*")]
     (name,) = [name for name in names if (image_of(data, name) == drawn[0]).all()]
     model = build_model().eval()
     image = torch.from_numpy(image_of(data, name)[..., ::-1].copy()).permute(2, 0, 1)
@@ -96,6 +106,13 @@ def test_channels_are_those_before_and_after_the_attention(draw, project, data):
             np.testing.assert_allclose(drawn[place], tokens[0, :, channel].view(3, 3), rtol=1e-4, atol=1e-5)
     mask = np.asarray(Image.open(data / "mask" / name))
     np.testing.assert_array_equal(drawn[3], np.asarray(PALETTE)[mask])
+    shares = class_shares(mask, len(CLASSES), (3, 3))
+    for first, tokens in ((1, before), (4, after)):
+        best, correlation = match_classes(tokens[0].T.reshape(-1, 3, 3).numpy(), shares)
+        for place, channel in ((first, 3), (first + 1, 31)):
+            assert axes[place].get_xlabel() == f"{CLASSES[best[channel]]} {correlation[channel]:.2f}"
+    assert (axes[0].get_ylabel(), axes[3].get_ylabel()) == ("before", "after")
+    return name
 
 
 @pytest.fixture
@@ -138,6 +155,10 @@ def test_grouping_counts_every_channel_once_and_the_pixels_of_the_labels(draw, p
     widths = [bar.get_width() for bar in axis.patches]
     assert sum(widths[:4]) == pytest.approx(100)
     assert widths[4:] == pytest.approx([0, 0, 100, 0])
+    # the bars of a class stand side by side around its tick
+    np.testing.assert_allclose([bar.get_y() for bar in axis.patches[::4]], [-0.4, 0], atol=1e-9)
+    legend = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert legend == ["channels given by grouping", "pixels of pseudo labels"]
     assert [label.get_text() for label in axis.get_yticklabels()] == list(CLASSES)
 
 
@@ -160,6 +181,8 @@ def test_memory_shows_the_newest_row_first_and_nothing_that_was_not_written(draw
     assert shown(figure)[:6] == [1, 0, None, newest, 100 + (4 - 16) % 32, oldest]
     assert shown(figure)[6:] == [None] * 6
     assert maps(figure)[0].shape == MEMORY_SIZE
+    assert [text.get_text() for text in figure.axes[2].texts] == ["not written"]
+    assert [axis.get_ylabel() for axis in figure.axes[::3]] == list(CLASSES)
     figure = draw("memory", *project(change=written), "--count", "1", "--classes", "b")
     assert shown(figure) == [newest]
 
@@ -204,6 +227,7 @@ def test_error_rates_are_those_of_the_masks(draw, project, data, capsys):
     paths = project("first", change=predict(0)), project("second", change=predict(3), neck=None)
     axis = draw("dominance", *paths[0], "--other", *paths[1], "--names", "one", "two").axes[0]
     heights = iter([bar.get_height() for bar in axis.patches])
+    np.testing.assert_allclose([bar.get_x() for bar in axis.patches], [-0.4, 0.6, 1.6, 0, 1, 2], atol=1e-9)
     for label in (0, 3):
         for split in ("labeled", "unlabeled", "val"):
             masks = [np.asarray(Image.open(path)) for path in (data / "mask").glob(f"{split}*")]
@@ -214,8 +238,8 @@ def test_error_rates_are_those_of_the_masks(draw, project, data, capsys):
 
 def test_unlabeled_images_without_masks_are_told(draw, project, data_without_masks, capsys):
     axis = draw("dominance", *project(data_root=data_without_masks)).axes[0]
-    assert [text.get_text() == "no masks" for text in axis.texts] == [False, True, False]
-    labeled, _, val = (bar.get_height() for bar in axis.patches)
+    labeled, unknown, val = (bar.get_height() for bar in axis.patches)
+    assert unknown == 0 and [text.get_text() for text in axis.texts] == [f"{labeled:.1f}", "no masks", f"{val:.1f}"]
     assert f"(val \u2212 labeled: {val - labeled:+.1f})" in axis.get_legend().get_texts()[0].get_text()
     assert "model: unlabeled: no masks" in capsys.readouterr().out
 

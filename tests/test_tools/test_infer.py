@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import sys
 
 import cv2
 import mmcv
@@ -16,31 +15,10 @@ from mmseg_allspark.inference import SegInferencer
 
 
 @pytest.fixture
-def infer(load_tool, trained, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["infer.py"])  # argparse names it in errors
-
-    def run(*arguments):
-        line = [str(trained / "config.py"), str(trained / "iter_2.pth"), *map(str, arguments), "--device", "cpu"]
-        return load_tool("infer").main(line)
-
-    return run
-
-
-@pytest.fixture
 def images(data, tmp_path):
     folder = tmp_path / "in"
     shutil.copytree(data / "img", folder, ignore=lambda _, names: [name for name in names if "val" not in name])
     return folder
-
-
-@pytest.fixture
-def video(tmp_path):
-    path = tmp_path / "clip.mp4"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 12.5, (96, 64))
-    for number in range(5):
-        writer.write(np.full((64, 96, 3), 40 * number, np.uint8))
-    writer.release()
-    return path
 
 
 def written(folder):

@@ -4,7 +4,6 @@ import re
 import shlex
 import shutil
 
-import numpy as np
 import pytest
 import torch
 from builders import CROP, ROOT
@@ -16,7 +15,7 @@ PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 
 
 @pytest.fixture
-def project(trained, data, tmp_path, monkeypatch):
+def project(trained, data, video, tmp_path, monkeypatch):
     """The files of which the page speaks, and a run of two steps for that of ten thousand."""
     for folder in ("data/mine/configs", "work_dirs/mine_allspark", "photos/more"):
         (tmp_path / folder).mkdir(parents=True)
@@ -25,18 +24,8 @@ def project(trained, data, tmp_path, monkeypatch):
     for name in ("a", "b", "more/c"):
         shutil.copy(data / "img/val0.png", tmp_path / "photos/x.png")
         Image.open(tmp_path / "photos/x.png").save(tmp_path / f"photos/{name}.jpg")
-    write_video(tmp_path / "clip.mp4")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def write_video(path):
-    import cv2
-
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), 10, (96, 64))
-    for number in range(3):
-        writer.write(np.full((64, 96, 3), 80 * number, np.uint8))
-    writer.release()
 
 
 def run(load_tool, command):

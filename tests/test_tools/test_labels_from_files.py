@@ -1,11 +1,9 @@
 """Labels that tools/infer.py writes are those that another training reads, pixel by pixel."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
-from builders import CLASSES, build_model, semi_batch
+from builders import CLASSES
 from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmseg.registry import TRANSFORMS
@@ -15,18 +13,7 @@ from PIL import Image
 from mmseg_allspark.inference import SegInferencer
 from mmseg_allspark.inference.inferencer import label_confidence
 
-OPTIONS = ("--labels", "--confidence", "--device", "cpu")
-
-
-@pytest.fixture
-def infer(load_tool, trained, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["infer.py"])
-
-    def run(*arguments, config=None):
-        line = [str(config or trained / "config.py"), str(trained / "iter_2.pth"), *map(str, arguments), *OPTIONS]
-        return load_tool("infer").main(line)
-
-    return run
+OPTIONS = ("--labels", "--confidence")
 
 
 @pytest.fixture
@@ -54,7 +41,7 @@ def load(out, image):
 
 
 def test_training_reads_the_labels_of_every_image_and_their_probabilities(infer, images, trained, tmp_path):
-    assert infer(tmp_path / "images", "--recursive", "--out", tmp_path / "out", "--batch-size", 2) == 0
+    assert infer(tmp_path / "images", "--recursive", "--out", tmp_path / "out", "--batch-size", 2, *OPTIONS) == 0
     model = SegInferencer(trained / "config.py", trained / "iter_2.pth", device="cpu")
     model.show_progress, labels = False, []
     for image in images:
@@ -64,19 +51,6 @@ def test_training_reads_the_labels_of_every_image_and_their_probabilities(infer,
         torch.testing.assert_close(labels[-1].long(), label)
         torch.testing.assert_close(sample.pseudo_confidence.data[0], (255 * probability).round().byte())
     assert len({tuple(label.flatten().tolist()) for label in labels}) == len(images)  # none is another's
-
-
-def test_a_pixel_is_learned_with_the_probability_that_the_other_model_gave_it(infer, images, tmp_path):
-    infer(tmp_path / "images", "--recursive", "--out", tmp_path / "out")
-    model = build_model(neck=None).train()
-    batch = semi_batch(model, unlabeled=1, labels_from="data")
-    sample = load(tmp_path / "out", images[0])
-    batch["data_samples"]["unlabeled"] = [sample]
-    model(**batch, mode="loss")
-    pseudo = batch["step"].record["pseudo"]
-    written = torch.from_numpy(np.array(Image.open(tmp_path / "out/confidence/x.png.png")))
-    torch.testing.assert_close(pseudo.weight[0], written / 255)
-    assert pseudo.label[0].equal(sample.pseudo_seg_map.data[0].long()) and 0 < written.min() < written.max()
 
 
 def test_probabilities_are_those_of_the_largest_logit_at_any_precision():
@@ -93,7 +67,7 @@ def test_probabilities_are_those_of_the_largest_logit_at_any_precision():
 def test_what_training_could_not_use_is_refused(infer, images, trained, tmp_path, capsys):
     def says(*arguments, **options):
         with pytest.raises(SystemExit) as error:
-            infer(*arguments, "--out", tmp_path / "no", **options)
+            infer(*arguments, "--out", tmp_path / "no", *OPTIONS, **options)
         assert error.value.code == 2 and not (tmp_path / "no").exists()
         return capsys.readouterr().err
 
@@ -102,5 +76,6 @@ def test_what_training_could_not_use_is_refused(infer, images, trained, tmp_path
     cfg = Config.fromfile(trained / "config.py")
     cfg.test_dataloader.dataset.reduce_zero_label = True
     cfg.dump(str(tmp_path / "config.py"))
-    assert "--label-numbers classes" in says(images[0], config=tmp_path / "config.py")
-    assert infer(images[0], "--out", tmp_path / "out", "--label-numbers", "classes", config=tmp_path / "config.py") == 0
+    own = dict(config=tmp_path / "config.py")
+    assert "--label-numbers classes" in says(images[0], **own)
+    assert infer(images[0], "--out", tmp_path / "out", "--label-numbers", "classes", *OPTIONS, **own) == 0

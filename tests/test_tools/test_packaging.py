@@ -14,8 +14,7 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
-
-from .conftest import ROOT
+from builders import ROOT
 
 # kinds of files that the project does not have yet: what a folder holds is packed, whatever its name
 NEW_FILES = ("tools/prepare/new.json", "tools/dev/new_tool.py", "configs/allspark/new.txt", "mmseg_allspark/new.txt")

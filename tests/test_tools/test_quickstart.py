@@ -2,11 +2,9 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
+from builders import ROOT
 
 
 def test_help_installs_nothing_and_names_what_one_can_set(tmp_path):

@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from builders import ROOT
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, checkpoint
 
 from mmseg_allspark.utils import safe_checkpoints
 from mmseg_allspark.utils.safe_checkpoints import TRUST, UnsafeCheckpointError, load_checkpoint
-
-from .conftest import ROOT
 
 
 class Malicious:
@@ -44,14 +43,15 @@ def run(environment, *command):
 
 
 @pytest.mark.slow  # a process each, which imports everything
-@pytest.mark.parametrize("how", ["load_from", "resume", "test", "convert"])
-def test_a_malicious_checkpoint_is_refused_everywhere(tiny_project, cpu_environment, evil, tmp_path, how):
+@pytest.mark.parametrize("how", ["load_from", "resume", "test", "convert", "infer"])
+def test_a_malicious_checkpoint_is_refused_everywhere(tiny_project, cpu_environment, data, evil, tmp_path, how):
     config, work = tiny_project / "tiny.py", ["--work-dir", tmp_path / "work"]
     command = dict(
         load_from=["tools/train.py", config, *work, "--cfg-options", f"load_from={evil}"],
         resume=["tools/train.py", config, *work, "--resume", evil],
         test=["tools/test.py", config, evil, *work],
         convert=["tools/convert_reference_checkpoint.py", evil, tmp_path / "out.pth"],
+        infer=["tools/infer.py", config, evil, data / "img", "--out", tmp_path / "out"],
     )[how]
     done = run(cpu_environment, ROOT / command[0], *command[1:])
     assert done.returncode != 0

@@ -1,11 +1,9 @@
 """tools/_schedule.py: another number of iterations for any config."""
 
-from pathlib import Path
-
 import pytest
+from builders import ROOT
 from mmengine.config import Config
 
-ROOT = Path(__file__).resolve().parents[2]
 # one of each schedule, loop and set of hooks
 CONFIGS = (
     "allspark/resnet18-tiny_synthetic allspark/segformer_b0_own-data allspark/segformer_b5_voc_1-8 "

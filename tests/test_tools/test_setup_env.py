@@ -6,8 +6,7 @@ import subprocess
 import venv
 
 import pytest
-
-from .conftest import ROOT
+from builders import ROOT
 
 # Writes down its arguments; "-m venv DIR" copies it to DIR/bin/python; calls that match STUB_FAIL fail.
 STUB_PYTHON = """#!/usr/bin/env bash

@@ -1,12 +1,11 @@
 """Two nodes of one rank each: on loopback, and through a stand-in for Slurm's srun."""
 
-import socket
 import subprocess
 
 import pytest
 import torch
-
-from .conftest import ROOT
+from builders import ROOT
+from two_ranks import free_port
 
 # Starts the tasks on this machine, as one node each; ends with the first bad exit code.
 SRUN = """#!/usr/bin/env bash
@@ -38,12 +37,6 @@ def environment(cpu_environment):
     return {
         name: value for name, value in cpu_environment.items() if name not in names and not name.startswith("SLURM")
     }
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def on_two_nodes(script, *arguments, cwd, env):

@@ -1,5 +1,4 @@
 import os
-import socket
 
 import pytest
 import torch
@@ -7,6 +6,7 @@ from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.registry import MODEL_WRAPPERS
 from torch import distributed as dist
+from two_ranks import free_port
 
 from mmseg_allspark.utils import distributed
 from mmseg_allspark.utils.distributed import prepare_cpu_distributed, shutdown_distributed
@@ -28,10 +28,7 @@ def no_gpu(monkeypatch):
 @pytest.fixture
 def one_rank(monkeypatch):
     """The environment torchrun gives to the only rank of a run."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    for name, value in zip(TORCH_NAMES, ("0", "1", "0", "127.0.0.1", str(port)), strict=True):
+    for name, value in zip(TORCH_NAMES, ("0", "1", "0", "127.0.0.1", str(free_port())), strict=True):
         monkeypatch.setenv(name, value)
 
 
