@@ -9,6 +9,7 @@ model = dict(
         type="DenseTinyViT",
         arch="5m",
         last_stride=16,
+        frozen_stages=2,  # two thirds of the time of a step
         init_cfg=dict(type="Pretrained", checkpoint="weights/tiny_vit_5m_mobilesam.pth"),
     ),
     decode_head=dict(in_channels=[64, 128, 160, 320]),
