@@ -268,9 +268,10 @@ NECK = model_config().neck
         ("grouping", {}, "--cfg-options unlabeled_dataloader=None", "no unlabeled_dataloader"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(tool, project, tmp_path, figure, model, more, message):
-    with pytest.raises((ValueError, KeyError), match=message):
-        tool.main([figure, *project(**model), *more.split(), "--out", str(tmp_path / "x.png")])
+def test_what_cannot_be_drawn_is_said(tool, project, tmp_path, capsys, figure, model, more, message):
+    with pytest.raises(SystemExit) as stop:
+        tool.main([figure, *map(str, project(**model)), *more.split(), "--out", str(tmp_path / "x.png")])
+    assert stop.value.code == 2 and message in capsys.readouterr().err
 
 
 def test_a_memory_without_classes_is_shown_by_block(draw, project):

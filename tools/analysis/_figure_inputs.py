@@ -73,7 +73,7 @@ def build_dataset(cfg: Config, split: str, augmented: bool = False) -> Dataset:
     """
     for key in {LOADERS[split], LOADERS["val"]} if not augmented else {LOADERS[split]}:
         if cfg.get(key) is None:
-            raise KeyError(f"The config has no {key}, which the {split} images need here; take a config that has it.")
+            raise ValueError(f"The config has no {key}, which the {split} images need here; take a config that has it.")
     dataset = copy.deepcopy(cfg[LOADERS[split]].dataset)
     if not augmented:
         pipeline = [_without_need_of_masks(step) for step in _pipelines(cfg.val_dataloader.dataset)[0]["pipeline"]]
