@@ -162,9 +162,7 @@ def load_model(cfg: Config, checkpoint: dict, name: str, which: str | None = Non
     model_cfg.train_cfg = model_cfg.get("train_cfg") or {}
     model = MODELS.build(model_cfg)
     check_fit(model, weights, name, checkpoint)
-    own = model.state_dict()  # what only training uses may have another shape, as the memory of another crop
-    fitting = {key: value for key, value in weights.items() if key not in own or value.shape == own[key].shape}
-    model.load_state_dict(fitting, strict=False)
+    _load_fitting(model, weights)
     if which == "ema" and hasattr(model, "other_teachers"):
         model.other_teachers = tuple(_copy_with(model, other) for other in checkpoint.get("other_teachers") or ())
     return model.eval(), which
@@ -174,8 +172,15 @@ def _copy_with(model: nn.Module, average: dict[str, Tensor]) -> nn.Module:
     """A copy of a model with the weights of a moving average of it."""
     model = copy.deepcopy(model).eval()
     weights = {key.removeprefix("module."): value for key, value in average.items() if key.startswith("module.")}
-    model.load_state_dict(weights, strict=False)
+    _load_fitting(model, weights)
     return model
+
+
+def _load_fitting(model: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Load what :func:`check_fit` found to fit; the memory of another crop, which only training uses, stays out."""
+    own = model.state_dict()
+    fitting = {key: value for key, value in weights.items() if key not in own or value.shape == own[key].shape}
+    model.load_state_dict(fitting, strict=False)
 
 
 def check_fit(model: nn.Module, state_dict: dict[str, Tensor], name: str, checkpoint: dict) -> None:

@@ -54,7 +54,7 @@ def expand_glob(pattern: str) -> Iterator[str]:
 
 def walk_files(folder: str | os.PathLike, suffixes: Sequence[str]) -> Iterator[Path]:
     """Yield files below a folder by their lower-case suffixes, in order, through links, but not hidden ones."""
-    seen = set()  # a link may lead back to where it came from
+    seen, suffixes = set(), tuple(suffixes)  # a link may lead back to where it came from
     for root, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         real = os.path.realpath(root)
@@ -63,5 +63,5 @@ def walk_files(folder: str | os.PathLike, suffixes: Sequence[str]) -> Iterator[P
             continue
         seen.add(real)
         for name in sorted(files):
-            if name.lower().endswith(tuple(suffixes)) and not name.startswith("."):
+            if name.lower().endswith(suffixes) and not name.startswith("."):
                 yield Path(root) / name

@@ -136,6 +136,15 @@ def test_an_ensemble_needs_several_teachers_and_no_neck(finished):
         as_ensemble(cfg, content, "x.pth")
 
 
+def test_teachers_with_the_memory_of_another_crop_are_loaded(finished):
+    cfg, state = finished[1].cfg.copy(), psmt(neck=neck_config(memory_size=(2, 3))).state_dict()
+    average = {f"module.{key}": value for key, value in state.items()}
+    content = read(finished[0], 5) | dict(state_dict=state, ema_state_dict=average, other_teachers=[average])
+    cfg.model = model_config(**MODEL | dict(neck=neck_config(memory_size=(4, 4))))
+    (other,) = load_model(cfg, content, "x.pth")[0].other_teachers
+    assert all(torch.equal(value, state[name]) for name, value in other.named_parameters())
+
+
 def test_a_resting_teacher_keeps_its_largest_logits():
     core, other = torch.randn(2, 2, 9, 4, 5)
     mean = assisted_mean([core, other], 0, 3)

@@ -16,8 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # a checkout needs no installation of the plugin
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path.insert(1, str(Path(__file__).resolve().parents[1]))  # _common
+sys.path[:0] = [str(Path(__file__).resolve().parents[level]) for level in (2, 1)]
 
 import mmseg_allspark  # noqa: F401
 

@@ -98,6 +98,7 @@ def describe_next(folder: Path, options: argparse.Namespace, name: str) -> str:
     runs = {method: shlex.quote(f"work_dirs/{names[method]}") for method in ("supervised", "pseudo_label")}
     start = f'load_from="$(cat {runs["supervised"]}/last_checkpoint)" train_cfg.burn_in_iters=0'
     pair = " ".join(f"{method}={run}" for method, run in runs.items())
+    others = ", ".join(method for method in paths if method not in runs)
     return "\n".join(
         [
             f"Ready: {options.out}, configs in {folder}. Next:",
@@ -105,7 +106,7 @@ def describe_next(folder: Path, options: argparse.Namespace, name: str) -> str:
             f"  python tools/train.py {paths['supervised']}   # the baseline",
             f"  python tools/train.py {paths['pseudo_label']} --cfg-options {start}   # then this",
             f"  python tools/analysis/compare.py {pair} --out work_dirs/compare/{name}",
-            f"Other methods: {', '.join(paths)}; the second line of each config is its command.",
+            f"Other methods: {others}; the second line of each config is its command.",
         ]
     )
 
