@@ -152,7 +152,7 @@ def test_data_are_prepared_and_every_config_says_where_they_are(tmp_path):
 
 
 def test_images_inside_the_folder_that_is_written(tmp_path):
-    root = write_images(tmp_path / "mine")
+    root = write_images(tmp_path / "mine", rest=4)
     (root / "masks").rename(root / "labels")
     done = prepare(root, labels="labels", out=".")
     assert done.returncode == 0, done.stderr
@@ -162,7 +162,7 @@ def test_images_inside_the_folder_that_is_written(tmp_path):
 
 
 def test_nothing_is_replaced_unasked(tmp_path):
-    root = write_images(tmp_path)
+    root = write_images(tmp_path, rest=4)
     assert prepare(root).returncode == 0
     before = snapshot(root)
     assert prepare(root).returncode == 0
@@ -175,17 +175,17 @@ def test_nothing_is_replaced_unasked(tmp_path):
 
 
 def test_the_users_own_lists_and_shares(tmp_path):
-    root = write_images(tmp_path)
+    root = write_images(tmp_path, rest=4)
     (root / "train.txt").write_text("photos/0.jpg masks/0.png\n\n1\n")
     (root / "val.txt").write_text("2.jpg\n")
     assert prepare(root, "--train", root / "train.txt", "--val", root / "val.txt", out="a").returncode == 0
     labeled, val, unlabeled = read_lists(root / "a")
     assert (labeled, val) == (["0.jpg", "1.JPG"], ["2.jpg"])
-    assert {Path(path).stem for path in unlabeled} == {"3", "4", "5", "6"}  # their labels are not used
+    assert {Path(path).stem for path in unlabeled} == {"3", "4", "5", "6", "7", "8"}  # their labels are not used
     assert prepare(root, "--train", root / "train.txt", out="b").returncode == 0
     assert read_lists(root / "b")[1] == ["2.jpg", "3.jpg", "4.jpg"]
     assert prepare(root, "--train", "1/2", out="c").returncode == 0
-    assert [len(part) for part in read_lists(root / "c")] == [2, 1, 4]
+    assert [len(part) for part in read_lists(root / "c")] == [2, 1, 6]
     (root / "val.txt").write_text("1\n")
     done = prepare(root, "--train", root / "train.txt", "--val", root / "val.txt", out="d")
     assert done.returncode == 1 and "1.JPG is in" in done.stderr
@@ -195,7 +195,7 @@ def test_the_users_own_lists_and_shares(tmp_path):
 
 
 def test_colours_take_two_commands(tmp_path):
-    root = write_images(tmp_path)
+    root = write_images(tmp_path, rest=4)
     colour_masks(root)
     done = prepare(root)
     assert done.returncode == 0 and [path.name for path in (root / "prepared").iterdir()] == ["colours.json"]
@@ -238,7 +238,7 @@ def test_crop_and_length_follow_from_the_data():
         sides = [(side, 2 * side) for side in (60, 360, 480, 1024)]
         for backbone, crops in (("mit-b0", [129, 257, 353, 513]), ("dinov2-s", [126, 266, 350, 504])):
             assert [tool.choose_crop([side], tool.read_backbone(backbone)) for side in sides] == crops
-        assert [tool.choose_iterations(number) for number in (5, 545, 10**6)] == [2000, 5000, 40000]
+        assert [tool.choose_iterations(number) for number in (5, 2000, 10**6)] == [2000, 5000, 40000]
 
 
 def test_configs_in_the_checkout_find_their_base_from_there():

@@ -16,9 +16,5 @@ model = dict(
     type="AugSegSegmentor",
     **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
 )
-unlabeled_dataloader = dict(
-    batch_size=_base_.train_dataloader.batch_size,  # a labeled image for every unlabeled one
-    drop_last=True,
-    dataset=dict(pipeline=pipelines.strong_unlabeled),
-)
+unlabeled_dataloader = dict(dataset=dict(pipeline=pipelines.strong_unlabeled))
 del _base_.default_hooks["semantic_memory"]

@@ -8,10 +8,6 @@ model = dict(
     type="GuidedMixSegmentor",
     **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
 )
-unlabeled_dataloader = dict(
-    batch_size=_base_.train_dataloader.batch_size,  # a labeled image for every unlabeled one
-    drop_last=True,
-    dataset=dict(pipeline=_base_.pipelines.unlabeled),
-)
+unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.unlabeled))
 train_cfg = dict(pseudo_labels_from="model")  # there is no teacher
 del _base_.default_hooks["semantic_memory"]

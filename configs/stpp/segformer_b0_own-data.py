@@ -22,4 +22,4 @@ self_training = dict(
 )
 del _base_.default_hooks["semantic_memory"]
 # the averaged model is evaluated and labels, as in the AllSpark run
-default_hooks = dict(ema=dict(_delete_=True, type="EMAHook", momentum=0.01, update_buffers=True))
+default_hooks = dict(ema=dict(_delete_=True, type="EMAHook", momentum=0.02, update_buffers=True))

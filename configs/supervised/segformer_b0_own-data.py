@@ -12,4 +12,4 @@ train_cfg = dict(
 )
 del _base_.default_hooks["semantic_memory"], _base_.default_hooks["pseudo_label_pictures"]
 # evaluated as the AllSpark run is
-default_hooks = dict(ema=dict(_delete_=True, type="EMAHook", momentum=0.01, update_buffers=True))
+default_hooks = dict(ema=dict(_delete_=True, type="EMAHook", momentum=0.02, update_buffers=True))

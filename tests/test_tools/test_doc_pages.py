@@ -139,7 +139,7 @@ def test_python_of_the_configs_page(checkout, capsys):
     (checkout / "own.py").write_text(own)
     config = Config.fromfile(checkout / "own.py")
     assert config.model.confidence == dict(type="ConfidenceThreshold", threshold=0.9)
-    assert config.model.alignment == {} and config.model.cutmix.prob == 0.5  # the base's stay
+    assert config.model.unsup_weight == 1.0 and config.model.cutmix.prob == 0.5  # the base's stay
     assert config.default_hooks.ema.momentum == 0.001 and config.default_hooks.channels_last.type == "ChannelsLastHook"
     (checkout / "own.py").write_text(crop)
     config = Config.fromfile(checkout / "own.py")

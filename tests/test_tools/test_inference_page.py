@@ -17,10 +17,10 @@ PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 @pytest.fixture
 def project(trained, data, video, tmp_path, monkeypatch):
     """The files of which the page speaks, and a run of two steps for that of ten thousand."""
-    for folder in ("data/mine/configs", "work_dirs/mine_allspark", "photos/more"):
+    for folder in ("data/mine/configs", "work_dirs/mine_pseudo_label", "photos/more"):
         (tmp_path / folder).mkdir(parents=True)
-    shutil.copy(trained / "config.py", tmp_path / "data/mine/configs/mine_allspark.py")
-    shutil.copy(trained / "iter_2.pth", tmp_path / "work_dirs/mine_allspark/iter_10000.pth")
+    shutil.copy(trained / "config.py", tmp_path / "data/mine/configs/mine_pseudo_label.py")
+    shutil.copy(trained / "iter_2.pth", tmp_path / "work_dirs/mine_pseudo_label/iter_5000.pth")
     for name in ("a", "b", "more/c"):
         shutil.copy(data / "img/val0.png", tmp_path / "photos/x.png")
         Image.open(tmp_path / "photos/x.png").save(tmp_path / f"photos/{name}.jpg")
@@ -53,8 +53,8 @@ def test_the_commands(project, load_tool):
             run(load_tool, command)
     for path in ("results/painted/a.png", "results/labels/b.png", "results/painted/clip.mp4", "painted/painted/c.png"):
         assert (project / path).is_file(), path
-    assert list((project / "work_dirs/mine_allspark").glob("my_model-????????.pth"))
-    assert (project / "work_dirs/mine_allspark/plain.py").is_file()
+    assert list((project / "work_dirs/mine_pseudo_label").glob("my_model-????????.pth"))
+    assert (project / "work_dirs/mine_pseudo_label/plain.py").is_file()
 
 
 def test_the_python_lines(project, capsys):
@@ -75,4 +75,4 @@ def test_the_graphs(project, load_tool):
     exec(PYTHON[3], scope)
     assert scope["logits"].shape == (1, 4, CROP, CROP) and scope["classes"] == ["a", "b", "c", "d"]
     images = torch.zeros(1, 3, 70, 90, dtype=torch.uint8)
-    assert torch.export.load("work_dirs/mine_allspark/model.pt2").module()(images).shape[1] == 4
+    assert torch.export.load("work_dirs/mine_pseudo_label/model.pt2").module()(images).shape[1] == 4

@@ -49,8 +49,8 @@ def choose_crop(sizes: Sequence[tuple[int, int]], parts: Config) -> int:
 
 
 def choose_iterations(num_unlabeled: int) -> int:
-    """Length of a training: 20 passes over the unlabeled images, 2 a step, but 2000 to 40 000."""
-    return min(max(round(num_unlabeled / 100) * 1000, 2000), 40000)
+    """Length of a training: 10 passes over the unlabeled images, 4 a step, but 2000 to 40 000."""
+    return min(max(round(num_unlabeled / 40) * 100, 2000), 40000)
 
 
 def make_configs(name: str, values: Mapping[str, object], folder: Path, backbone: str) -> dict[str, str]:

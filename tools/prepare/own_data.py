@@ -96,16 +96,18 @@ def describe_next(folder: Path, options: argparse.Namespace, name: str) -> str:
     names = {method: name_config(name, method, options.backbone) for method in list_methods()}
     paths = {method: shlex.quote(str(folder / f"{file}.py")) for method, file in names.items()}
     runs = {method: shlex.quote(f"work_dirs/{names[method]}") for method in ("supervised", "pseudo_label")}
-    start = f'load_from="$(cat {runs["supervised"]}/last_checkpoint)" train_cfg.burn_in_iters=0'
-    pair = " ".join(f"{method}={run}" for method, run in runs.items())
+    twice = shlex.quote(f"work_dirs/{names['supervised']}_twice")
+    start = f'--cfg-options load_from="$(cat {runs["supervised"]}/last_checkpoint)"'
     others = ", ".join(method for method in paths if method not in runs)
     return "\n".join(
         [
             f"Ready: {options.out}, configs in {folder}. Next:",
             f"  python tools/analysis/browse_semi_dataset.py {paths['pseudo_label']} --out work_dirs/browse   # look",
             f"  python tools/train.py {paths['supervised']}   # the baseline",
-            f"  python tools/train.py {paths['pseudo_label']} --cfg-options {start}   # then this",
-            f"  python tools/analysis/compare.py {pair} --out work_dirs/compare/{name}",
+            f"  python tools/train.py {paths['pseudo_label']} {start} train_cfg.burn_in_iters=0   # then this",
+            f"  python tools/train.py {paths['supervised']} --work-dir {twice} {start}   # without unlabeled images",
+            f"  python tools/analysis/compare.py supervised={twice} pseudo_label={runs['pseudo_label']} "
+            f"--out work_dirs/compare/{name}",
             f"Other methods: {others}; the second line of each config is its command.",
         ]
     )
