@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
+from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 
 from .transforms.decoding import DataFileError
@@ -26,7 +26,7 @@ class CheckedSegDataset(BaseSegDataset):
         """As in ``BaseSegDataset``, with an error that names what is not there: folder, list or any image."""
         folder = self.data_prefix["img_path"]
         for what, path in (("image folder", folder), ("list", self.ann_file or ".")):
-            if not os.path.exists(path):
+            if not fileio.exists(path, self.backend_args):
                 raise FileNotFoundError(
                     f"The {self._name} {what} {path} does not exist. Make it with `python {self._tool}`, or correct "
                     "`data_root`, `data_prefix` or `ann_file` of the dataset."

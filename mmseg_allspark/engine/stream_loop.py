@@ -143,7 +143,7 @@ class StreamLoop(BaseLoop):
             self._iter += 1
             if not self.by_epoch:
                 self._validate(self._iter, self.max_iters)
-        if self._iter < (self._epoch + 1) * length and self.by_epoch:
+        if self._iter < last:
             return  # stopped early
         self._end_epoch()
 

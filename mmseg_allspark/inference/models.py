@@ -11,14 +11,13 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 
+from mmseg_allspark.engine.checkpoint.weights_fit import check_inference_fit, fit_weights
 from mmseg_allspark.models import holds_average
 from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.config_types import name_types
 from mmseg_allspark.utils.embedded_config import read_embedded_config
 from mmseg_allspark.utils.images import class_palette
-from mmseg_allspark.utils.training_only import training_only_names
 
-_INFERENCE = ("backbone.", "neck.", "decode_head.")
 WEIGHTS = ("ema", "model")
 MEANING = {"ema": "averaged (ema)", "model": "as trained (model)"}
 
@@ -161,8 +160,9 @@ def load_model(cfg: Config, checkpoint: dict, name: str, which: str | None = Non
         model_cfg.backbone = dict(model_cfg.backbone, pretrained=False)  # TIMMBackbone would download weights
     model_cfg.train_cfg = model_cfg.get("train_cfg") or {}
     model = MODELS.build(model_cfg)
-    check_fit(model, weights, name, checkpoint)
-    _load_fitting(model, weights)
+    fit = fit_weights(model, weights)
+    check_inference_fit(model, fit, name, checkpoint)
+    model.load_state_dict(fit.state)
     if which == "ema" and hasattr(model, "other_teachers"):
         model.other_teachers = tuple(_copy_with(model, other) for other in checkpoint.get("other_teachers") or ())
     return model.eval(), which
@@ -172,63 +172,5 @@ def _copy_with(model: nn.Module, average: dict[str, Tensor]) -> nn.Module:
     """A copy of a model with the weights of a moving average of it."""
     model = copy.deepcopy(model).eval()
     weights = {key.removeprefix("module."): value for key, value in average.items() if key.startswith("module.")}
-    _load_fitting(model, weights)
+    model.load_state_dict(fit_weights(model, weights).state)
     return model
-
-
-def _load_fitting(model: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Load what :func:`check_fit` found to fit; the memory of another crop, which only training uses, stays out."""
-    own = model.state_dict()
-    fitting = {key: value for key, value in weights.items() if key not in own or value.shape == own[key].shape}
-    model.load_state_dict(fitting, strict=False)
-
-
-def check_fit(model: nn.Module, state_dict: dict[str, Tensor], name: str, checkpoint: dict) -> None:
-    """Raise unless a checkpoint has every weight that a model infers with, and no other that inference would need.
-
-    mmengine only warns, and what is missing stays random.
-
-    Args:
-        model: The model.
-        state_dict: The chosen weights.
-        name: The checkpoint's file, for messages.
-        checkpoint: Its content; the config inside says what of it only training uses.
-
-    Raises:
-        ValueError: Naming some of the weights that do not fit.
-    """
-    wanted = {key: value.shape for key, value in model.state_dict().items()}
-    training_only = training_only_names(model)
-    missing = sorted(wanted.keys() - state_dict.keys() - training_only)
-    unknown = [key for key in state_dict if key not in wanted and not key.startswith("auxiliary_head.")]
-    own = _model_of_checkpoint(checkpoint, name) if unknown else None
-    if own is not None:
-        not_needed = training_only_names(own)
-        unknown = [key for key in unknown if key not in not_needed]
-    needed = wanted.keys() - training_only
-    changed = [key for key, value in state_dict.items() if key in needed and value.shape != wanted[key]]
-    if not (missing or unknown or changed):
-        return
-    faults = [f"no {key}" for key in missing[:2]] + [f"{key} is left over" for key in unknown[:2]]
-    faults += [f"{key} is {tuple(state_dict[key].shape)} and not {tuple(wanted[key])}" for key in changed[:2]]
-    counts = f"{len(missing)} are missing, {len(unknown)} in the checkpoint are unknown"
-    counts += f", {len(changed)} have another shape" if changed else ""
-    remedy = "Give the config it was trained with, or '-' (Python: None), the config inside the checkpoint, if any."
-    added_by_method = own is not None and own.state_dict().keys() >= {*unknown}
-    if added_by_method and not (missing or changed) and not any(key.startswith(_INFERENCE) for key in unknown):
-        remedy = (
-            f"If only training needs {unknown[0]}, its module says training_only = True, see docs/add_a_method.md; a "
-            "model that infers with it needs its own config, and there is no plain EncoderDecoder for it."
-        )
-    raise ValueError(
-        f"The checkpoint {name} does not fit the config: the model has {len(wanted)} weights; {counts} "
-        f"({', '.join(faults)} ...). {remedy}"
-    )
-
-
-def _model_of_checkpoint(checkpoint: dict, name: str) -> nn.Module | None:
-    """The model that wrote a checkpoint, to ask its modules what they are; None without a config inside."""
-    try:
-        return MODELS.build(read_embedded_config(checkpoint, name).model)
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError):  # not ours, or of another version
-        return None

@@ -13,10 +13,11 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
+from mmseg_allspark.engine.checkpoint.weights_fit import check_inference_fit, fit_weights
 from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.utils.config_types import find_class, name_types
 
-from .models import check_fit, choose_weights, read_dataset_meta
+from .models import choose_weights, read_dataset_meta
 
 _PLUGIN = "mmseg_allspark"
 _MM_PACKAGES = ("mmcv", "mmengine", "mmseg", "torch")
@@ -74,8 +75,9 @@ def make_plain(cfg: Config, checkpoint: dict, name: str, which: str | None = Non
             "become a plain model."
         )
     # tensors on the segmentor itself, names without a dot: an EncoderDecoder cannot use them, whatever they are
-    check_fit(model, {key: value for key, value in weights.items() if "." in key}, name, checkpoint)
-    state_dict = {key: weights[key].detach().cpu().clone() for key in model.state_dict()}
+    fit = fit_weights(model, {key: value for key, value in weights.items() if "." in key})
+    check_inference_fit(model, fit, name, checkpoint)
+    state_dict = {key: value.detach().cpu().clone() for key, value in fit.state.items()}
     model.load_state_dict(state_dict)
     dropped = tuple(key for key in weights if key not in state_dict)
     imported = (cfg.get("custom_imports") or {}).get("imports") or []

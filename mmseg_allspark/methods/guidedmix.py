@@ -75,6 +75,7 @@ class GuidedMixSegmentor(SemiSegmentor):
             super().needs,
             equal_batches=True,
             unlabeled_in_burn_in=True,
+            labels_from=None if self.steers_neck else "model",
             label_source=" for the neck; the losses use the step's own",
         )
 

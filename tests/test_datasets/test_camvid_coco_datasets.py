@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mmengine.fileio import LocalBackend, register_backend
 from mmseg.datasets import COCOStuffDataset, PascalVOCDataset
 from mmseg.registry import DATASETS
 
@@ -40,6 +41,23 @@ def test_a_list_and_a_folder(tmp_path, save_camvid, kind, suffix):
     dataset = kind(data_root=str(root), data_prefix=PREFIX)
     names = [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
     assert len(names) == 5 and names == sorted(names)
+
+
+def test_images_may_be_in_a_storage_of_their_own(tmp_path, save_camvid):
+    root = save_camvid(tmp_path, train=2)
+
+    @register_backend("store", prefixes="store", force=True)
+    class Storage(LocalBackend):
+        def exists(self, filepath):
+            return super().exists(root / filepath.removeprefix("store://"))
+
+        def list_dir_or_file(self, dir_path, *options):
+            return super().list_dir_or_file(root / dir_path.removeprefix("store://"), *options)
+
+    storage = dict(data_root="store://", backend_args=dict(backend="store"))
+    assert len(CamVidDataset(data_prefix=PREFIX, **storage)) == 2
+    with pytest.raises(FileNotFoundError, match="image folder .*nowhere does not exist"):
+        CamVidDataset(data_prefix=dict(img_path="nowhere"), **storage)
 
 
 @pytest.mark.parametrize(("kind", "number"), KINDS)

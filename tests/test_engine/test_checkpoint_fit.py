@@ -21,7 +21,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
-from mmseg_allspark.engine.checkpoint.fit import fit_weights, require_checkpoint_fit
+from mmseg_allspark.engine.checkpoint.fit import require_checkpoint_fit
+from mmseg_allspark.engine.checkpoint.weights_fit import fit_weights
 
 FIVE = (*CLASSES, "e")
 HOOKS_AT_WORK = [
@@ -221,6 +222,11 @@ def test_testing_without_what_the_network_needs_is_an_error(data, tmp_path):
     torch.save(dict(state_dict=build_model(neck=None).state_dict()), tmp_path / "zoo.pth")
     with pytest.raises(ValueError, match=r"Not in the checkpoint: neck \("):
         evaluate(data, tmp_path / "run", tmp_path / "zoo.pth", model_config())
+
+
+def test_testing_without_a_part_that_was_trained_is_an_error(data, tmp_path, trained):
+    with pytest.raises(ValueError, match=r"Only in the checkpoint, not used: .*neck \("):
+        evaluate(data, tmp_path, trained, all_states(neck=None))
 
 
 def test_testing_with_augmentation_and_with_other_class_names(data, tmp_path, trained):

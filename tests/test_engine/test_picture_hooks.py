@@ -230,3 +230,19 @@ def test_pictures_of_a_test_are_called_as_the_images_are(tmp_path):
     picture = np.asarray(Image.open(written[0]))
     truth, prediction = picture[TITLE_HEIGHT:, GAP:], picture[TITLE_HEIGHT:, 6 + 2 * GAP :]
     assert (truth[:4, :6] == PALETTE[1]).all() and (prediction[:4, :6] == PALETTE[2]).all()
+
+
+def test_joined_data_sets_load_their_own_pictures_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bright = Images([f"{tmp_path}/more/2.jpg"])
+    bright.pipeline = SimpleNamespace(transforms=[lambda results: dict(img=np.full((4, 6, 3), 255, np.uint8))])
+    visualizer = SegLocalVisualizer.get_instance(str(tmp_path), alpha=0.0)
+    visualizer.dataset_meta = dict(classes=CLASSES, palette=PALETTE)
+    hook = PredictionVisualizationHook(draw=True, show_dir="out")
+    joined = SimpleNamespace(datasets=[Images(["images/1.jpg"]), bright])  # one relative, one absolute
+    runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=joined))
+    hook.before_test_epoch(runner)
+    for path in ("images/1.jpg", bright[0]):
+        hook.after_test_iter(runner, 0, {}, [sample_with_mask(torch.full((4, 6), 1), path)])
+    for name, level in (("images/1", 0), ("more/2", 255)):
+        assert (np.asarray(Image.open(f"out/{name}.png"))[TITLE_HEIGHT:, GAP:][:4, :6] == level).all()

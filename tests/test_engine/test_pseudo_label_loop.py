@@ -133,6 +133,14 @@ def test_early_stopping_ends_the_loop(data, tmp_path):
     assert log.names[-1] == "after_train"
 
 
+def test_a_pass_that_is_stopped_in_the_middle_is_no_epoch(data, tmp_path):
+    stopping = dict(type="EarlyStoppingHook", monitor="mIoU", patience=2, min_delta=1000.0)
+    loop = dict(max_iters=100, val_interval=1)
+    runner, log = record(data, tmp_path, loop=loop, validate=True, hooks=[stopping])
+    assert runner.iter % len(runner.train_dataloader)
+    assert runner.epoch == runner.iter // len(runner.train_dataloader) == log.names.count("after_train_epoch")
+
+
 def test_checkpoint_names_the_classes_also_for_images_without_masks(data, tmp_path):
     """mmseg's inference draws with the classes of the checkpoint."""
     unlabeled = dict(type="UnlabeledDataset", source=str(data / "img" / "unlabeled*.png"), serialize_data=False)

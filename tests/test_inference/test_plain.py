@@ -159,9 +159,9 @@ def test_a_part_of_a_method_says_that_only_training_needs_it(trained_cnn, outsid
     told = r"needs mix_head\.weight, .*training_only = True.*docs/add_a_method\.md"
     with pytest.raises(ValueError, match=told) as error:
         make_plain(cfg, checkpoint, "x.pth")
-    assert "Give the config" not in str(error.value)
+    assert "Use the config" not in str(error.value)
     checkpoint["state_dict"]["stray.weight"] = torch.zeros(1)  # not of that method
-    with pytest.raises(ValueError, match=r"3 in the checkpoint are unknown.*Give the config it was trained with"):
+    with pytest.raises(ValueError, match=r"stray \(1 entries.*Use the config that the checkpoint was trained with"):
         make_plain(cfg, checkpoint, "x.pth")
 
 

@@ -102,8 +102,9 @@ def test_an_auxiliary_head_that_one_network_alone_would_have_is_refused():
         cps(auxiliary_head=head_config(in_channels=16, in_index=2, type="FCNHead", num_convs=1))
 
 
-def test_a_teacher_cannot_label(tmp_path):
+@pytest.mark.parametrize("kind", ["CPSSegmentor", "GuidedMixSegmentor"])
+def test_a_teacher_cannot_label(tmp_path, kind):
     data = write_data(tmp_path / "data")
-    options = dict(model=model_config(type="CPSSegmentor", neck=None), custom_hooks=[dict(type="MeanTeacherHook")])
+    options = dict(model=model_config(type=kind, neck=None), custom_hooks=[dict(type="MeanTeacherHook")])
     with pytest.raises(ValueError, match="needs train_cfg.pseudo_labels_from='model', not 'ema'"):
         train(data, tmp_path, loop=dict(max_iters=1, pseudo_labels_from="ema"), **options)

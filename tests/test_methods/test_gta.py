@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from builders import build_model, head_config, semi_batch
+from builders import build_model, head_config, model_config, semi_batch, train
 
+from mmseg_allspark.engine.hooks.mean_teacher import MeanTeacherHook
 from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.methods import Step
 
@@ -28,6 +29,18 @@ def test_the_student_learns_from_masks_and_the_assistant_from_pseudo_labels():
 def test_a_shared_classifier_learns_from_both():
     both = gradients(gta(share_classifier=True), "sup") & gradients(gta(share_classifier=True), "unsup")
     assert both == {"decode_head.conv_seg.weight", "decode_head.conv_seg.bias"}
+
+
+def test_a_shared_classifier_is_validated_with_the_teachers_weights(data, tmp_path):
+    hooks = [dict(type="MeanTeacherHook", momentum=0.3)]
+    loop = dict(max_iters=2, val_interval=2, pseudo_labels_from="ema")
+    model = model_config(type="GTASegmentor", neck=None, share_classifier=True, mask_padding=False)
+    optimizer = dict(optimizer=dict(type="SGD", lr=0.1), paramwise_cfg=dict(bypass_duplicate=True))
+    runner = train(data, tmp_path, loop=loop, model=model, validate=True, custom_hooks=hooks, optim_wrapper=optimizer)
+    teacher = next(hook for hook in runner.hooks if isinstance(hook, MeanTeacherHook)).ema_model.module
+    weights = [network.decode_head.conv_seg.weight for network in (runner.model, teacher)]
+    assert not torch.equal(*weights)
+    assert runner.model.second.decode_head.conv_seg is runner.model.decode_head.conv_seg
 
 
 def test_the_first_step_copies_the_student_and_the_share_of_later_ones_has_an_end():

@@ -1,11 +1,9 @@
 """CheckpointFitHook: what of a checkpoint does not fit is said in words, and stops what would be wrong."""
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
-import torch
 from mmengine.dist import get_world_size
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
@@ -13,10 +11,10 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
+from mmseg_allspark.engine.checkpoint.weights_fit import WeightsFit, check_inference_fit, fit_weights, shorten
 from mmseg_allspark.utils.training_only import training_only_names
 
 _LEAST_SHARE = 0.5  # of the backbone; a few entries of any two networks happen to have the same shape
-_SHOWN = 10  # in a list; of a wrong backbone there are hundreds
 
 
 @HOOKS.register_module()
@@ -25,8 +23,8 @@ class CheckpointFitHook(Hook):
 
     ``load_from`` in training: what fits is loaded, the rest stays as initialised, and one warning says what and why. If
     less than half of the backbone fits, that is an error. ``resume``: model, optimizer, schedules, processes, images
-    per step and steps per epoch have to be those of the checkpoint. Validation and test: whatever the network needs has
-    to be in the checkpoint. Class names that differ from the data set's are a warning in all cases.
+    per step and steps per epoch have to be those of the checkpoint. Validation and test: network and checkpoint have
+    to be of one kind. Class names that differ from the data set's are a warning in all cases.
 
     ``PseudoLabelLoop`` and our tools register it; elsewhere add ``dict(type='CheckpointFitHook')`` to the hooks.
     """
@@ -46,7 +44,7 @@ class CheckpointFitHook(Hook):
         fit = fit_weights(model, _find_weights(checkpoint, name))
         fresh, silent = "", set()
         if not isinstance(runner._train_loop, BaseLoop):
-            _check_test(model, fit, name)
+            check_inference_fit(model, fit, name, checkpoint)
         elif not runner._resume:
             _check_share(model, fit, name)
             silent = _running_estimates(model)
@@ -69,77 +67,6 @@ def require_checkpoint_fit(runner: Runner) -> None:
     """Register the hook with a runner that has none; checkpoints of ``FlexibleRunner`` have another form."""
     if isinstance(runner, Runner) and not any(isinstance(hook, CheckpointFitHook) for hook in runner.hooks):
         runner.register_hook(CheckpointFitHook())
-
-
-@dataclass
-class WeightsFit:
-    """What of given weights fits a model; names are those of state dicts."""
-
-    state: OrderedDict[str, Tensor]  # for every name of the model the given value, or the model's where none fits
-    # names that do not fit, with both shapes; buffers of a module of which one has another shape are dropped together:
-    # a fill level says nothing about another memory
-    changed: dict[str, str]
-    resized: dict[str, str]  # by the module itself, e.g. position embeddings, with both shapes
-    missing: list[str]  # names that were not given
-    unexpected: list[str]  # names that the model does not have
-
-    def describe(self) -> str:
-        """Say in a few sentences what does not fit."""
-        loaded = len(self.state) - len(self.changed) - len(self.missing)
-        lists = {
-            "Of another shape (checkpoint -> model), not taken": [*map(" ".join, self.changed.items())],
-            "Resized (checkpoint -> model)": [*map(" ".join, self.resized.items())],
-            "Not in the checkpoint": _list_parts(self.missing),
-            "Only in the checkpoint, not used": _list_parts(self.unexpected),
-        }
-        sentences = [f"{title}: {_shorten(entries)}." for title, entries in lists.items() if entries]
-        return " ".join([f"{loaded} of {len(self.state)} entries are taken from the checkpoint.", *sentences])
-
-
-@torch.no_grad()
-def fit_weights(model: nn.Module, weights: dict[str, Tensor]) -> WeightsFit:
-    """Find out which weights a model without a wrapper can load; the model stays as it is."""
-    own = {key: value.clone() for key, value in model.state_dict().items()}
-    given, unexpected, metadata = dict(weights), [], getattr(weights, "_metadata", {})
-    for name, module in model.named_modules():
-        # The module's own way to load, because it may rename and resize what it finds (position embeddings).
-        prefix = f"{name}." if name else ""
-        module._load_from_state_dict(given, prefix, metadata.get(name, {}), True, [], unexpected, [])
-    for key, value in model.state_dict().items():
-        value.copy_(own[key])
-    shapes = {key: f"{_write(weights.get(key, given[key]))} -> {_write(own[key])}" for key in own if key in given}
-    misfits = {key for key in shapes if given[key].shape != own[key].shape}
-    spoiled = {key.rpartition(".")[0] for key, _ in model.named_buffers() if key in misfits}
-    misfits |= {key for key, _ in model.named_buffers() if key in shapes and key.rpartition(".")[0] in spoiled}
-    state = OrderedDict((key, given[key] if key in shapes and key not in misfits else own[key]) for key in own)
-    state._metadata = metadata
-    return WeightsFit(
-        state=state,
-        changed={key: text for key, text in shapes.items() if key in misfits},
-        resized={
-            key: text
-            for key, text in shapes.items()
-            if key not in misfits and weights.get(key, own[key]).shape != own[key].shape
-        },
-        missing=[key for key in own if key not in given],
-        unexpected=unexpected,
-    )
-
-
-def _write(value: Tensor) -> str:
-    return "x".join(map(str, value.shape)) or "one number"
-
-
-def _list_parts(keys: Sequence[str]) -> list[str]:
-    """E.g. ``neck (24 entries from neck.norm.weight on)``, by the parts of a segmentor."""
-    parts: dict[str, list[str]] = {}
-    for key in keys:
-        parts.setdefault(key.partition(".")[0], []).append(key)
-    return [f"{part} ({len(found)} entries from {found[0]} on)" for part, found in parts.items()]
-
-
-def _shorten(items: Sequence[str]) -> str:
-    return ", ".join(items[:_SHOWN]) + (f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else "")
 
 
 def _find_weights(checkpoint: Any, name: str) -> dict[str, Tensor]:
@@ -175,17 +102,6 @@ def _check_share(model: nn.Module, fit: WeightsFit, name: str) -> None:
         )
 
 
-def _check_test(model: nn.Module, fit: WeightsFit, name: str) -> None:
-    """Raise if something would be evaluated that was never trained; a table that a module computes itself was not."""
-    trained = {key for key, _ in model.named_parameters()}
-    trained |= {key for key in fit.missing if key.endswith(("running_mean", "running_var"))}
-    if (fit.changed.keys() | trained.intersection(fit.missing)) - training_only_names(model):
-        raise ValueError(
-            f"{name} does not fit the config's model, and parts that were not trained would be evaluated. "
-            f"{fit.describe()} Use the config that the checkpoint was trained with (model, num_classes)."
-        )
-
-
 def _compare_classes(runner: Runner, checkpoint: dict, name: str) -> None:
     """Warn if a class number means one thing in the checkpoint and another in the data."""
     meta = checkpoint.get("meta") or {}
@@ -199,7 +115,7 @@ def _compare_classes(runner: Runner, checkpoint: dict, name: str) -> None:
         renamed = [f"{index} was {old!r}, is {new!r}" for index, (old, new) in pairs if old != new]
         runner.logger.warning(
             f"{name} was trained on {len(trained)} classes, the data have {len(present)}"
-            + (f": {_shorten(renamed)}. Outputs keep their number and change meaning." if renamed else ".")
+            + (f": {shorten(renamed)}. Outputs keep their number and change meaning." if renamed else ".")
         )
 
 
@@ -267,4 +183,4 @@ def _warn_of_ignored_settings(runner: Runner, checkpoint: dict, name: str) -> No
         found += [(f"param_scheduler[{number}].{key}", state[key], getattr(scheduler, key)) for key in ("begin", "end")]
     ignored = dict.fromkeys(f"{key}={old} (config: {new})" for key, old, new in found if old != new)  # each once
     if ignored:
-        runner.logger.warning(f"{name} goes on with its own settings, not the config's: {_shorten(list(ignored))}.")
+        runner.logger.warning(f"{name} goes on with its own settings, not the config's: {shorten(list(ignored))}.")

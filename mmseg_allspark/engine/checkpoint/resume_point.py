@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mmseg_allspark.utils.safe_checkpoints import load_checkpoint
+
 NAMES = ("epoch_{}.pth", "iter_{}.pth")  # of mmengine's CheckpointHook
 
 
@@ -65,8 +67,14 @@ def find_resume_point(work_dir: str | Path, names: tuple[str, ...] = NAMES) -> R
 
 
 def best_checkpoint(folder: Path) -> Path | None:
-    """The checkpoint of the best validation in a work directory, None where the training kept none."""
-    return max(folder.glob("best_*.pth"), key=lambda path: path.stat().st_mtime, default=None)
+    """The checkpoint of the best validation in a work directory, None where its last training kept none."""
+    best = max(folder.glob("best_*.pth"), key=lambda path: path.stat().st_mtime, default=None)
+    last = find_resume_point(folder).checkpoint
+    if best is None or last is None or "://" in last or best.stat().st_mtime >= Path(last).stat().st_mtime:
+        return best
+    # may be of an earlier training in the same folder, of which the last one then knows nothing
+    hub = load_checkpoint(last, "cpu").get("message_hub") or {}
+    return best if "best_ckpt" in hub.get("runtime_info", {}) else None
 
 
 def why_incomplete(path: str | Path) -> str | None:

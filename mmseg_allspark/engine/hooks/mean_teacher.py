@@ -102,10 +102,16 @@ class MeanTeacherHook(EMAHook):
     def _swap_ema_parameters(self) -> None:
         """Exchange teacher and student around validation and test: mmengine's hook does so in all four places.
 
-        A method that evaluates all teachers together finds the others in its ``other_teachers`` meanwhile.
+        By name, because modules of the student that the teacher shares are no pair. A method that evaluates all
+        teachers together finds the others in its ``other_teachers`` meanwhile.
         """
         if self.evaluated == "teacher":
-            super()._swap_ema_parameters()
+            student = self.src_model.state_dict()
+            for name, average in self.ema_model.module.state_dict().items():
+                if average.data_ptr() != student[name].data_ptr():
+                    kept = average.clone()
+                    average.copy_(student[name])
+                    student[name].copy_(kept)
             if hasattr(self.src_model, "other_teachers"):
                 others = tuple(teacher.module for teacher in self.teachers[1:])
                 self.src_model.other_teachers = () if self.src_model.other_teachers else others

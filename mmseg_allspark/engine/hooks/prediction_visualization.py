@@ -58,9 +58,8 @@ class PredictionVisualizationHook(DrawingHook, SegVisualizationHook):
     def before_test_epoch(self, runner: Runner) -> None:
         """Find out what the pictures will be called."""
         if self.show_dir is not None:
-            leaves = iter_leaves(runner.test_dataloader.dataset)
-            paths = [leaf.get_data_info(index)["img_path"] for leaf in leaves for index in range(len(leaf))]
-            root = os.path.commonpath([os.path.dirname(path) for path in paths])
+            paths = [path for leaf in iter_leaves(runner.test_dataloader.dataset) for path in _image_paths(leaf)]
+            root = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
             stems = {path: os.path.splitext(os.path.relpath(path, root))[0] for path in paths}
             count = Counter(stems.values())  # joined data sets may have a.jpg and a.png
             self._names = {
@@ -90,9 +89,9 @@ class PredictionVisualizationHook(DrawingHook, SegVisualizationHook):
 
     def _paint(self, dataset: Dataset, sample: SegDataSample) -> np.ndarray:
         """Ground truth and prediction, (H, W, 3) uint8 RGB."""
-        while not hasattr(dataset, "pipeline"):  # repeated or concatenated
-            dataset = dataset.dataset if hasattr(dataset, "dataset") else dataset.datasets[0]
-        image = to_picture(dataset.pipeline.transforms[0](dict(img_path=sample.img_path))["img"])
+        *others, leaf = iter_leaves(dataset)  # several are joined, and may load their images in different ways
+        leaf = next((other for other in others if sample.img_path in _image_paths(other)), leaf)
+        image = to_picture(leaf.pipeline.transforms[0](dict(img_path=sample.img_path))["img"])
         classes = self._visualizer.dataset_meta["classes"]
         meta = dict(classes=classes, palette=class_palette(self._visualizer.dataset_meta.get("palette"), len(classes)))
         parts = {"ground truth": ("gt_sem_seg", 255), "prediction": ("pred_sem_seg", None)}
@@ -103,6 +102,10 @@ class PredictionVisualizationHook(DrawingHook, SegVisualizationHook):
             alpha = self._visualizer.alpha
             panels[title] = [cv2.addWeighted(np.ascontiguousarray(image), 1 - alpha, colours, alpha, 0)]
         return join_panels(panels, class_legend([labels for labels, _ in maps.values()], meta))
+
+
+def _image_paths(dataset: Dataset) -> list[str]:
+    return [dataset.get_data_info(index)["img_path"] for index in range(len(dataset))]
 
 
 def _labels(segmentation: PixelData) -> np.ndarray:

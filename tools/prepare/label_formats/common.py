@@ -45,11 +45,11 @@ class Images:
             for key in (inner.as_posix(), inner.with_suffix("").as_posix(), path.name, path.stem):
                 self._index[key].add(path)
 
-    def find(self, reference: str) -> Path | None:
-        """Return the image that a path, name or id means, None if there is none."""
+    def find(self, reference: str, *, whole: bool = False) -> Path | None:
+        """Return the image that a path, name or id means, None if there is none; ``whole``: with all of its ending."""
         parts = PurePosixPath(reference.replace("\\", "/")).parts
         tails = [PurePosixPath(*parts[place:]) for place in range(len(parts))]
-        for key in (str(path) for tail in tails for path in (tail, tail.with_suffix(""))):
+        for key in (str(path) for tail in tails for path in (tail, tail.with_suffix(""))[: 1 if whole else 2]):
             near = (
                 path for path in self._index.get(key, ()) if _agree(path.relative_to(self.folder).parent, parts[:-1])
             )

@@ -83,7 +83,7 @@ def pair(folder: Path, images: Images, ending: str) -> dict[Path, Path]:
     for path in walk_files(folder, SUFFIXES):
         if not path.stem.endswith(ending):
             continue
-        image = images.find(path.relative_to(folder).with_suffix("").as_posix().removesuffix(ending))
+        image = images.find(path.relative_to(folder).with_suffix("").as_posix().removesuffix(ending), whole=True)
         if image is None:
             raise PrepareError(
                 f"The mask {path} has no image of the same name in {images.folder}. If masks have a longer name, "
