@@ -20,7 +20,7 @@ from mmengine.registry import Registry
 from mmseg.registry import DATASETS
 from small_methods import METHODS, teacher_hook
 
-from mmseg_allspark.methods import CutMix
+from mmseg_allspark.labels import CutMix
 from mmseg_allspark.models.backbones import dinov2  # noqa: F401 (registers itself)
 
 PACKAGE = "mmseg_allspark"
@@ -110,16 +110,11 @@ def whole_config(data: Path, work_dir: Path, model: Mapping = MappingProxyType({
 
 
 def guidedmix_configs(data: Path, work_dir: Path) -> Iterator[Config]:
-    """GuidedMix-Net with each of its heads and losses."""
+    """GuidedMix-Net with each of its heads."""
     aspp = dict(in_channels=WIDTHS[-1], in_index=3, dilations=(1, 2))
     deep = aspp | dict(type="DeepLabV3PlusHead", c1_in_channels=WIDTHS[0], c1_channels=4)
-    for loss, head in (
-        ("SigmoidFocalLoss", head_config()),
-        ("PixelCrossEntropyLoss", head_config(**aspp | dict(type="SplitASPPHead"))),
-        ("PixelMSELoss", head_config(**deep)),
-    ):
-        parts = dict(decode_head=head, unsup_loss=dict(type=loss), cutmix=None)
-        yield whole_config(data, work_dir, model=dict(type="GuidedMixSegmentor", **parts))
+    for head in (head_config(), head_config(**aspp | dict(type="SplitASPPHead")), head_config(**deep)):
+        yield whole_config(data, work_dir, model=dict(type="GuidedMixSegmentor", decode_head=head, cutmix=None))
 
 
 def all_configs(data: Path, work_dir: Path) -> Iterator[Config]:

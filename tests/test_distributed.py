@@ -16,7 +16,7 @@ from builders import (
 from test_engine.recording import RecordHook
 from two_ranks import build_runner, run_ranks
 
-from mmseg_allspark.methods import ClassQuantileThreshold, DistributionAlignment
+from mmseg_allspark.labels import ClassQuantileThreshold, DistributionAlignment
 from mmseg_allspark.models import SemanticMemory
 
 RANKS = (0, 1)

@@ -1,22 +1,20 @@
 """When things happen: the loop and its stream of batches, hooks, and what a run is saved in."""
 
-from .checkpoint import AtomicCheckpointHook, AtomicLocalBackend, CheckpointFitHook
-from .hooks import (
-    ChannelsLastHook,
-    CollapseMonitorHook,
-    CompileHook,
-    MeanTeacherHook,
-    NonFiniteHook,
-    PredictionVisualizationHook,
-    PseudoLabelReliabilityHook,
-    PseudoLabelStatisticsHook,
-    PseudoLabelVisualizationHook,
-    ReportHook,
-    SemanticMemoryHook,
-    SnapshotHook,
-    StartChecksHook,
-    ValidationRecordHook,
-)
+from .checkpoint.atomic import AtomicCheckpointHook, AtomicLocalBackend
+from .checkpoint.fit import CheckpointFitHook
+from .hooks.collapse_monitor import CollapseMonitorHook
+from .hooks.mean_teacher import MeanTeacherHook
+from .hooks.non_finite import NonFiniteHook
+from .hooks.prediction_visualization import PredictionVisualizationHook
+from .hooks.pseudo_label_reliability import PseudoLabelReliabilityHook
+from .hooks.pseudo_label_statistics import PseudoLabelStatisticsHook
+from .hooks.pseudo_label_visualization import PseudoLabelVisualizationHook
+from .hooks.report import ReportHook
+from .hooks.semantic_memory import SemanticMemoryHook
+from .hooks.snapshots import SnapshotHook
+from .hooks.speed import ChannelsLastHook, CompileHook
+from .hooks.start_checks import StartChecksHook
+from .hooks.validation_record import ValidationRecordHook
 from .loop import PseudoLabelLoop
 from .optim_wrapper import AutocastOptimWrapper
 from .self_training import SelfTraining, Stage

@@ -1,15 +1,5 @@
 """Ways to learn from unlabeled images: one file, one method."""
 
-from mmseg_allspark.labels import (
-    ClassQuantileThreshold,
-    ConfidenceThreshold,
-    CutMix,
-    DistributionAlignment,
-    PseudoLabel,
-    count_pseudo_labels,
-    pseudo_label_statistics,
-)
-
 from .ael import AELSegmentor
 from .augseg import AugSegSegmentor
 from .ccvc import CCVCSegmentor
@@ -39,12 +29,8 @@ __all__ = [
     "AugSegSegmentor",
     "CCVCSegmentor",
     "CPSSegmentor",
-    "ClassQuantileThreshold",
-    "ConfidenceThreshold",
     "CorrMatchSegmentor",
-    "CutMix",
     "DGCLSegmentor",
-    "DistributionAlignment",
     "ESLSegmentor",
     "GTASegmentor",
     "GuidedMixSegmentor",
@@ -53,7 +39,6 @@ __all__ = [
     "MeanTeacherSegmentor",
     "Needs",
     "PSMTSegmentor",
-    "PseudoLabel",
     "PseudoSegSegmentor",
     "SelfTrainingSegmentor",
     "SemiBatch",
@@ -65,6 +50,4 @@ __all__ = [
     "U2PLSegmentor",
     "UniMatchSegmentor",
     "UniMatchV2Segmentor",
-    "count_pseudo_labels",
-    "pseudo_label_statistics",
 ]

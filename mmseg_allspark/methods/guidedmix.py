@@ -31,8 +31,7 @@ class GuidedMixSegmentor(SemiSegmentor):
 
     Args:
         lambda_factor: Upper limit of lambda, in (0, 0.5]. Default 0.5.
-        unsup_loss: A loss of pixels against a distribution: ``SigmoidFocalLoss`` (default), ``PixelCrossEntropyLoss``,
-            ``PixelMSELoss``.
+        unsup_loss: A loss of pixels against a distribution: ``SigmoidFocalLoss`` (default) or one of your own.
         sup_weight: Default 1.
         unsup_weight: Default 1; the weight 10 is in the focal loss.
         **kwargs: Those of :class:`SemiSegmentor`, without ``cutmix`` and ``pseudo_loss``; ``confidence`` is of the

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmseg_allspark.methods import CutMix
+from mmseg_allspark.labels import CutMix
 
 HEIGHT, WIDTH = 24, 36
 

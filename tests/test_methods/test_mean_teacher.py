@@ -5,7 +5,8 @@ import torch
 from builders import CROP, Labeler, build_model, loader_config, logits_of, model_config, semi_batch, train, write_data
 from torch.nn.functional import cross_entropy
 
-from mmseg_allspark.methods import CutMix, Step
+from mmseg_allspark.labels import CutMix
+from mmseg_allspark.methods import Step
 
 OPTIONS = dict(type="MeanTeacherSegmentor", neck=None)
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from builders import build_model
 
-from mmseg_allspark.methods import (
+from mmseg_allspark.labels import (
     ClassQuantileThreshold,
     ConfidenceThreshold,
     DistributionAlignment,

@@ -4,7 +4,8 @@ from builders import CROP, WIDTHS, build_model, head_config, model_config, neck_
 from mmseg.registry import MODELS
 from torch.nn.functional import cross_entropy, interpolate
 
-from mmseg_allspark.methods import JointPass, PseudoLabel, Step
+from mmseg_allspark.labels import PseudoLabel
+from mmseg_allspark.methods import JointPass, Step
 
 
 def gradients(model, batch):

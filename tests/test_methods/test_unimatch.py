@@ -5,7 +5,8 @@ import torch
 from builders import CROP, Labeler, build_model, logits_of, semi_batch
 from torch.nn.functional import cross_entropy
 
-from mmseg_allspark.methods import CutMix, Step
+from mmseg_allspark.labels import CutMix
+from mmseg_allspark.methods import Step
 
 THRESHOLD = 0.3
 

@@ -1,6 +1,1 @@
 """What a run is saved in, and how it goes on: whole files, each rank's buffers, and checks of what is loaded."""
-
-from .atomic import AtomicCheckpointHook, AtomicLocalBackend
-from .fit import CheckpointFitHook
-
-__all__ = ["AtomicCheckpointHook", "AtomicLocalBackend", "CheckpointFitHook"]

@@ -11,7 +11,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from mmseg_allspark.engine.hooks.log_steps import class_names, is_logging_step, per_class
-from mmseg_allspark.methods import count_pseudo_labels, pseudo_label_statistics
+from mmseg_allspark.labels import count_pseudo_labels, pseudo_label_statistics
 from mmseg_allspark.utils.resizing import resize_nearest
 from mmseg_allspark.utils.wrappers import bare_model
 

@@ -13,7 +13,7 @@ from mmseg_allspark.datasets.checks import check_splits, describe_distortion, li
 from mmseg_allspark.datasets.label_files import check_missing_labels, check_own_labels
 from mmseg_allspark.datasets.mask_checks import check_masks
 from mmseg_allspark.datasets.setting_checks import LOADER_KEYS, check_classes, check_zero_label
-from mmseg_allspark.engine.checkpoint import AtomicCheckpointHook
+from mmseg_allspark.engine.checkpoint.atomic import AtomicCheckpointHook
 from mmseg_allspark.engine.hooks.semantic_memory import SemanticMemoryHook
 from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.models import ClassQueue, SemanticMemory

@@ -48,39 +48,3 @@ class SigmoidFocalLoss(nn.Module):
             focus = (-self.gamma * F.softplus(signed)).exp()
             share = torch.where(own, self.alpha, 1.0 - self.alpha)
             return self.loss_weight * (share * focus * F.softplus(-signed)).mean(dim=1)
-
-
-@MODELS.register_module()
-class PixelCrossEntropyLoss(nn.Module):
-    """Cross-entropy of each pixel against the target's likeliest class.
-
-    Args:
-        loss_weight: Default 1.
-    """
-
-    @check_types
-    def __init__(self, loss_weight: LossWeight = 1.0) -> None:
-        super().__init__()
-        self.loss_weight = loss_weight
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Loss of each pixel: logits and probabilities (B, K, h, w) -> (B, h, w)."""
-        return self.loss_weight * F.cross_entropy(logits.float(), target.argmax(dim=1), reduction="none")
-
-
-@MODELS.register_module()
-class PixelMSELoss(nn.Module):
-    """Squared difference of the probabilities of each pixel, mean over the classes.
-
-    Args:
-        loss_weight: Default 1.
-    """
-
-    @check_types
-    def __init__(self, loss_weight: LossWeight = 1.0) -> None:
-        super().__init__()
-        self.loss_weight = loss_weight
-
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Loss of each pixel: logits and probabilities (B, K, h, w) -> (B, h, w)."""
-        return self.loss_weight * (logits.float().softmax(dim=1) - target).square().mean(dim=1)

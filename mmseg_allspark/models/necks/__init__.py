@@ -1,5 +1,1 @@
 """Necks."""
-
-from .allspark_neck import AllSparkNeck
-
-__all__ = ["AllSparkNeck"]
