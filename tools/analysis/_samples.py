@@ -1,12 +1,12 @@
-"""What the tools here share: saying things, samples of a data set as pictures, and models from checkpoints."""
+"""What the tools here share: samples of a data set as pictures, and models from checkpoints."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from _errors import say
 from mmengine.config import Config
 from mmengine.runner import CheckpointLoader, set_random_seed
 from torch import Tensor, nn
@@ -23,12 +23,6 @@ class Sample(NamedTuple):
     name: str  # of the file
     views: dict[str, Tensor]  # by name, uint8 (3, H, W), BGR; a pipeline without MultiView has 'weak' alone
     mask: Tensor | None  # (H, W) int64 labels
-
-
-def say(text: str) -> None:
-    """Tell the user something."""
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 def draw_samples(dataset: Dataset, num: int, seed: int) -> list[Sample]:

@@ -25,8 +25,8 @@ import numpy as np
 import torch
 from _common import require_file
 from _config_checks import check_palettes
-from _errors import Parser, errors_in_one_line
-from _samples import Sample, draw_samples, load_model, say
+from _errors import Parser, errors_in_one_line, say
+from _samples import Sample, draw_samples, load_model
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed

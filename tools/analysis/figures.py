@@ -24,7 +24,7 @@ import mmseg_allspark  # noqa: F401
 
 # isort: split
 import numpy as np
-from _errors import Parser, errors_in_one_line
+from _errors import Parser, errors_in_one_line, say
 from _figure_gain import add_gain, draw_gains
 from _figure_inputs import (
     IGNORE,
@@ -41,7 +41,7 @@ from _figure_inputs import (
     require_allspark,
     spread_rows,
 )
-from _samples import Sample, draw_samples, load_model, say
+from _samples import Sample, draw_samples, load_model
 from matplotlib.figure import Figure
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope

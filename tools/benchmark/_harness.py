@@ -16,9 +16,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import torch
+from _errors import say
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
@@ -154,11 +155,6 @@ def start(parser: argparse.ArgumentParser) -> argparse.Namespace:
 def autocast(dtype: str) -> torch.autocast:
     """Return the context of ``--dtype``; float32 changes nothing."""
     return torch.autocast(DEVICE, dtype=getattr(torch, dtype), enabled=dtype != "float32")
-
-
-def say(text: str) -> None:
-    """Print a line at once."""
-    print(text, flush=True)
 
 
 def save(args: argparse.Namespace, rows: list[dict]) -> None:
