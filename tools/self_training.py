@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import gc
 import io
 import os
 import subprocess
@@ -162,6 +163,8 @@ class Stages:
         Raises:
             RuntimeError: If it fails.
         """
+        gc.collect()  # the models that ranked and labeled, and below their GPU's memory
+        torch.cuda.empty_cache()
         path, folder = self.work_dir / f"{stage.name}.py", self.work_dir / stage.name
         write_whole(cfg.pretty_text, path)
         code = run_training(path, folder, self.gpus)

@@ -20,6 +20,7 @@ from mmseg.visualization import SegLocalVisualizer
 from torch import Tensor, nn
 
 from mmseg_allspark.datasets.transforms import DataFileError, LoadImage
+from mmseg_allspark.datasets.unlabeled import IMAGE_SUFFIXES
 from mmseg_allspark.utils.checks import check_choice, check_positive_int
 from mmseg_allspark.utils.images import as_8bit, input_channels, loads_8bit, to_picture
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint, load_safely_from_now_on
@@ -140,7 +141,7 @@ class SegInferencer(MMSegInferencer):
         listed = []
         for item in inputs if isinstance(inputs, (list, tuple)) else [inputs]:
             keep = not isinstance(item, (str, os.PathLike)) or "://" in str(item)
-            listed += [item] if keep else find_images(item)
+            listed += [item] if keep else find_images(item, suffixes=IMAGE_SUFFIXES)
         return listed
 
     def forward(self, inputs: dict, **kwargs: object) -> list[SegDataSample]:

@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from importlib import import_module
 from typing import Any
 
 from mmengine.config import Config
@@ -10,6 +11,7 @@ from mmengine.config import Config
 from mmseg_allspark.utils.config_files import walk
 from mmseg_allspark.utils.config_types import SCOPES
 
+_OURS = "mmseg_allspark."
 # a ``type`` with any other dot would be imported by mmengine's registries
 _TYPE = re.compile(rf"(({'|'.join(SCOPES)})\.)?[A-Za-z]\w*")
 
@@ -22,7 +24,7 @@ def read_embedded_config(checkpoint: dict, name: str) -> Config:
     """Build the config that mmengine stored as text in a checkpoint.
 
     mmengine runs that text as Python. Here it may hold plain values only, modules of ``custom_imports`` and registries
-    of ``default_scope`` have to be imported already, and every ``type`` is a registered name.
+    of ``default_scope`` have to be this package's or imported already, and every ``type`` is a registered name.
 
     Args:
         checkpoint: Its content.
@@ -42,12 +44,14 @@ def read_embedded_config(checkpoint: dict, name: str) -> Config:
     try:
         values = parse_plain_config(text)
         for module in _imports(values):
-            if module not in sys.modules:
+            if module.startswith(_OURS):
+                import_module(module)
+            elif module not in sys.modules:
                 raise ValueError(f"it would import {module!r}; in Python, import it first if you know it")
         for kind in [str(part["type"]) for _, part in walk(values) if "type" in part]:
             if not _TYPE.fullmatch(kind):
                 raise ValueError(f"type={kind!r} is no name of a registry")
-    except (ValueError, SyntaxError) as error:
+    except (ImportError, ValueError, SyntaxError) as error:
         raise EmbeddedConfigError(f"The config inside {name} was not used ({error}): {remedy}") from error
     return Config(values)
 

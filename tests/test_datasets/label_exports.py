@@ -126,6 +126,7 @@ def label_studio(folder):
         dict(size, type="polygonlabels", value=dict(points=points, polygonlabels=["pond"])),
         dict(size, type="brushlabels", value=dict(format="rle", rle=pack(brush), brushlabels=["path"])),
         dict(size, type="keypointlabels", value=dict(x=1, y=1, keypointlabels=["pond"])),
+        dict(type="relation", from_id="1", to_id="2", direction="right"),
     ]
     task = dict(
         data=dict(image="/data/upload/1/0a1b2c3d-a.jpg"),

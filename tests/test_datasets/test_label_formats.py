@@ -161,6 +161,16 @@ def test_brush_strokes_of_another_size_are_refused(tool, photos):
         labels.draw[photos / "a.jpg"]()
 
 
+def test_labelme_beside_images_of_one_name_in_several_folders(tool, photos):
+    text = (labelme(photos.parent) / "a.json").read_text()
+    for folder in ("first", "second"):
+        (photos / folder).mkdir()
+        Image.new("RGB", (WIDTH, HEIGHT)).save(photos / folder / "1.jpg")
+        (photos / folder / "1.json").write_text(text)
+    found = read(tool, photos, photos, rest="grass").draw
+    assert set(found) == {photos / "first/1.jpg", photos / "second/1.jpg"}
+
+
 def test_boxes_and_ellipses_turn(tool):
     from label_formats.shapes import box, ellipse
 

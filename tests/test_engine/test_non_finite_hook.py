@@ -8,6 +8,7 @@ from builders import assert_same_state, loader_config, model_config, run_config,
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.utils.wrappers import averages
 
 from .faults import SAVE, FaultHook, assert_all_finite, failing_run, fault_options, state_of
@@ -70,6 +71,15 @@ def test_a_skipped_step_leaves_everything_as_it_was(data, tmp_path, kind):
     assert "The step is skipped, 1 so far." in text
     assert all(name in text for name in named(runner)[3])
     assert log_lines(tmp_path, "1 training step(s) were skipped")
+
+
+def test_a_skipped_step_leaves_a_teacher_that_labels_in_train_mode_as_it_was(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(SemiSegmentor, "labels_in", "train")
+    hooks = [dict(type="FaultHook", kind="weak", at=[3]), dict(type="MeanTeacherHook", momentum=0.2, buffers="own")]
+    loop = dict(max_iters=6, pseudo_labels_from="ema")
+    model = model_config(neck=None)
+    train(data, tmp_path, **fault_options("weak", [3], dict(policy="skip"), loop=loop, model=model, custom_hooks=hooks))
+    assert len(assert_all_finite(tmp_path)) == 6
 
 
 def test_too_many_in_a_row_stop_the_run(data, tmp_path):

@@ -13,6 +13,8 @@ from builders import (
     write_data,
 )
 
+from mmseg_allspark.report.run_record import read_run
+
 from .recording import record
 
 ITERATION = ["before_train_iter", "after_train_iter"]
@@ -139,6 +141,14 @@ def test_a_pass_that_is_stopped_in_the_middle_is_no_epoch(data, tmp_path):
     runner, log = record(data, tmp_path, loop=loop, validate=True, hooks=[stopping])
     assert runner.iter % len(runner.train_dataloader)
     assert runner.epoch == runner.iter // len(runner.train_dataloader) == log.names.count("after_train_epoch")
+
+
+def test_a_training_that_ends_early_is_finished(data, tmp_path):
+    stopping = dict(type="EarlyStoppingHook", monitor="mIoU", patience=1, min_delta=1000.0)
+    hooks = dict(custom_hooks=[stopping], default_hooks=dict(report=dict(type="ReportHook")))
+    hooks["visualizer"] = dict(type="SegLocalVisualizer", vis_backends=[dict(type="LocalVisBackend")])
+    runner = train(data, tmp_path, loop=dict(max_iters=100, val_interval=1), validate=True, **hooks)
+    assert read_run(tmp_path).facts["ended_at"] == runner.iter < 100
 
 
 def test_checkpoint_names_the_classes_also_for_images_without_masks(data, tmp_path):

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -54,6 +56,12 @@ def test_folder_glob_array_and_list_agree(data, inferencer, images):
         many = inferencer(source, batch_size=3)["predictions"]
         assert len(many) == len(one_by_one)
         assert all(np.array_equal(a, b) for a, b in zip(many, one_by_one, strict=True))
+
+
+def test_a_video_in_the_folder_is_no_image(inferencer, images, tmp_path):
+    shutil.copy(images[0], tmp_path / "a.png")
+    (tmp_path / "clip.mp4").touch()
+    assert len(inferencer(str(tmp_path))["predictions"].shape) == 2
 
 
 def test_images_of_several_sizes_in_a_batch(inferencer):

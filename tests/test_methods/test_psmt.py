@@ -93,13 +93,22 @@ def test_a_checkpoint_of_another_head_is_a_start_for_all_teachers(finished, data
     assert other.shape == student.shape and other.shape[1] == 24
 
 
-def test_a_test_has_all_teachers(finished, tmp_path):
+@pytest.mark.parametrize("augmented", [False, True])
+def test_a_test_has_all_teachers(finished, tmp_path, augmented):
     folder, runner = finished
     cfg = runner.cfg.copy()
-    cfg.update(work_dir=str(tmp_path), load_from=str(folder / "iter_5.pth"), experiment_name="psmt_test")
+    cfg.update(work_dir=str(tmp_path), load_from=str(folder / "iter_5.pth"), experiment_name=f"psmt_test{augmented}")
+    if augmented:
+        cfg.model = dict(type="SegTTAModel", module=cfg.model)
     cfg.update(test_dataloader=cfg.val_dataloader, test_cfg=dict(type="TestLoop"), test_evaluator=cfg.val_evaluator)
     tested = Runner.from_cfg(cfg)
-    tested.test()
+    if augmented:
+        tested.call_hook("before_run")
+        tested.load_or_resume()
+        tested.call_hook("before_test_epoch")
+        assert len(tested.model.module.other_teachers) == 1
+    else:
+        tested.test()
     assert_same_state(averages(tested)[1].state_dict(), read(folder, 5)["other_teachers"][0])
 
 

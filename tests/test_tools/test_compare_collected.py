@@ -42,6 +42,9 @@ def write_run(folder, curve, *, seed=0, batch=2, loop="IterBasedTrainLoop", hook
     return folder
 
 
+ENDED = dict(stopped=dict(ended_at=200), killed={})
+
+
 @pytest.fixture
 def tool(load_tool):
     return load_tool("analysis/compare")
@@ -152,6 +155,14 @@ def test_no_deviation_of_a_single_seed_and_no_difference_without_a_common_one(to
     row = cells(capsys.readouterr().out, "B", "ranking")
     assert row["mIoU, last"] == "40.00"
     assert row["Δ to A, same seeds"] == "no common seed"
+
+
+def test_a_run_that_has_ended_early_counts(tool, tmp_path, capsys):
+    runs = [f"{name}={write_run(tmp_path / name, {200: 40.0}, **facts)}" for name, facts in ENDED.items()]
+    assert tool.main([*runs, "--out", str(tmp_path / "out"), "--collect-only"]) == 0
+    text = capsys.readouterr().out
+    assert cells(text, "stopped")["mIoU, last"] == "40.00"
+    assert "killed, seed 0**: not finished" in text
 
 
 def test_unfinished_runs_do_not_count_and_unequal_budgets_are_named(tool, tmp_path, capsys):

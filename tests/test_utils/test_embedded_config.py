@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 from mmengine.config import Config
 
@@ -14,6 +16,16 @@ VALUES = dict(
 def test_what_mmengine_writes_is_read_back():
     assert parse_plain_config(Config(VALUES).pretty_text) == VALUES
     assert read_embedded_config(dict(meta=dict(cfg=Config(VALUES).pretty_text)), "x.pth").model.sizes == (1, 2)
+
+
+def test_a_backbone_of_this_package_is_imported(monkeypatch):
+    """As by a new process: ``import mmseg_allspark`` leaves out those that need mmpretrain."""
+    monkeypatch.delitem(sys.modules, "mmseg_allspark.utils.metric_names", raising=False)
+    text = "custom_imports = dict(imports=['mmseg_allspark', 'mmseg_allspark.utils.metric_names'])"
+    read_embedded_config(dict(meta=dict(cfg=text)), "x.pth")
+    assert "mmseg_allspark.utils.metric_names" in sys.modules
+    with pytest.raises(EmbeddedConfigError, match="No module named 'mmseg_allspark.nothing'"):
+        read_embedded_config(dict(meta=dict(cfg=text.replace("utils.metric_names", "nothing"))), "x.pth")
 
 
 def test_the_text_of_the_log_wins():

@@ -88,7 +88,8 @@ def read_result(work_dir: Path, key: str, seed: int | str = "?", why: str = "") 
         others = f", only {', '.join(run.metrics)} (--key)" if run.metrics else ""
         so_far = f"iteration {run.last_iter} of {total or 'unknown'}"
         result.problem = f"no validation has written {key} yet{others}, {so_far}"
-    elif not why and total and max(curve) < total:  # a part that was cut off may hold iterations beyond
+    elif not why and total and max(curve) < run.facts.get("ended_at", total):
+        # a part that was cut off may hold iterations beyond, and a training may end early
         last = f"at iteration {max(curve)} of {total}, {result.metric} {result.last:.2f}"
         result.problem = f"not finished: last validation {last}"
     return result

@@ -74,7 +74,7 @@ def best_checkpoint(folder: Path) -> Path | None:
         return best
     # may be of an earlier training in the same folder, of which the last one then knows nothing
     hub = load_checkpoint(last, "cpu").get("message_hub") or {}
-    return best if "best_ckpt" in hub.get("runtime_info", {}) else None
+    return best if any(key.startswith("best_ckpt") for key in hub.get("runtime_info", {})) else None
 
 
 def why_incomplete(path: str | Path) -> str | None:

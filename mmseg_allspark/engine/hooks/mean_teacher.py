@@ -3,6 +3,7 @@
 from typing import Annotated, Literal
 
 from mmengine.hooks import EMAHook
+from mmengine.model import BaseTTAModel
 from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS, MODELS
 
@@ -48,6 +49,9 @@ class MeanTeacherHook(EMAHook):
     def before_run(self, runner: Runner) -> None:
         """Make the teachers, copies of the student."""
         super().before_run(runner)
+        if isinstance(self.src_model, BaseTTAModel):  # the method is inside
+            self.src_model = self.src_model.module
+            self.ema_model = MODELS.build(self.ema_cfg, default_args=dict(model=self.src_model))
         others = [
             MODELS.build(self.ema_cfg, default_args=dict(model=self.src_model)) for _ in range(self.num_teachers - 1)
         ]

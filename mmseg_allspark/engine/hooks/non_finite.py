@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from mmseg_allspark.engine.checkpoint.resume_point import find_resume_point
 from mmseg_allspark.utils.checks import PositiveInt, check_types
-from mmseg_allspark.utils.wrappers import bare_model
+from mmseg_allspark.utils.wrappers import averages, bare_model
 
 SKIPPED = "skipped_steps"  # in the message hub, which checkpoints hold
 _REMEDIES = """What to try (resumed unchanged, a run comes to the same step again):
@@ -35,10 +35,10 @@ class NonFiniteHook(Hook):
     ``AtomicCheckpointHook`` no checkpoint holds what is not finite.
 
     Args:
-        policy: ``'stop'``: raise. ``'skip'``: put the model's buffers (batch-norm statistics, semantic memory, running
-            estimates) back to what they were before the step, log it and go on; costs a copy of the buffers at every
-            step. A moving average counts the step, over weights that did not change. What a method does to weights in
-            its forward pass stays done (:meth:`GTASegmentor.transfer`). Default ``'stop'``.
+        policy: ``'stop'``: raise. ``'skip'``: put the buffers of the model and of its teachers (batch-norm statistics,
+            semantic memory, running estimates) back to what they were before the step, log it and go on; costs a copy
+            of the buffers at every step. A moving average counts the step, over weights that did not change. What a
+            method does to weights in its forward pass stays done (:meth:`GTASegmentor.transfer`). Default ``'stop'``.
         max_skipped: With this many steps in a row without an update, training stops under either policy. Also counts
             what the loss scaling of float16 leaves out, of which a dozen at the start is normal. Default 30.
 
@@ -76,7 +76,7 @@ class NonFiniteHook(Hook):
         self._is_decided = self._is_updated = self._is_refused = False
         self._figures = {}
         if self.policy == "skip":
-            self._kept = [buffer.clone() for buffer in bare_model(runner.model).buffers()]
+            self._kept = [buffer.clone() for buffer in _buffers(runner)]
 
     @torch.no_grad()
     def _collect(self, model: nn.Module, args: tuple, kwargs: dict, output: Any) -> None:
@@ -130,7 +130,7 @@ class NonFiniteHook(Hook):
         raise FloatingPointError(f"{found}\n{find_resume_point(runner.work_dir).describe()}\n{_REMEDIES}")
 
     def _undo(self, runner: Runner, found: str) -> None:
-        for buffer, kept in zip(bare_model(runner.model).buffers(), self._kept, strict=True):
+        for buffer, kept in zip(_buffers(runner), self._kept, strict=True):
             buffer.copy_(kept)
         runner.optim_wrapper.zero_grad()  # what other steps of an accumulation have left
         skipped = runner.message_hub.get_info(SKIPPED, 0) + 1
@@ -146,6 +146,12 @@ class NonFiniteHook(Hook):
         parts = [text if len(ranks) == 1 else f"[rank {rank}] {text}" for rank, _, text in guilty]
         rate = max(group["lr"] for group in runner.optim_wrapper.param_groups)
         return f"NaN or Inf at iteration {runner.iter + 1}: " + "\n".join(parts) + f"\n  learning rate: {rate:g}"
+
+
+def _buffers(runner: Runner) -> list[Tensor]:
+    """Whatever a step changes beside weights; some teachers label in train mode."""
+    models = [bare_model(runner.model), *(average.module for average in averages(runner))]
+    return [buffer for model in models for buffer in model.buffers()]
 
 
 def _total(value: Tensor | list[Tensor]) -> Tensor:

@@ -49,14 +49,17 @@ class ReportHook(DrawingHook):
             )
 
     def after_train(self, runner: Runner) -> None:
+        """Note where the training ended, which may be early, and write the page."""
+        if self._has_files:
+            path = Path(runner.log_dir) / FACTS
+            path.write_text(json.dumps(dict(json.loads(path.read_text()), ended_at=runner.iter)))
+            self.after_val_epoch(runner)
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Write the page, if there are files to read."""
         if self._has_files:
             with self.drawing(runner):
                 write_report(Path(runner.work_dir))
-
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Refresh the page."""
-        self.after_train(runner)
 
 
 def collect_facts() -> dict[str, str | int]:

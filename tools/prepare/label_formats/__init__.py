@@ -32,7 +32,7 @@ def read_labels(source: Path, images: Images, options: Namespace) -> Labels:
                 f"{source} holds neither masks ({', '.join(masks.SUFFIXES)}) nor labelme's JSON files. Give an export "
                 "in one file, of COCO, CVAT or Label Studio, by the path of the file. IMAGES comes before LABELS."
             )
-        return shapes.draw_shapes(labelme.read(files), images, options)
+        return shapes.draw_shapes(labelme.read(files, source), images, options)
     if not source.is_file():
         raise PrepareError(f"The labels {source} do not exist: give a folder of masks, or an export of a label tool.")
     if source.suffix.lower() == ".xml":
@@ -43,7 +43,7 @@ def read_labels(source: Path, images: Images, options: Namespace) -> Labels:
     if isinstance(content, list) and content and all("annotations" in task and "data" in task for task in content):
         return shapes.draw_shapes(label_studio.read(source, content), images, options)
     if isinstance(content, dict) and "shapes" in content:
-        return shapes.draw_shapes(labelme.read([source]), images, options)
+        return shapes.draw_shapes(labelme.read([source], source.parent), images, options)
     raise PrepareError(
         f"{source} is of no format that is known: COCO JSON, labelme JSON, Label Studio JSON (not JSON-MIN), CVAT for "
         "images 1.1 (XML). Unpack an archive first."

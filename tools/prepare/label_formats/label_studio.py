@@ -83,9 +83,10 @@ def read(source: Path, content: list[dict]) -> Export:
             valid = [entry for entry in task["annotations"] if not entry.get("was_cancelled")]
             size, shapes = None, []
             for part in valid[-1]["result"] if valid else ():
-                kind, value = part["type"], part["value"]
+                kind = part["type"]
                 if not kind.endswith("labels"):
-                    continue  # the bare geometry, which stands there once more, or a choice
+                    continue  # the bare geometry, which stands there once more, a choice, or a relation of two shapes
+                value = part["value"]
                 size = (part["original_width"], part["original_height"])
                 shapes += [(name, _fill(kind, value, *size), kind) for name in value[kind][-1:]]
             export.add(_find_name(task), size, shapes)

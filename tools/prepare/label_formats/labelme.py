@@ -32,9 +32,9 @@ def _fill(shape: dict) -> Fill | None:
     return None
 
 
-def read(files: Sequence[Path]) -> Export:
-    """Read the files of some images."""
-    export = Export(files[0].parent)
+def read(files: Sequence[Path], root: Path) -> Export:
+    """Read the files of some images, which are named as the images are from the folder ``root`` on."""
+    export = Export(root)
     for path in files:
         try:
             content = json.loads(path.read_bytes())
@@ -43,5 +43,7 @@ def read(files: Sequence[Path]) -> Export:
         except (KeyError, TypeError, ValueError, OSError, IndexError) as error:
             raise PrepareError(f"{path} is no whole labelme file ({error!r}): save it again.") from error
         # named after the image; imagePath may lead to where it once was
-        export.add(path.with_suffix("").name, (width, height) if width and height else None, shapes)
+        export.add(
+            path.relative_to(root).with_suffix("").as_posix(), (width, height) if width and height else None, shapes
+        )
     return export
