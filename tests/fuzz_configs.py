@@ -113,8 +113,9 @@ def guidedmix_configs(data: Path, work_dir: Path) -> Iterator[Config]:
     """GuidedMix-Net with each of its heads."""
     aspp = dict(in_channels=WIDTHS[-1], in_index=3, dilations=(1, 2))
     deep = aspp | dict(type="DeepLabV3PlusHead", c1_in_channels=WIDTHS[0], c1_channels=4)
+    parts = dict(type="GuidedMixSegmentor", unsup_loss=dict(type="SigmoidFocalLoss"), cutmix=None)
     for head in (head_config(), head_config(**aspp | dict(type="SplitASPPHead")), head_config(**deep)):
-        yield whole_config(data, work_dir, model=dict(type="GuidedMixSegmentor", decode_head=head, cutmix=None))
+        yield whole_config(data, work_dir, model=dict(parts, decode_head=head))
 
 
 def all_configs(data: Path, work_dir: Path) -> Iterator[Config]:

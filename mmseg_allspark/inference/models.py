@@ -11,12 +11,12 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor, nn
 
-from mmseg_allspark.engine.checkpoint.weights_fit import check_inference_fit, fit_weights
 from mmseg_allspark.models import holds_average
 from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.config_types import name_types
 from mmseg_allspark.utils.embedded_config import read_embedded_config
 from mmseg_allspark.utils.images import class_palette
+from mmseg_allspark.utils.weights_fit import check_inference_fit, fit_weights
 
 WEIGHTS = ("ema", "model")
 MEANING = {"ema": "averaged (ema)", "model": "as trained (model)"}

@@ -13,9 +13,9 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import DATASETS, MODELS
 from torch import Tensor
 
-from mmseg_allspark.engine.checkpoint.weights_fit import check_inference_fit, fit_weights
 from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.utils.config_types import find_class, name_types
+from mmseg_allspark.utils.weights_fit import check_inference_fit, fit_weights
 
 from .models import choose_weights, read_dataset_meta
 

@@ -22,7 +22,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from mmseg_allspark.engine.checkpoint.fit import require_checkpoint_fit
-from mmseg_allspark.engine.checkpoint.weights_fit import fit_weights
+from mmseg_allspark.utils.weights_fit import fit_weights
 
 FIVE = (*CLASSES, "e")
 HOOKS_AT_WORK = [

@@ -129,7 +129,7 @@ def fails_in_one_line(infer, capsys, *arguments):
     ("source", "options", "message"),
     [
         ("no.jpg", [], "no.jpg does not exist"),
-        ("in", ["--cfg-options", "model.decode_head.channels=32"], "weights; 0 are missing, 0 in the checkpoint are "),
+        ("in", ["--cfg-options", "model.decode_head.channels=32"], "does not fit the config's model"),
         ("in", ["--palette", "[[1,2,3"], "argument --palette: '[[1,2,3' is no list of colours"),
     ],
 )

@@ -69,7 +69,7 @@ from mmseg_allspark.models import AllSparkNeck
 model = dict(
     type=SemiSegmentor,
     data_preprocessor=dict(type="mmseg.SegDataPreProcessor", mean=[127.0] * 3, std=[64.0] * 3, size_divisor=1),
-    backbone=dict(type="mmseg_allspark.models.backbones.ReferenceMixVisionTransformer", embed_dims={WIDTHS[0]},
+    backbone=dict(type="mmseg_allspark.models.ReferenceMixVisionTransformer", embed_dims={WIDTHS[0]},
                   num_heads=[1, 2, 3, 4], num_layers=[1] * 4),
     neck=dict(type=AllSparkNeck, in_channels={WIDTHS[-1]}, num_classes=4, memory_size={MEMORY_SIZE}),
     decode_head=dict(type="mmseg.SegformerMLPHead", in_channels={WIDTHS}, in_index=[0, 1, 2, 3], channels=16,

@@ -11,8 +11,8 @@ from mmengine.runner import BaseLoop, Runner
 from mmseg.registry import HOOKS
 from torch import Tensor, nn
 
-from mmseg_allspark.engine.checkpoint.weights_fit import WeightsFit, check_inference_fit, fit_weights, shorten
 from mmseg_allspark.utils.training_only import training_only_names
+from mmseg_allspark.utils.weights_fit import WeightsFit, check_inference_fit, fit_weights, shorten
 
 _LEAST_SHARE = 0.5  # of the backbone; a few entries of any two networks happen to have the same shape
 
