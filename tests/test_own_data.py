@@ -111,7 +111,7 @@ def test_the_page_leads_from_files_to_pictures(tmp_path):
     write_images(tmp_path)
     colour_masks(tmp_path)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 8
     for command in COMMANDS:
         short = SHORT if "tools/train.py" in command else ""
         if "--cfg-options" in command:

@@ -4,3 +4,4 @@
 _base_ = "../pseudo_label/resnet18-tiny_synthetic.py"
 model = dict(type="GuidedMixSegmentor", unlabeled_view="weak", confidence=None, alignment=None, cutmix=None)
 unlabeled_dataloader = dict(batch_size=8, dataset=dict(pipeline=_base_.pipelines.unlabeled))
+train_cfg = dict(pseudo_labels_from="model")  # there is no teacher
