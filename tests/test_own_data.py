@@ -108,7 +108,7 @@ def test_the_page_leads_from_files_to_pictures(tmp_path):
     """The page starts in a checkout; here its folders are links, and what it writes stays in the test's folder."""
     for name in ("mmseg_allspark", "tools", "configs"):
         (tmp_path / name).symlink_to(ROOT / name)
-    write_images(tmp_path)
+    write_images(tmp_path, rest=4)
     colour_masks(tmp_path)
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
     assert len(COMMANDS) == 8

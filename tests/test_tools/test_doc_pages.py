@@ -103,6 +103,7 @@ def git(*arguments):
     return subprocess.run(["git", *author, *arguments], check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.slow
 def test_the_method_of_the_page_trains_and_is_one_python_file_and_one_config(checkout, load_tool, monkeypatch):
     """The package, its tools and its configs are the checkout's and stay as they are."""
     (checkout / ".gitignore").write_text((ROOT / ".gitignore").read_text())
