@@ -10,6 +10,7 @@ from two_ranks import build_runner, run_ranks, train
 
 from mmseg_allspark.utils.safe_checkpoints import load_checkpoint, load_safely_from_now_on
 
+pytestmark = pytest.mark.slow  # half a minute of one core
 SYNC = ("rank0", "gather", "local")
 STEPS, STOP = 5, 4  # the fourth step is one of the second pass over the unlabeled images
 
