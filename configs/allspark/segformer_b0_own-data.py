@@ -44,7 +44,7 @@ train_dataloader = dict(
     dataset=dict(dataset, ann_file="labeled.txt", pipeline=pipelines.labeled),
 )
 unlabeled_dataloader = dict(
-    batch_size=4,
+    batch_size=train_dataloader["batch_size"],  # some methods need as many
     num_workers=2,
     drop_last=True,  # CutMix mixes two
     dataset=dict(

@@ -38,6 +38,7 @@ class PredictionVisualizationHook(DrawingHook, SegVisualizationHook):
     """
 
     _drawn = 0
+    _joined = None  # the data set of which ``_leaves`` has the images
     show_dir = None
 
     @check_types
@@ -87,11 +88,21 @@ class PredictionVisualizationHook(DrawingHook, SegVisualizationHook):
         else:
             self._visualizer.add_image(name, picture, step=step)
 
+    def _find_leaf(self, dataset: Dataset, path: str) -> Dataset:
+        """The data set of an image: joined ones may load their images in different ways."""
+        leaves = list(iter_leaves(dataset))
+        if len(leaves) == 1:
+            return leaves[0]
+        if self._joined is not dataset:
+            self._joined = dataset
+            self._leaves = {path: leaf for leaf in reversed(leaves) for path in _image_paths(leaf)}
+        return self._leaves[path]
+
     def _paint(self, dataset: Dataset, sample: SegDataSample) -> np.ndarray:
         """Ground truth and prediction, (H, W, 3) uint8 RGB."""
-        *others, leaf = iter_leaves(dataset)  # several are joined, and may load their images in different ways
-        leaf = next((other for other in others if sample.img_path in _image_paths(other)), leaf)
-        image = to_picture(leaf.pipeline.transforms[0](dict(img_path=sample.img_path))["img"])
+        image = to_picture(
+            self._find_leaf(dataset, sample.img_path).pipeline.transforms[0](dict(img_path=sample.img_path))["img"]
+        )
         classes = self._visualizer.dataset_meta["classes"]
         meta = dict(classes=classes, palette=class_palette(self._visualizer.dataset_meta.get("palette"), len(classes)))
         parts = {"ground truth": ("gt_sem_seg", 255), "prediction": ("pred_sem_seg", None)}
