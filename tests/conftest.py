@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+import yapf.yapflib.yapf_api  # noqa: F401  (writes its cache here, before several workers would at once)
 from builders import ROOT, leave_config_text_plain, write_data
 from mmengine.registry import init_default_scope
 from trained import cnn_baseline, write_trained

@@ -44,11 +44,15 @@ require_node() {
     }
 }
 
+# mmengine formats configs with yapf, which writes a cache at its first use: ranks that do so at once read half a file.
+write_yapf_cache() { "$PYTHON" -c 'import yapf.yapflib.yapf_api' 2>/dev/null || true; }
+
 # launch_distributed GPUS SCRIPT ARGS...: one process per GPU (or per CPU rank) of this node.
 launch_distributed() {
     local gpus="$1" script="$2"
     shift 2
     require_node
+    write_yapf_cache
     local nodes="${NNODES:-1}" port="${PORT:-}"
     if [ -z "$port" ] && [ "$nodes" = 1 ]; then
         # two jobs on one machine must not meet on the same port
@@ -73,6 +77,7 @@ launch_slurm() {
     require_count "$gpus"  # before bash reckons with it
     local per_node="${GPUS_PER_NODE:-$((gpus < 4 ? gpus : 4))}"
     require_count "$per_node" GPUS_PER_NODE
+    write_yapf_cache
     export PYTHONPATH="$TOOLS_DIR/..${PYTHONPATH:+:$PYTHONPATH}"
     # the same for all tasks, another for another job: jobs may share a node
     export MASTER_PORT="${PORT:-${MASTER_PORT:-$((20000 + RANDOM % 10000))}}"

@@ -20,7 +20,7 @@ die() { say "error: $*"; exit 1; }
 pip_install() { "$PY" -m pip install --disable-pip-version-check --prefer-binary "$@" >&2; }
 check() { "$1" "$TOOLS_DIR/doctor.py" --import "${@:2}" >&2; }
 
-EXTRA="" LEVEL=0 STACK=fork MODULES=(torch mmengine mmcv mmseg cv2)
+EXTRA="" LEVEL=0 STACK=fork MODULES=(torch mmengine mmcv mmseg cv2 yapf.yapflib.yapf_api)
 while [ $# -gt 0 ]; do
     case "$1" in
         --tests) [ "$LEVEL" = 2 ] || { LEVEL=1 EXTRA=tests; } ;;

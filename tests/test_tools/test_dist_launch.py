@@ -1,6 +1,7 @@
 """Two CPU processes through the launch scripts, from a folder that is not the project's."""
 
 import subprocess
+import sys
 
 import pytest
 import torch
@@ -111,3 +112,15 @@ def test_a_checkpoint_that_does_not_fit_is_not_evaluated(trained, tiny_project, 
 def run_tool(name, *arguments, cwd, env):
     command = [env["PYTHON"], ROOT / "tools" / name, "tiny.py", "--work-dir", cwd / "one", *arguments]
     return subprocess.run(list(map(str, command)), cwd=cwd, env=env, capture_output=True, text=True, timeout=300)
+
+
+def test_the_cache_that_all_ranks_read_is_there_before_they_start(cpu_environment, tmp_path):
+    """yapf writes it at its first use, so ranks that start at once may read half of it."""
+    program = tmp_path / "python"
+    program.write_text(
+        f'#!/bin/sh\n[ "$2" != torch.distributed.run ] || exec ls -R {tmp_path}/cache\nexec {sys.executable} "$@"\n'
+    )
+    program.chmod(0o755)
+    env = cpu_environment | {"PYTHON": str(program), "XDG_CACHE_HOME": f"{tmp_path}/cache"}
+    process = launch("dist_train.sh", "config.py", 2, cwd=tmp_path, env=env)
+    assert ".pickle" in process.stdout, process.stderr
