@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from mmseg_allspark.inference import SegInferencer
 
 PACKAGE = Path(__file__).resolve().parent
+_TRAININGS = count(1)
 
 
 class Run:
@@ -106,6 +108,8 @@ def train(
     try:
         with warnings.catch_warnings():  # the tool sets both for its console
             cfg = tool.settle_config(args)
+            # mmengine keeps what it knows of a run by this name and the second in which the run began
+            cfg.experiment_name = f"{cfg.experiment_name}_{next(_TRAININGS)}"
             tool.run(cfg, args)
     finally:
         warnings.formatwarning = shown

@@ -129,7 +129,6 @@ def all_configs(data: Path, work_dir: Path) -> Iterator[Config]:
             confidence=dict(type="ClassQuantileThreshold"),
             data_preprocessor=dict(type="SemiDataPreprocessor", preprocessor=plain),
         ),
-        custom_hooks=[dict(type="CompileHook", modules=["neck"], backend="eager")],
     )
     supervised = dict(train_cfg=dict(type="SupervisedLoop", max_iters=1), model=model_config(type="EncoderDecoder"))
     cfg = run_config(data, work_dir, loop={}, **supervised)

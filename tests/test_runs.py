@@ -1,6 +1,7 @@
 """Training and prediction from Python: what the command line does, and its checks."""
 
 import os
+import time
 import warnings
 
 import numpy as np
@@ -54,7 +55,8 @@ def test_what_the_command_line_refuses_is_an_exception(config, options, error, m
         train(**dict(config=config) | options)
 
 
-def test_the_best_checkpoint_of_an_earlier_training_is_not_this_ones(config):
+def test_the_best_checkpoint_of_an_earlier_training_is_not_this_ones(config, monkeypatch):
+    monkeypatch.setattr(time, "strftime", lambda *_: "20260101_000000")  # mmengine tells runs apart by the second
     metrics = ["mIoU", "aAcc"]
     best = dict(steps=2, cfg_options={"default_hooks.checkpoint.save_best": metrics, "train_cfg.val_interval": 1})
     run = train(config, **best)

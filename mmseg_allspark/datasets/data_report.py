@@ -125,9 +125,9 @@ def _choose_loaders(cfg: Config, report: DataReport) -> dict[str, Mapping]:
     loaders["unlabeled"] = None
     if is_semi_supervised(cfg):
         try:
-            loaders["unlabeled"] = choose_unlabeled(cfg, cfg.train_cfg.get("unlabeled_dataloader"))
+            loaders["unlabeled"] = choose_unlabeled(cfg)
         except ValueError as error:
-            key, remedy = LOADER_KEYS["unlabeled"], "Give it once."
+            key, remedy = LOADER_KEYS["unlabeled"], "Set it."
             report.findings.append(Finding("error", "setting", "unlabeled", 1, 1, (), str(error), key, remedy))
     return {name: loader for name, loader in loaders.items() if loader is not None}
 

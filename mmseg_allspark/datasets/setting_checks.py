@@ -84,20 +84,17 @@ def _has_masks(dataset: Any) -> bool:
     return loads and len(dataset) > 0 and os.path.isfile(dataset.get_data_info(0).get("seg_map_path") or "")
 
 
-def choose_unlabeled(cfg: Mapping, argument: dict | None) -> dict:
-    """Return the config's unlabeled loader, or ``train_cfg``'s ``argument``; ``ValueError`` unless one is given."""
+def choose_unlabeled(cfg: Mapping) -> dict:
+    """Return the config's unlabeled loader; ``ValueError`` if there is none."""
     key = LOADER_KEYS["unlabeled"]
-    top_level = cfg.get(key)
-    if (argument is None) == (top_level is None):
-        given = "nowhere" if argument is None else "both at the top level of the config and in train_cfg"
+    if cfg.get(key) is None:
         close = get_close_matches(key, cfg.keys() - {key}, n=1, cutoff=0.85)
-        if argument is None and close:
-            given += f"; the config has {close[0]}, which nothing reads"
+        read = f"; the config has {close[0]}, which nothing reads" if close else ""
         raise ValueError(
-            f"PseudoLabelLoop: unlabeled_dataloader is given {given}. Give it once, at the top level beside "
-            "train_dataloader: unlabeled_dataloader = dict(batch_size=..., sampler=..., dataset=...)."
+            f"PseudoLabelLoop: the config has no {key}{read}. Set it at the top level beside train_dataloader: "
+            f"{key} = dict(batch_size=..., sampler=..., dataset=...)."
         )
-    return top_level if argument is None else argument
+    return cfg[key]
 
 
 def check_batch(images: int, batch_size: int, drop_last: bool) -> None:

@@ -12,7 +12,7 @@ from .hooks.pseudo_label_visualization import PseudoLabelVisualizationHook
 from .hooks.report import ReportHook
 from .hooks.semantic_memory import SemanticMemoryHook
 from .hooks.snapshots import SnapshotHook
-from .hooks.speed import ChannelsLastHook, CompileHook
+from .hooks.speed import ChannelsLastHook
 from .hooks.start_checks import StartChecksHook
 from .hooks.validation_record import ValidationRecordHook
 from .loop import PseudoLabelLoop
@@ -28,7 +28,6 @@ __all__ = [
     "ChannelsLastHook",
     "CheckpointFitHook",
     "CollapseMonitorHook",
-    "CompileHook",
     "MeanTeacherHook",
     "NonFiniteHook",
     "PredictionVisualizationHook",

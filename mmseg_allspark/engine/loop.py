@@ -41,8 +41,6 @@ class PseudoLabelLoop(StreamLoop):
     Args:
         runner: The runner.
         dataloader: Config of the labeled loader (the config's ``train_dataloader``).
-        unlabeled_dataloader: Config of the unlabeled loader. Default None: the config's top-level
-            ``unlabeled_dataloader``, beside ``train_dataloader``.
         max_epochs: Epochs to train; exclusive with ``max_iters``.
         max_iters: Iterations to train; exclusive with ``max_epochs``.
         val_begin: First epoch (iteration, with ``max_iters``) after which is validated. Default 1.
@@ -65,7 +63,6 @@ class PseudoLabelLoop(StreamLoop):
         self,
         runner: Runner,
         dataloader: dict,
-        unlabeled_dataloader: dict | None = None,
         max_epochs: PositiveInt | None = None,
         max_iters: PositiveInt | None = None,
         val_begin: PositiveInt = 1,
@@ -78,7 +75,7 @@ class PseudoLabelLoop(StreamLoop):
     ) -> None:
         check_loaders(runner.cfg)
         self.labeled_dataloader = build_stream(runner, dataloader, "train_dataloader", cycle=True, hold_out=True)
-        unlabeled = build_stream(runner, choose_unlabeled(runner.cfg, unlabeled_dataloader), "unlabeled_dataloader")
+        unlabeled = build_stream(runner, choose_unlabeled(runner.cfg), "unlabeled_dataloader")
         super().__init__(runner, unlabeled, max_epochs, max_iters, val_begin, val_interval)
         self.burn_in_iters, self.ramp_up_iters, self.ramp_up_shape = burn_in_iters, ramp_up_iters, ramp_up_shape
         self.pseudo_labels_from, self.allow_overlap = pseudo_labels_from, allow_overlap

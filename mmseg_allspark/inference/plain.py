@@ -26,7 +26,7 @@ _KEPT = (
     "default_scope", "env_cfg", "log_level", "visualizer", "test_pipeline", "tta_pipeline", "tta_model",
     "val_dataloader", "val_cfg", "val_evaluator", "test_dataloader", "test_cfg", "test_evaluator",
 )  # fmt: skip
-_NECK_MEMORY = ("memory_size", "grouping", "similarity", "grouping_map", "sync", "size_mismatch")
+_NECK_MEMORY = ("memory_size", "grouping", "similarity", "grouping_map", "sync")
 # ours -> mmseg's, and the arguments that only ours have
 _TRANSFORMS = {
     "LoadImage": ("LoadImageFromFile", ("unreadable",)),

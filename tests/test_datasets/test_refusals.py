@@ -172,7 +172,7 @@ def test_a_misspelled_unlabeled_loader_is_in_the_error(tmp_path, capsys):
     cfg = run_config(data, tmp_path / "run", loop=dict(max_iters=1))
     cfg.unlabled_dataloader = cfg.pop("unlabeled_dataloader")
     cfg.dump(data / "config.py")
-    text = "unlabeled_dataloader is given nowhere; the config has unlabled_dataloader, which nothing reads. Give it"
+    text = "the config has no unlabeled_dataloader; the config has unlabled_dataloader, which nothing reads. Set it"
     with load_tool("check_data") as tool:
         assert text in str(train(cfg))
         assert check(tool, data / "config.py") == 1

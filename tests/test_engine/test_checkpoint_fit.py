@@ -123,8 +123,10 @@ def test_as_many_classes_of_other_names(data, tmp_path, trained):
 
 
 def test_another_crop_resizes_the_memory(data, tmp_path, trained, weights):
-    neck = neck_config(memory_size=(5, 5), size_mismatch="resize")
-    start, log = begin(data, tmp_path, trained, model=all_states(neck=neck))
+    sets = loaders(data, CLASSES)
+    for loader in (sets["train_dataloader"], sets["loop"]["unlabeled_dataloader"]):
+        loader["dataset"]["pipeline"].insert(2, dict(type="Resize", scale=(129, 129)))
+    start, log = begin(data, tmp_path, trained, model=all_states(neck=neck_config(memory_size=(5, 5))), **sets)
     (line,) = warnings_of(log, "iter_2.pth")
     assert "Resized (checkpoint -> model): neck.memory.queue 4x32x9 -> 4x32x25." in line
     queue, old = start.model["neck.memory.queue"], weights["neck.memory.queue"]

@@ -39,7 +39,9 @@ def undisturbed(request, odd_data, tmp_path_factory):
     return request.param, folder, *random_run(odd_data, folder, request.param)
 
 
-@pytest.mark.parametrize(("start", "num_workers"), [pytest.param(1, 0, marks=pytest.mark.slow), (2, 2), (3, 0)])
+@pytest.mark.parametrize(
+    ("start", "num_workers"), [(2, 2), *(pytest.param(start, 0, marks=pytest.mark.slow) for start in (1, 3))]
+)
 def test_resumed_run_is_the_undisturbed_one(undisturbed, odd_data, tmp_path, start, num_workers):
     """In burn-in, warm-up and ramp-up, in the middle of an epoch and where one ends (3)."""
     unit, folder, expected, log = undisturbed

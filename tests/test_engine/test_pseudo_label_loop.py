@@ -170,19 +170,9 @@ def test_checkpoint_names_the_classes_also_for_images_without_masks(data, tmp_pa
     ("loop", "text"),
     [
         (dict(), "exactly one of max_epochs and max_iters"),
-        (dict(max_iters=1, unlabeled_dataloader=None), "unlabeled_dataloader is given nowhere"),
+        (dict(max_iters=1, unlabeled_dataloader=None), "the config has no unlabeled_dataloader"),
     ],
 )
 def test_bad_arguments_are_named(data, tmp_path, loop, text):
     with pytest.raises(ValueError, match=text):
         train(data, tmp_path, loop=loop)
-
-
-def test_the_loop_takes_the_unlabeled_loader_as_an_argument_but_not_twice(data, tmp_path):
-    loop = dict(
-        type="PseudoLabelLoop", max_iters=1, unlabeled_dataloader=loader_config(data, "unlabeled", batch_size=3)
-    )
-    runner = train(data, tmp_path / "once", loop=dict(unlabeled_dataloader=None), train_cfg=loop)
-    assert runner.train_loop.dataloader.batch_sampler.batch_size == 3
-    with pytest.raises(ValueError, match="both at the top level of the config and in train_cfg"):
-        train(data, tmp_path / "twice", loop={}, train_cfg=loop)

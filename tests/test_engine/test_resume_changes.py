@@ -88,7 +88,6 @@ def test_a_checkpoint_of_another_tool_is_resumed_as_it_is(data, tmp_path, saved)
 
 FIVE = model_config(neck=neck_config(num_classes=5), decode_head=head_config(num_classes=5))
 NO_NECK = model_config(neck=None)
-WIDE_MEMORY = model_config(neck=neck_config(memory_size=(5, 5), size_mismatch="resize"))
 ADAM = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=0.01))
 BY_PART = dict(
     type="OptimWrapper",

@@ -8,7 +8,6 @@ from builders import (
     assert_same_state,
     backbone_config,
     build_model,
-    neck_config,
     semi_batch,
     train,
 )
@@ -200,28 +199,7 @@ def test_channels_last_resumes_also_from_a_run_without_it(data, plain, channels_
         assert all(value.is_contiguous(memory_format=torch.channels_last) for value in momentum)
 
 
-# CompileHook
-
-
-@pytest.fixture
-def graphs():
-    """Return a function that counts the graphs compiled since the start of the test."""
-    torch._dynamo.reset()
-    torch._dynamo.utils.counters.clear()
-    yield lambda: torch._dynamo.utils.counters["stats"]["unique_graphs"]
-    torch._dynamo.reset()
-
-
-@pytest.mark.slow
-def test_compiled_parts_give_the_same_losses_and_checkpoints(data, plain, graphs, tmp_path):
-    """The average labels, so its parts are compiled as well."""
-    hook = dict(type="CompileHook", modules=["neck"], backend="eager")
-    _, log = run(data, tmp_path, EMA, hook, steps=3, loop=dict(max_iters=3, pseudo_labels_from="ema"))
-    assert graphs() >= 3  # labelling by the model and by its average, training
-    assert log.losses == pytest.approx(plain[2].losses, rel=1e-4)
-    checkpoint, reference = load(tmp_path, 3), load(plain[0], 3)
-    for key in ("state_dict", "ema_state_dict"):
-        torch.testing.assert_close(dict(checkpoint[key]), dict(reference[key]), rtol=1e-4, atol=1e-5)  # and names
+# Gradient checkpointing
 
 
 def train_step(model, batch):
@@ -231,42 +209,6 @@ def train_step(model, batch):
     sum(value for name, value in losses.items() if "loss" in name).backward()
     gradients = {name: value.grad for name, value in model.named_parameters()}
     return {name: value.detach() for name, value in losses.items()}, gradients
-
-
-def assert_compiled_neck_like_plain(dropout, **options):
-    """Compare a training step with and without ``torch.compile(**options)`` of the neck."""
-    results = []
-    for compiled in (False, True):
-        model = build_model(neck=neck_config(attn_drop=dropout))
-        if compiled:
-            model.neck.compile(**options)
-        results.append(train_step(model, semi_batch(model)))
-    torch.testing.assert_close(results[1], results[0], rtol=1e-4, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("dropout", "backend"),
-    [
-        pytest.param(0.3, "eager", marks=pytest.mark.slow),
-        pytest.param(0.3, "aot_eager", marks=pytest.mark.slow),
-        pytest.param(0.0, "aot_eager", marks=pytest.mark.slow),
-        pytest.param(0.0, "inductor", marks=pytest.mark.slow),  # it draws random numbers of its own
-    ],
-)
-@pytest.mark.filterwarnings("ignore:Dynamo does not know how to trace the builtin:UserWarning")
-def test_attention_by_blocks_survives_compiling(blocks, graphs, dropout, backend):
-    """It has an autograd function of its own and draws dropout masks with numpy: the same masks, too."""
-    assert_compiled_neck_like_plain(dropout, backend=backend)
-    assert graphs()
-
-
-@pytest.mark.parametrize("names", [["neck", "neck.nothing"]])
-def test_a_part_that_does_not_exist_is_named(data, tmp_path, names):
-    with pytest.raises(ValueError, match=rf"CompileHook\.modules.*'{names[-1]}'.*backbone, neck"):
-        run(data, tmp_path, dict(type="CompileHook", modules=names, backend="eager"))
-
-
-# Gradient checkpointing
 
 
 @pytest.mark.filterwarnings("ignore:torch.utils.checkpoint:UserWarning")  # mmseg leaves use_reentrant to torch

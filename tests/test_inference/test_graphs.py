@@ -111,6 +111,7 @@ def check_torch(net, path):
     assert json.loads(extra["metadata.json"]) == dict(classes=["a"])
 
 
+@pytest.mark.slow
 def test_onnx(tmp_path):
     needs_onnx()
     import onnxruntime

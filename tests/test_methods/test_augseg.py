@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from builders import CROP, Labeler, build_model, logits_of, neck_config, semi_batch
+from PIL import Image
 from torch.nn.functional import cross_entropy
 
 from mmseg_allspark.datasets.transforms import RandomIntensity
@@ -106,7 +107,7 @@ def test_the_extra_weak_view_is_seen_by_batch_norm_alone(neck):
 
 def test_number_and_kind_of_operations_are_equally_likely():
     np.random.seed(0)
-    transform, two = RandomIntensity(), RandomIntensity(max_ops=2, random_count=False)
+    transform = RandomIntensity()
     draws = [transform._draw_steps() for _ in range(3000)]
     counts = np.bincount([len(steps) for steps in draws], minlength=4)
     assert counts[0] == 0 and len(counts) == 4 and (abs(counts[1:] - 1000) < 120).all()
@@ -115,14 +116,10 @@ def test_number_and_kind_of_operations_are_equally_likely():
     assert any(len(steps) > len(dict(steps)) for steps in draws)  # with replacement
     hues = [strength for steps in draws for name, strength in steps if name == "hue"]
     assert -1 < min(hues) < -0.9 and 0.9 < max(hues) < 1
-    assert {len(two._draw_steps()) for _ in range(20)} == {2}
 
 
-def test_operations_are_named_and_brightness_never_rises():
+def test_brightness_never_rises():
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    for _ in range(20):
-        assert (RandomIntensity(operations=["brightness"])(dict(img=image))["img"] <= image).all()
-    with pytest.raises(ValueError, match=r"RandomIntensity.operations='sharpen' is not known"):
-        RandomIntensity(operations=["sharpen"])
-    with pytest.raises(ValueError, match="empty"):
-        RandomIntensity(operations=[])
+    for strength in np.linspace(0, 1, 20, endpoint=False):
+        changed = OPERATIONS["brightness"](Image.fromarray(image), float(strength))
+        assert (np.asarray(changed) <= image).all()

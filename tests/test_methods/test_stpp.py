@@ -146,6 +146,7 @@ def test_one_of_them_or_too_many_stop_it(data, tmp_path, load_tool, monkeypatch,
     assert re.search(text, capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_stages_go_on_after_an_interruption(data, tmp_path, load_tool, monkeypatch):  # noqa: F811
     tool, train = load_tool("self_training"), load_tool("train")
     config, runs = stage_config(data, tmp_path), []

@@ -156,31 +156,6 @@ def test_only_the_chosen_level_changes(in_index):
     assert all(before.shape == after.shape for before, after in zip(levels, out, strict=True))
 
 
-def test_resize_lets_another_crop_use_the_memory():
-    neck, size = make_neck(size_mismatch="resize"), (4, 5)
-    level = feats(2, size=size)
-    stored = []
-
-    def reborn(tokens):
-        stored.extend(resize(torch.as_tensor(tokens[1].T)[None], size, SIZE)[0].tolist())
-        maps = oracles.array(resize(neck.memory.queue, SIZE, size))
-        return [
-            oracles.cross_attention(neck.labeled_attention, tokens[0], [channels.T for channels in maps]),
-            oracles.self_attention(neck.unlabeled_attention, tokens[1]),
-        ]
-
-    (got,) = neck([level], num_labeled=1, pseudo_logits=logits(1))
-    np.testing.assert_allclose(oracles.array(got), oracles.neck(neck, level, reborn), atol=1e-5)
-    rows = [neck.memory.queue[k, :written] for k, written in enumerate(neck.memory.enqueued.tolist())]
-    np.testing.assert_allclose(sorted(torch.cat(rows).tolist()), sorted(stored), atol=1e-5)
-
-
-def resize(rows, size, new_size):
-    """Rows of tokens (R, S, H*W) at another size."""
-    maps = interpolate(rows.unflatten(2, size), size=new_size, mode="bilinear", align_corners=False)
-    return maps.flatten(2)
-
-
 @pytest.mark.parametrize(
     ("call", "text"),
     [
@@ -189,7 +164,7 @@ def resize(rows, size, new_size):
         (dict(), r"pseudo_logits must be .* \(1, 3\).*got None"),
         (dict(pseudo_logits=logits(2)), r"got \(2, 3, 9, 13\)"),
         (dict(pseudo_logits=logits(1, classes=4)), "num_classes must equal the decode head's"),
-        (dict(level=feats(2, size=(3, 2))), r"3x2.*memory_size is 2x3.*size_mismatch='resize'"),
+        (dict(level=feats(2, size=(3, 2))), r"3x2.*memory_size is 2x3.*neck.memory_size="),
         (dict(level=feats(2, channels=5)), "in_channels=6, but backbone level -1 has 5 channels"),
         (dict(num_labeled=None, inference_keys="all"), "inference_keys='all'"),
     ],

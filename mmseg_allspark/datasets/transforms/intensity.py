@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from mmcv.transforms.utils import cache_randomness
@@ -11,7 +11,7 @@ from mmseg.registry import TRANSFORMS
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from mmseg_allspark.datasets.transforms.color import _RandomColor, adjust_hue
-from mmseg_allspark.utils.checks import PositiveInt, Share, check_choice, check_types
+from mmseg_allspark.utils.checks import PositiveInt, Share, check_types
 
 Operation = Callable[[Image.Image, float], Image.Image]
 
@@ -42,43 +42,27 @@ OPERATIONS: dict[str, Operation] = {
 class RandomIntensity(_RandomColor):
     """Applies a random number of random operations, each with a random strength.
 
-    Operations are drawn with replacement and applied in the order of the draw. Contrast, brightness, saturation and
-    sharpness are only reduced, to a factor in (0.05, 0.95], so that the image is not distorted too much.
+    Their number is drawn from 1 to ``max_ops``. They are drawn from all of ``OPERATIONS``, with replacement, and
+    applied in the order of the draw. Contrast, brightness, saturation and sharpness are only reduced, to a factor in
+    (0.05, 0.95], so that the image is not distorted too much.
 
     Args:
         max_ops: Largest number of operations. Default 3.
-        random_count: Draw the number uniformly from 1 to ``max_ops``; False: always ``max_ops``. Default True.
-        operations: Names to draw from. Default None, all eleven: identity, autocontrast, equalize, blur, contrast,
-            brightness, color, sharpness, posterize, solarize, hue.
         prob: Probability that anything is applied at all. Default 1.
-
-    Raises:
-        ValueError: If an operation is not known, or there is none.
     """
 
     @check_types
-    def __init__(
-        self,
-        max_ops: PositiveInt = 3,
-        random_count: bool = True,
-        operations: Sequence[str] | None = None,
-        prob: Share = 1.0,
-    ) -> None:
+    def __init__(self, max_ops: PositiveInt = 3, prob: Share = 1.0) -> None:
         super().__init__(prob)
-        names = list(OPERATIONS) if operations is None else list(operations)
-        if not names:
-            raise ValueError("RandomIntensity.operations is empty: name at least one, or leave it out for all.")
-        for name in names:
-            check_choice("RandomIntensity.operations", name, OPERATIONS)
-        self.max_ops, self.random_count, self.operations = max_ops, random_count, names
+        self.max_ops = max_ops
 
     @cache_randomness
     def _draw_steps(self) -> list[tuple[str, float]]:
         """Names of the operations with their strengths, in the order of application."""
-        count = np.random.randint(1, self.max_ops + 1) if self.random_count else self.max_ops
+        count, names = np.random.randint(1, self.max_ops + 1), list(OPERATIONS)
         steps = []
-        for index in np.random.randint(len(self.operations), size=count):
-            name, strength = self.operations[index], float(np.random.rand())
+        for index in np.random.randint(len(names), size=count):
+            name, strength = names[index], float(np.random.rand())
             sign = -1.0 if name == "hue" and np.random.rand() < 0.5 else 1.0
             steps.append((name, sign * strength))
         return steps

@@ -1,6 +1,4 @@
-"""Hooks that make training faster and leave its results alone: ChannelsLastHook and CompileHook."""
-
-from collections.abc import Sequence
+"""ChannelsLastHook: makes training faster and leaves its results alone."""
 
 import torch
 from mmengine.hooks import Hook
@@ -9,7 +7,6 @@ from mmengine.utils import apply_to
 from mmseg.registry import HOOKS
 from torch import Tensor
 
-from mmseg_allspark.utils.checks import check_types
 from mmseg_allspark.utils.wrappers import averages, bare_model
 
 
@@ -46,45 +43,6 @@ class ChannelsLastHook(Hook):
                     state[name] = value.contiguous()
         if "optimizer" in checkpoint:
             checkpoint["optimizer"] = apply_to(checkpoint["optimizer"], _is_map, Tensor.contiguous)
-
-
-@HOOKS.register_module()
-class CompileHook(Hook):
-    """Compile parts of the model with :meth:`torch.nn.Module.compile`, in place.
-
-    Parameters, their names and checkpoints stay as they are. A part is compiled when it is first called, and again for
-    a new form of its input: labelling, training, another image size in validation. The same parts of the moving
-    average (``EMAHook``) are compiled as well, which costs nothing unless it labels.
-
-    Args:
-        modules: Names of submodules of the model, e.g. ``['neck']`` or ``['backbone', 'decode_head']``.
-        **options: Those of :func:`torch.compile`, e.g. ``backend='inductor'``, ``mode='max-autotune'``,
-            ``dynamic=True``.
-
-    Raises:
-        TypeError, ValueError: If ``modules`` is not a list of names; at the start, if the model has no such module.
-    """
-
-    priority = "LOW"
-
-    @check_types
-    def __init__(self, modules: Sequence[str], **options: object) -> None:
-        if not modules:
-            raise ValueError("CompileHook.modules is empty: name parts of the model, e.g. ['neck'].")
-        self.modules, self.options = list(modules), options
-
-    def before_train(self, runner: Runner) -> None:
-        """Mark the parts for compilation: EMAHook has made its copy by now."""
-        for model in (bare_model(runner.model), *(average.module for average in averages(runner))):
-            known = dict(model.named_modules())
-            for name in self.modules:
-                if not name or name not in known:
-                    parts = ", ".join(child for child, _ in model.named_children())
-                    raise ValueError(
-                        f"CompileHook.modules: the model has no part {name!r}; it has {parts} and theirs (a.b)."
-                    )
-                known[name].compile(**self.options)
-        runner.logger.info(f"CompileHook: {', '.join(self.modules)} will be compiled when first called.")
 
 
 def _is_map(value: object) -> bool:

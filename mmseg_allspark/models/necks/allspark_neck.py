@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -40,8 +39,6 @@ class AllSparkNeck(BaseModule):
         inference_keys: ``'image'``: an image attends to itself; ``'batch'``: to all images of the batch side
             by side, as the release does. Equal at batch 1. Default ``'image'``.
         sync: How the memories of several ranks combine, see :class:`SemanticMemory`. Default ``'rank0'``.
-        size_mismatch: What to do when features do not have ``memory_size``: ``'error'``, or ``'resize'`` the
-            rows bilinearly on the way in and out. Default ``'error'``.
         implementation: ``'exact'``, or ``'plain'`` as the release computes, for study; the same numbers. Default
             ``'exact'``.
         init_cfg: mmengine's initialisation config. Default None, the release's start: Xavier-uniform projections of the
@@ -69,7 +66,6 @@ class AllSparkNeck(BaseModule):
         grouping_map: Literal[GROUPING_MAPS] = "logits",
         inference_keys: Literal[INFERENCE_KEYS] = "image",
         sync: str = "rank0",
-        size_mismatch: Literal["error", "resize"] = "error",
         implementation: str = "exact",
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -81,7 +77,7 @@ class AllSparkNeck(BaseModule):
             )
         self.in_channels, self.num_classes, self.in_index = in_channels, num_classes, in_index
         self.grouping, self.similarity, self.grouping_map = grouping, similarity, grouping_map
-        self.inference_keys, self.size_mismatch = inference_keys, size_mismatch
+        self.inference_keys = inference_keys
 
         attention = dict(num_heads=num_heads, attn_drop=attn_drop, proj_drop=proj_drop, implementation=implementation)
         self.map_in = nn.Sequential(nn.Conv2d(in_channels, in_channels, 1), nn.GELU())
@@ -138,8 +134,7 @@ class AllSparkNeck(BaseModule):
         else:
             self._check_training(level, num_labeled, pseudo_logits)
             labeled, unlabeled = tokens[:num_labeled], tokens[num_labeled:]
-            size = (level.shape[2], level.shape[3])
-            sources = self._sources(unlabeled, pseudo_logits, use_memory, size)
+            sources = self._sources(unlabeled, pseudo_logits, use_memory)
             reborn = torch.cat(
                 [self.labeled_attention(labeled, sources, shared=True), self.unlabeled_attention(unlabeled)]
             )
@@ -147,9 +142,7 @@ class AllSparkNeck(BaseModule):
         feats[self.in_index] = self.map_out(out)
         return tuple(feats)
 
-    def _sources(
-        self, unlabeled: Tensor, pseudo_logits: Tensor | None, use_memory: bool, size: tuple[int, int]
-    ) -> Tensor:
+    def _sources(self, unlabeled: Tensor, pseudo_logits: Tensor | None, use_memory: bool) -> Tensor:
         """Write the memory with (B_u, N, C) tokens and return the (S, N, C) maps labeled images attend to."""
         if self.memory is None:
             return unlabeled
@@ -158,14 +151,14 @@ class AllSparkNeck(BaseModule):
             classes = group_channels(
                 unlabeled.detach(),
                 pseudo_logits,
-                size=size,
+                size=self.memory.size,
                 similarity=self.similarity,
                 grouping_map=self.grouping_map,
             )
-        self.memory.write(_resize_tokens(unlabeled.detach(), size, self.memory.size), classes)
+        self.memory.write(unlabeled.detach(), classes)
         if not use_memory:
             return unlabeled
-        return _resize_tokens(self.memory.read(), self.memory.size, size).to(unlabeled.dtype)
+        return self.memory.read().to(unlabeled.dtype)
 
     def _find_level(self, feats: list[Tensor]) -> Tensor:
         """The level to change; raise unless it is there and has the channels of the config."""
@@ -192,11 +185,11 @@ class AllSparkNeck(BaseModule):
             )
         if self.memory is None:
             return
-        if size != self.memory.size and self.size_mismatch == "error":
+        if size != self.memory.size:
             raise ValueError(
                 f"The features are {size[0]}x{size[1]}, but AllSparkNeck.memory_size is "
                 f"{self.memory.size[0]}x{self.memory.size[1]}: the memory's size follows from the training "
-                f"crop. Set neck.memory_size={size} for this crop, or neck.size_mismatch='resize'."
+                f"crop. Set neck.memory_size={size} for this crop."
             )
         if not self.grouping:
             return
@@ -207,12 +200,3 @@ class AllSparkNeck(BaseModule):
                 f"pseudo_logits must be (unlabeled images, num_classes, H', W') = {expected} + size, got {got}; "
                 "AllSparkNeck.num_classes must equal the decode head's."
             )
-
-
-def _resize_tokens(tokens: Tensor, size: tuple[int, int], new_size: tuple[int, int]) -> Tensor:
-    """Resize token maps (S, H*W, C) bilinearly to another (H, W); the same size costs nothing."""
-    if size == new_size:
-        return tokens
-    maps = tokens.transpose(1, 2).unflatten(2, size)
-    resized = F.interpolate(maps, size=new_size, mode="bilinear", align_corners=False)
-    return resized.flatten(2).transpose(1, 2)
