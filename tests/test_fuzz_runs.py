@@ -70,9 +70,14 @@ class Tally:
         return answers.total()
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As of other tests, but half of four labeled images are left: AEL pastes what others of a batch show."""
+    return write_data(tmp_path_factory.mktemp("data"), labeled=4)
+
+
 @pytest.mark.slow
-def test_the_configs_themselves_train(tmp_path: Path):
-    data = write_data(tmp_path / "data", labeled=4)  # some are held out, and AEL pastes what others of a batch show
+def test_the_configs_themselves_train(data: Path, tmp_path: Path):
     assert all(math.isfinite(train(cfg)) for cfg in all_configs(data, tmp_path))
 
 

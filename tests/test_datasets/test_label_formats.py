@@ -169,6 +169,7 @@ def test_labelme_beside_images_of_one_name_in_several_folders(tool, photos):
         (photos / folder / "1.json").write_text(text)
     found = read(tool, photos, photos, rest="grass").draw
     assert set(found) == {photos / "first/1.jpg", photos / "second/1.jpg"}
+    assert set(read(tool, photos / "first", photos, rest="grass").draw) == {photos / "first/1.jpg"}
 
 
 def test_boxes_and_ellipses_turn(tool):

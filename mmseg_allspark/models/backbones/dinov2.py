@@ -65,6 +65,8 @@ class DINOv2Backbone(VisionTransformer):
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         settings = arch if isinstance(arch, dict) else self.arch_zoo[_NAMES[arch]]
+        if missing := {"embed_dims", "num_layers", "num_heads", "feedforward_channels"} - settings.keys():
+            raise ValueError(f"model.backbone.arch={arch} has no {', '.join(sorted(missing))}.")
         depth = settings["num_layers"]
         if out_indices is None:
             out_indices = (4, 11, 17, 23) if arch == "large" else [depth * part // 4 - 1 for part in (1, 2, 3, 4)]

@@ -72,6 +72,7 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         )
         self.image_pool = nn.Sequential(nn.AdaptiveAvgPool2d(1), *self._conv(in_channels, channels, 1))
         self.project = self._conv(channels * (len(dilations) + 1), channels, 1)
+        self.c1_in_channels = c1_in_channels
         self.reduce = self._conv(c1_in_channels, c1_channels, 1)
         self.trunk_channels = c1_channels + channels
         self.fuse = self._build_fuse(self.trunk_channels)
@@ -95,12 +96,14 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         Returns:
             (B, c1_channels + channels, H_1, W_1), the shallow level first.
         """
+        wanted = (("in_channels", self.in_index, self.in_channels), ("c1_in_channels", 0, self.c1_in_channels))
+        for key, index, channels in wanted:
+            if inputs[index].shape[1] != channels:
+                raise ValueError(
+                    f"model.decode_head.{key}={channels}, but level {index} of the backbone has "
+                    f"{inputs[index].shape[1]} channels: set {key} accordingly."
+                )
         deep, shallow = self._transform_inputs(inputs), self.reduce(inputs[0])
-        if deep.shape[1] != self.in_channels:
-            raise ValueError(
-                f"model.decode_head.in_channels={self.in_channels}, but the backbone's level in_index={self.in_index} "
-                f"has {deep.shape[1]} channels: set in_channels (or in_index) accordingly."
-            )
         parts = [branch(deep) for branch in self.branches]
         parts.append(self.image_pool(deep).expand_as(parts[0]))
         deep = self.project(torch.cat(parts, dim=1))

@@ -96,8 +96,13 @@ class PlainDPTHead(BaseDecodeHead):
             Logits (B, K, 8h, 8w).
 
         Raises:
-            ValueError: If the maps differ in size.
+            ValueError: If the maps are too few or differ in size.
         """
+        if len(inputs) <= max(self.in_index):
+            raise ValueError(
+                f"The backbone gives {len(inputs)} maps, but model.decode_head.in_index={self.in_index}: set "
+                "model.backbone.out_indices to four different blocks."
+            )
         levels = self._transform_inputs(inputs)
         sizes = [tuple(level.shape[2:]) for level in levels]
         if any(size != sizes[0] for size in sizes):

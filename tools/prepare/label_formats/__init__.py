@@ -24,7 +24,9 @@ def read_labels(source: Path, images: Images, options: Namespace) -> Labels:
     The options are those of own_data.py.
     """
     if source.is_dir():
-        if list(walk_files(source, masks.SUFFIXES)) and (source != images.folder or options.mask_ending):
+        if list(walk_files(source, masks.SUFFIXES)) and (
+            options.mask_ending or not any(path.is_relative_to(source) for path in images.files)
+        ):
             return masks.read(source, images, options)
         files = [path for path in walk_files(source, (".json",)) if "shapes" in load_json(path)]
         if not files:
@@ -32,7 +34,8 @@ def read_labels(source: Path, images: Images, options: Namespace) -> Labels:
                 f"{source} holds neither masks ({', '.join(masks.SUFFIXES)}) nor labelme's JSON files. Give an export "
                 "in one file, of COCO, CVAT or Label Studio, by the path of the file. IMAGES comes before LABELS."
             )
-        return shapes.draw_shapes(labelme.read(files, source), images, options)
+        root = images.folder if source.is_relative_to(images.folder) else source
+        return shapes.draw_shapes(labelme.read(files, root), images, options)
     if not source.is_file():
         raise PrepareError(f"The labels {source} do not exist: give a folder of masks, or an export of a label tool.")
     if source.suffix.lower() == ".xml":

@@ -24,13 +24,14 @@ class Images:
 
     Args:
         folder: Searched with its subfolders.
-        without: Folders inside whose files are no images, such as that of the masks.
+        without: Folders inside whose files are no images, such as that of the masks; those of images with labelme's
+            JSON beside them stay.
         ending: Files whose name without suffix ends in this are no images; '' for none.
     """
 
     def __init__(self, folder: Path, without: Sequence[Path], ending: str) -> None:
         found = walk_files(folder, IMAGE_SUFFIXES) if folder.is_dir() else ()
-        inside = [other for other in without if other != folder and other.is_relative_to(folder)]
+        inside = [path for path in without if path != folder and path.is_relative_to(folder) and not _has_labelme(path)]
         self.folder = folder
         self.files = [
             path
@@ -58,6 +59,10 @@ class Images:
                     raise PrepareError(f"{reference} may be {found[0]} or {found[1]}: rename one of them.")
                 return found[0]
         return None
+
+
+def _has_labelme(folder: Path) -> bool:
+    return any(path.with_suffix(".json").is_file() for path in walk_files(folder, IMAGE_SUFFIXES))
 
 
 def _agree(folder: Path, named: Sequence[str]) -> bool:
