@@ -96,14 +96,17 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         Returns:
             (B, c1_channels + channels, H_1, W_1), the shallow level first.
         """
-        wanted = (("in_channels", self.in_index, self.in_channels), ("c1_in_channels", 0, self.c1_in_channels))
-        for key, index, channels in wanted:
-            if inputs[index].shape[1] != channels:
+        deep, shallow = self._transform_inputs(inputs), inputs[0]
+        for key, level, channels, index in (
+            ("in_channels", deep, self.in_channels, f"in_index={self.in_index}"),
+            ("c1_in_channels", shallow, self.c1_in_channels, "0"),
+        ):
+            if level.shape[1] != channels:
                 raise ValueError(
-                    f"model.decode_head.{key}={channels}, but level {index} of the backbone has "
-                    f"{inputs[index].shape[1]} channels: set {key} accordingly."
+                    f"model.decode_head.{key}={channels}, but the backbone's level {index} has {level.shape[1]} "
+                    f"channels: set {key} accordingly."
                 )
-        deep, shallow = self._transform_inputs(inputs), self.reduce(inputs[0])
+        shallow = self.reduce(shallow)
         parts = [branch(deep) for branch in self.branches]
         parts.append(self.image_pool(deep).expand_as(parts[0]))
         deep = self.project(torch.cat(parts, dim=1))
