@@ -1,4 +1,4 @@
-"""Train a few steps on the embedded data set and label an image, to see that this installation can do both.
+"""Train a few steps on the synthetic data set and label an image, to see that this installation can do both.
 
     python tools/healthcheck.py
 

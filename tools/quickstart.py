@@ -1,4 +1,4 @@
-"""Train supervised-only and AllSpark side by side on the embedded data set and compare them.
+"""Train supervised-only and AllSpark side by side on the synthetic data set and compare them.
 
 Both runs use tools/train.py, the standard runner, with their config under configs/; this script only starts
 them at the same time, and puts what they measured into a table and a picture.

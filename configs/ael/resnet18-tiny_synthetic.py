@@ -1,4 +1,4 @@
-# AEL, embedded data set, from scratch, 8 + 4 images.
+# AEL, synthetic data set, from scratch, 8 + 4 images.
 # Burn-in and ramp-up because it starts from random weights.
 # python tools/prepare/synthetic.py && python tools/train.py configs/ael/resnet18-tiny_synthetic.py
 _base_ = "../supervised/resnet18-tiny_synthetic.py"

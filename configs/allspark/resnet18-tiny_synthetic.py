@@ -1,4 +1,4 @@
-# AllSpark on the embedded data set, from scratch, 8 + 4 images: what tools/quickstart.sh runs.
+# AllSpark on the synthetic data set, from scratch, 8 + 4 images: what tools/quickstart.sh runs.
 # On top of the plain algorithm, because it starts from random weights: labels from the moving average, colour
 # changes and CutMix on the unlabeled side, a confidence threshold, distribution alignment, burn-in and ramp-up.
 # python tools/prepare/synthetic.py && python tools/train.py configs/allspark/resnet18-tiny_synthetic.py

@@ -1,4 +1,4 @@
-# AllSpark without threshold, alignment, strong view, CutMix and a teacher's labels, embedded data set, 8 + 4 images.
+# AllSpark without threshold, alignment, strong view, CutMix and a teacher's labels, synthetic data set, 8 + 4 images.
 # Burn-in, ramp-up and averaged evaluation stay, because it starts from random weights. Results: docs/comparison.md.
 # python tools/prepare/synthetic.py && python tools/train.py configs/allspark/resnet18-tiny_synthetic_plain.py
 _base_ = "../pseudo_label/resnet18-tiny_synthetic_plain.py"

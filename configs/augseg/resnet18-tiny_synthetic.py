@@ -1,4 +1,4 @@
-# AugSeg, embedded data set, from scratch, 8 + 8 images.
+# AugSeg, synthetic data set, from scratch, 8 + 8 images.
 # Burn-in and ramp-up because it starts from random weights.
 # python tools/prepare/synthetic.py && python tools/train.py configs/augseg/resnet18-tiny_synthetic.py
 _base_ = "../supervised/resnet18-tiny_synthetic.py"

@@ -1,4 +1,4 @@
-# CCVC, embedded data set, from scratch, 8 + 4 images.
+# CCVC, synthetic data set, from scratch, 8 + 4 images.
 # Burn-in and ramp-up because it starts from random weights; each network's losses count as much as those of the other
 # methods. The moving average of the first network is evaluated.
 # python tools/prepare/synthetic.py && python tools/train.py configs/ccvc/resnet18-tiny_synthetic.py

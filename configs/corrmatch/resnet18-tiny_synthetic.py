@@ -1,4 +1,4 @@
-# CorrMatch, embedded data set, from scratch, 8 + 4 images.
+# CorrMatch, synthetic data set, from scratch, 8 + 4 images.
 # Because it starts from random weights: burn-in and ramp-up as the other synthetic configs, and both losses count twice
 # as much as in the release. The moving average is evaluated, as there; the labels come from the model itself.
 # python tools/prepare/synthetic.py && python tools/train.py configs/corrmatch/resnet18-tiny_synthetic.py

@@ -1,4 +1,4 @@
-# DGCL, embedded data set, from scratch, 8 + 4 images.
+# DGCL, synthetic data set, from scratch, 8 + 4 images.
 # Burn-in and ramp-up because it starts from random weights; a small projection and memory because it is small.
 # python tools/prepare/synthetic.py && python tools/train.py configs/dgcl/resnet18-tiny_synthetic.py
 _base_ = "../supervised/resnet18-tiny_synthetic.py"

@@ -1,4 +1,4 @@
-# ESL, embedded data set, from scratch, 8 + 4 images.
+# ESL, synthetic data set, from scratch, 8 + 4 images.
 # Burn-in and ramp-up because it starts from random weights; a small projection and short queues because it is small.
 # python tools/prepare/synthetic.py && python tools/train.py configs/esl/resnet18-tiny_synthetic.py
 _base_ = "../supervised/resnet18-tiny_synthetic.py"

@@ -1,4 +1,4 @@
-# FPL on CPS + CutMix, embedded data set, from scratch, 8 + 4 images.
+# FPL on CPS + CutMix, synthetic data set, from scratch, 8 + 4 images.
 # python tools/prepare/synthetic.py && python tools/train.py configs/fpl/resnet18-tiny_synthetic.py
 _base_ = "../cps/resnet18-tiny_synthetic_cutmix.py"
 model = dict(pseudo_loss=dict(type="FuzzyPositiveLoss"))

@@ -1,4 +1,4 @@
-# GuidedMix-Net with the options of the released code, embedded data set, from scratch, 8 + 8 images.
+# GuidedMix-Net with the options of the released code, synthetic data set, from scratch, 8 + 8 images.
 # Unlike the release: burn-in and ramp-up of the unlabeled loss, because training starts from random weights, and the
 # moving average is evaluated, as in the other configs of this data set.
 _base_ = "../pseudo_label/resnet18-tiny_synthetic.py"

@@ -1,4 +1,4 @@
-# Mean Teacher + CutMix, embedded data set, from scratch, 8 + 4 images.
+# Mean Teacher + CutMix, synthetic data set, from scratch, 8 + 4 images.
 # Burn-in and ramp-up because it starts from random weights.
 # python tools/prepare/synthetic.py && python tools/train.py configs/mean_teacher/resnet18-tiny_synthetic.py
 _base_ = "../supervised/resnet18-tiny_synthetic.py"

@@ -1,4 +1,4 @@
-# MKD, embedded data set, from scratch, 8 + 4 images.
+# MKD, synthetic data set, from scratch, 8 + 4 images.
 # Burn-in and ramp-up because it starts from random weights; labels are those of the logits without augmentation. The
 # teachers are fast and the first student is evaluated, as in the release.
 # python tools/prepare/synthetic.py && python tools/train.py configs/mkd/resnet18-tiny_synthetic.py

@@ -1,4 +1,4 @@
-# Pseudo-label baseline with the options of the quickstart, embedded data set, from scratch, 8 + 4 images.
+# Pseudo-label baseline with the options of the quickstart, synthetic data set, from scratch, 8 + 4 images.
 _base_ = "../supervised/resnet18-tiny_synthetic.py"
 model = dict(
     type="SemiSegmentor",

@@ -1,4 +1,4 @@
-# Labels of the unlabeled images from files, embedded data set: docs/labels_from_files.md has the commands before this.
+# Labels of the unlabeled images from files, synthetic data set: docs/labels_from_files.md has the commands before this.
 _base_ = "resnet18-tiny_synthetic.py"
 files = "data/synthetic_labels"
 labels = dict(type="LoadPseudoLabel", folder=f"{files}/labels", confidence_folder=f"{files}/confidence")

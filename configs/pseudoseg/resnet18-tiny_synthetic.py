@@ -1,4 +1,4 @@
-# PseudoSeg, embedded data set, from scratch, 8 + 4 images.
+# PseudoSeg, synthetic data set, from scratch, 8 + 4 images.
 # Because it starts from random weights: burn-in and ramp-up as the other synthetic configs. The square that is cut out
 # is a fifth of the crop, as in the release. The moving average is evaluated; the labels come from the model itself.
 # python tools/prepare/synthetic.py && python tools/train.py configs/pseudoseg/resnet18-tiny_synthetic.py

@@ -1,4 +1,4 @@
-# SemiCVT, embedded data set, from scratch, 8 + 4 images.
+# SemiCVT, synthetic data set, from scratch, 8 + 4 images.
 # Burn-in and ramp-up because it starts from random weights; a narrow transformer because the ResNet is narrow.
 # python tools/prepare/synthetic.py && python tools/train.py configs/semicvt/resnet18-tiny_synthetic.py
 _base_ = "../supervised/resnet18-tiny_synthetic.py"

@@ -1,4 +1,4 @@
-# ST++, embedded data set, from scratch, 8 + 4 images. Three trainings; the averaged model is evaluated and labels.
+# ST++, synthetic data set, from scratch, 8 + 4 images. Three trainings; the averaged model is evaluated and labels.
 # python tools/prepare/synthetic.py && python tools/self_training.py configs/stpp/resnet18-tiny_synthetic.py
 _base_ = "../supervised/resnet18-tiny_synthetic.py"
 model = dict(type="SelfTrainingSegmentor")

@@ -1,4 +1,4 @@
-# Supervised only, embedded data set, from scratch, 8 labeled images per step.
+# Supervised only, synthetic data set, from scratch, 8 labeled images per step.
 # The averaged model is evaluated, as in the AllSpark config.
 # python tools/prepare/synthetic.py && python tools/train.py configs/supervised/resnet18-tiny_synthetic.py
 _base_ = [

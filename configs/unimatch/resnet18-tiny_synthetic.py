@@ -1,4 +1,4 @@
-# UniMatch, embedded data set, from scratch, 8 + 4 images.
+# UniMatch, synthetic data set, from scratch, 8 + 4 images.
 # Because it starts from random weights: burn-in and ramp-up as the other synthetic configs, and the loss on
 # unlabeled images counts as much as the labeled one's. The moving average is evaluated, as there; the labels come from
 # the model itself.

@@ -1,4 +1,4 @@
-# UniMatch V2, embedded data set, from scratch, 8 + 4 images.
+# UniMatch V2, synthetic data set, from scratch, 8 + 4 images.
 # Because it starts from random weights: burn-in, ramp-up and teacher of the other synthetic configs, and the loss on
 # unlabeled images counts as much as the labeled one's. The network is not the release's: its four levels have
 # different widths, and each of them draws its own channels to drop.

@@ -1,4 +1,4 @@
-"""The embedded data set: same seed, same pixels; masks and lists as promised; the tool around it."""
+"""The synthetic data set: same seed, same pixels; masks and lists as promised; the tool around it."""
 
 import hashlib
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Makes the embedded data set: little scenes drawn from a seed, as ordinary image and mask files.
+"""Makes the synthetic data set: little scenes drawn from a seed, as ordinary image and mask files.
 
     python tools/prepare/synthetic.py --out data/synthetic
 

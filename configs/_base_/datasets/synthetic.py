@@ -1,4 +1,4 @@
-# The embedded data set: toys on a table, 8 classes. Made by: python tools/prepare/synthetic.py --out data/synthetic
+# The synthetic data set: toys on a table, 8 classes. Made by: python tools/prepare/synthetic.py --out data/synthetic
 _base_ = "semi.py"
 from mmseg_allspark.datasets import semi_pipelines
 
