@@ -43,7 +43,7 @@ METHODS = {
         dict(pseudo_labels_from="ema"),
     ),
     "augseg": (
-        dict(type="AugSegSegmentor", confidence=SURE, extra_weak=True, mask_padding=True),
+        dict(type="AugSegSegmentor", confidence=SURE, mask_padding=True),
         dict(pseudo_labels_from="ema"),
     ),
     "psmt": (dict(type="PSMTSegmentor", confidence=SURE, assist_topk=2), dict(pseudo_labels_from="ema")),

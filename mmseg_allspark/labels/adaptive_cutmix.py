@@ -50,16 +50,8 @@ class AdaptiveCutMix:
 
         Returns:
             New maps of ``unlabeled``.
-
-        Raises:
-            ValueError: If there are not as many labeled as unlabeled images.
         """
-        batch, partners = len(confidence), len(next(iter(labeled.values())))
-        if partners != batch:
-            raise ValueError(
-                f"{partners} labeled and {batch} unlabeled images: AugSeg pairs one of each. Give "
-                "train_dataloader and unlabeled_dataloader one batch_size, and unlabeled_dataloader drop_last=True."
-            )
+        batch = len(confidence)
         if torch.rand(()).item() >= self.prob:
             return dict(unlabeled)
         size, device = next(iter(unlabeled.values())).shape[-2:], confidence.device

@@ -8,8 +8,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_allspark.labels import AdaptiveCutMix, PseudoLabel, masked_mean
-from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_masks
-from mmseg_allspark.methods.passes import join_weak_view
+from mmseg_allspark.methods.joint_pass import SamplesByPart, stack_masks
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.utils.checks import LossWeight, check_types
@@ -28,8 +27,6 @@ class AugSegSegmentor(SemiSegmentor):
     labeled as unlabeled images in a step.
 
     Args:
-        extra_weak: Pass the weak view through the student as well. Its logits are not used; only batch norm sees them.
-            Default False.
         unlabeled_view: Default ``'strong'``.
         sup_weight: Default 1.
         unsup_weight: Default 1.
@@ -42,7 +39,6 @@ class AugSegSegmentor(SemiSegmentor):
     def __init__(
         self,
         *,
-        extra_weak: bool = False,
         unlabeled_view: str = "strong",
         sup_weight: LossWeight = 1.0,
         unsup_weight: LossWeight = 1.0,
@@ -58,7 +54,6 @@ class AugSegSegmentor(SemiSegmentor):
             **kwargs,
         )
         self.cutmix = None if cutmix is None else AdaptiveCutMix(**cutmix)
-        self.extra_weak = extra_weak
 
     @property
     def needs(self) -> Needs:
@@ -78,19 +73,6 @@ class AugSegSegmentor(SemiSegmentor):
         unlabeled, labeled = dict(pseudo.maps(), images=images), dict(truth.maps(), images=inputs["labeled"])
         mixed = self.cutmix(unlabeled, {name: labeled[name] for name in unlabeled}, image_confidence(pseudo))
         return mixed.pop("images"), PseudoLabel.from_maps(mixed)
-
-    def joint_pass(
-        self,
-        inputs: dict[str, Tensor],
-        data_samples: SamplesByPart,
-        images: Tensor,
-        pseudo: PseudoLabel,
-        step: Step,
-    ) -> JointPass:
-        """The base's joint pass, with ``extra_weak`` also of the weak view, which nothing looks at."""
-        if not self.extra_weak:
-            return super().joint_pass(inputs, data_samples, images, pseudo, step)
-        return join_weak_view(super().joint_pass, inputs, data_samples, images, pseudo, step)
 
 
 def image_confidence(pseudo: PseudoLabel) -> Tensor:

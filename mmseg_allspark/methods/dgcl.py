@@ -1,5 +1,6 @@
 """DGCL (Hunting Sparsity, CVPR 2023): sparse features of a class are drawn to where its features are dense."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -16,7 +17,7 @@ from mmseg_allspark.labels import (
 )
 from mmseg_allspark.methods.contrast import ContrastSegmentor
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_classes
-from mmseg_allspark.methods.passes import join_weak_view, pass_teachers
+from mmseg_allspark.methods.passes import pass_teachers
 from mmseg_allspark.methods.step import Step
 from mmseg_allspark.models import DensityMemory, ProjectionHead, decode_with_features
 from mmseg_allspark.utils.checks import LossWeight, Percent, PositiveInt, check_types
@@ -138,7 +139,7 @@ class DGCLSegmentor(ContrastSegmentor):
         """Forward of labeled images, weak view and mixed images; the weak view's logits are not used."""
         if self.memory is None:
             return super().joint_pass(inputs, data_samples, images, pseudo, step)
-        joint = join_weak_view(super().joint_pass, inputs, data_samples, images, pseudo, step)
+        joint = _join_weak_view(super().joint_pass, inputs, data_samples, images, pseudo, step)
         return replace(joint, aux=ProjectedFeatures(*(maps[: -len(images)] for maps in joint.aux)))
 
     def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, ProjectedFeatures | None]:
@@ -171,3 +172,20 @@ class DGCLSegmentor(ContrastSegmentor):
         """
         logits = self.upsample(logits, pseudo.label.shape[1:])
         return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss) * pseudo.weight, pseudo.extras["sure"])
+
+
+def _join_weak_view(
+    joint_pass: Callable[..., JointPass],
+    inputs: dict[str, Tensor],
+    data_samples: SamplesByPart,
+    images: Tensor,
+    pseudo: PseudoLabel,
+    step: Step,
+) -> JointPass:
+    """A method's joint pass with the weak view among the images, which is left out of all it gives but ``aux``."""
+    weak, mixed = step.record["pseudo"].maps(), pseudo.maps()
+    both = PseudoLabel.from_maps({name: torch.cat([weak[name], mixed[name]]) for name in mixed})
+    joint = joint_pass(inputs, data_samples, torch.cat([inputs["weak"], images]), both, step)
+    begin, end = joint.num_labeled, joint.num_labeled + len(images)
+    feats, logits = [torch.cat([level[:begin], level[end:]]) for level in joint.feats], joint.logits
+    return replace(joint, feats=feats, logits=torch.cat([logits[:begin], logits[end:]]), pseudo=pseudo, images=images)

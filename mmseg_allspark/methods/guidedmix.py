@@ -80,12 +80,6 @@ class GuidedMixSegmentor(SemiSegmentor):
 
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel | None:
         """Labels for the neck where it takes some; those of the losses come out of the joint pass."""
-        labeled, unlabeled = len(inputs["labeled"]), len(inputs[self.unlabeled_view])
-        if labeled != unlabeled:
-            raise ValueError(
-                f"{labeled} labeled and {unlabeled} unlabeled images: GuidedMix-Net mixes one of each. Give "
-                "train_dataloader and unlabeled_dataloader one batch_size, and unlabeled_dataloader drop_last=True."
-            )
         return super().label(inputs, data_samples, step) if self.steers_neck else None
 
     def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Tensor]:

@@ -172,6 +172,20 @@ def test_labelme_beside_images_of_one_name_in_several_folders(tool, photos):
     assert set(read(tool, photos / "first", photos, rest="grass").draw) == {photos / "first/1.jpg"}
 
 
+def test_masks_beside_the_shapes_that_they_were_drawn_from_are_no_images(tool, photos):
+    source = labelme(photos.parent).rename(photos / "labels")
+    (source / "a.json").write_text((source / "a.json").read_text().replace("a.jpg", "../a.jpg"))
+    save(source / "a.png", scene().astype(np.uint8))
+    assert set(read(tool, source, photos).draw) == {photos / "a.jpg"}
+    (source / "a.json").write_text("{}")  # something else
+    assert set(read(tool, source, photos).draw) == {photos / "a.jpg"}
+
+
+def test_masks_may_be_in_a_folder_around_the_images(tool, photos):
+    save(photos.parent / "m/a.png", scene().astype(np.uint8))
+    assert set(read(tool, photos.parent, photos).draw) == {photos / "a.jpg"}
+
+
 def test_boxes_and_ellipses_turn(tool):
     from label_formats.shapes import box, ellipse
 

@@ -95,6 +95,11 @@ def test_another_config_is_said_and_not_mixed(standin, capsys):
     with pytest.raises(SystemExit):
         standin(seeds="0")
     assert "train_dataloader.dataset.ann_file (content): not set -> " in capsys.readouterr().err
+    (Path("d") / "more.txt").write_text("a.jpg")
+    source = "unlabeled_dataloader.dataset.source"
+    with pytest.raises(SystemExit):
+        standin("--cfg-options", f"{source}=more.txt", "unlabeled_dataloader.dataset.data_root=d", seeds="0")
+    assert f"{source} (content): not set -> " in capsys.readouterr().err
     assert standin("--collect-only", seeds="0") == 0
     assert "Warning**: A, seed 0: the config is not" in capsys.readouterr().out
     Path("d/labeled.txt").unlink()
@@ -141,6 +146,8 @@ def test_stopping_ends_the_trainings_and_nothing_else_begins(standin, capsys, re
         ([f"{ROOT / 'configs'}"], "is a folder: give it a name"),
         ([f"../x={ROOT / 'setup.py'}"], "cannot be a row's name"),
         (["x.py", "--steps", "1"], "--steps 1: at least 2"),
+        (["x.py", "--jobs", "0"], "--jobs 0: at least 1"),
+        (["x.py", "--threads", "-2"], "--threads -2: at least 1"),
         (["x.py", "--val-interval", "5"], "--val-interval 5: needs --steps"),
         (["x.py", "--seeds", "1", "1"], "1 is given twice"),
         (["x.py", "--cfg-options", "randomness.seed=3"], "randomness.seed: --seeds"),

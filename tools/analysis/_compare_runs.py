@@ -108,9 +108,12 @@ def settings(cfg: Config) -> dict[str, str]:
                 found[f"{path}.{key}" if path else str(key)] = repr(value)
     for loader in LOADERS:
         for path, part in walk(cfg.get(loader) or {}, loader):
-            file = Path(part.get("data_root") or "") / str(part.get("ann_file") or "")
-            if file.is_file():
-                found[f"{path}.ann_file (content)"] = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+            source = part.get("source") or []  # of UnlabeledDataset: folders, globs, lists
+            lists = dict(ann_file=[part.get("ann_file")], source=[source] if isinstance(source, str) else source)
+            for key, names in lists.items():
+                files = [Path(part.get("data_root") or "") / str(name) for name in names if name]
+                if content := b"".join(file.read_bytes() for file in files if file.is_file()):
+                    found[f"{path}.{key} (content)"] = hashlib.sha256(content).hexdigest()[:12]
     return found
 
 

@@ -65,6 +65,9 @@ def parse_args(argv: Sequence[str] | None) -> tuple[argparse.ArgumentParser, arg
         parser.error(f"--steps {args.steps}: at least 2")
     if args.val_interval is not None and (args.steps is None or not 1 <= args.val_interval <= args.steps):
         parser.error(f"--val-interval {args.val_interval}: needs --steps, and lies between 1 and these")
+    for name in ("jobs", "threads"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            parser.error(f"--{name} {getattr(args, name)}: at least 1")
     if repeated := [seed for seed, number in Counter(args.seeds).items() if number > 1]:
         parser.error(f"--seeds: {repeated[0]} is given twice")
     own = {"randomness.seed", *(["train_cfg.max_iters", "train_cfg.max_epochs"] if args.steps else [])}
@@ -129,14 +132,14 @@ def make_slots(args: argparse.Namespace) -> list[dict[str, str]]:
     """Environment of each training that runs at a time: one a GPU, or a share of the cores.
 
     Raises:
-        ValueError: If ``--jobs`` is not between 1 and the number of GPUs.
+        ValueError: If ``--jobs`` is above the number of GPUs.
     """
     gpus = [str(gpu) for gpu in range(torch.cuda.device_count())]
     if gpus and (visible := os.environ.get("CUDA_VISIBLE_DEVICES")):
         gpus = [gpu.strip() for gpu in visible.split(",")][: len(gpus)]
-    jobs = args.jobs or max(1, len(gpus))
-    if jobs < 1 or (gpus and jobs > len(gpus)):
-        raise ValueError(f"--jobs {jobs}: 1 at least, and one a GPU at most, of which there are {len(gpus)}")
+    jobs = max(1, len(gpus)) if args.jobs is None else args.jobs
+    if gpus and jobs > len(gpus):
+        raise ValueError(f"--jobs {jobs}: one a GPU at most, of which there are {len(gpus)}")
     common = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(args.threads or max(1, usable_cpus() // jobs)))
     return [common | ({"CUDA_VISIBLE_DEVICES": gpus[slot]} if gpus else {}) for slot in range(jobs)]
 
@@ -202,7 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Train and compare what the command line asks for.
 
     Returns:
-        Exit code: 1 if a run does not count, though it was to be trained, 130 after Ctrl-C, else 0.
+        Exit code: 1 if a run does not count, unless ``--collect-only``; 130 after Ctrl-C, else 0.
     """
     parser, args = parse_args(argv)
     failed: dict[Path, str] = {}

@@ -33,7 +33,8 @@ class CollapseMonitorHook(Hook):
     Without pseudo labels, validation alone is watched.
 
     Args:
-        window: Iterations over which shares are counted. Default None: a twentieth of the training, 20 to 200.
+        window: Iterations over which shares are counted; a resumed training begins a new window. Default None: a
+            twentieth of the training, 20 to 200.
         patience: Windows in a row that have to be bad. Default 2.
         begin: Share of the training, in [0, 1], before which nothing is said, nor during burn-in: the first labels are
             poor. Default 0.2.

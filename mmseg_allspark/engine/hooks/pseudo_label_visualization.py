@@ -63,7 +63,7 @@ class PseudoLabelVisualizationHook(DrawingHook):
         if pseudo.valid is not None:
             kept = kept & pseudo.valid[some]
         label_maps = {"pseudo label": label}
-        if model.confidence is not None or pseudo.valid is not None:
+        if not kept.all():
             label_maps["counts in the loss"] = torch.where(kept, label, ignore)
         samples = data_batch["data_samples"]["unlabeled"][some]
         truth = [sample.gt_sem_seg.data.squeeze(0) if "gt_sem_seg" in sample else None for sample in samples]

@@ -6,7 +6,6 @@ makes masks of it. ``masks`` reads image files, in which every pixel is labeled.
 
 from __future__ import annotations
 
-import json
 from argparse import Namespace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from _files import PrepareError
 from mmseg_allspark.utils.files import walk_files
 
 from . import coco, cvat, label_studio, labelme, masks, shapes
-from .common import Images, Labels
+from .common import Images, Labels, load_json
 
 
 def read_labels(source: Path, images: Images, options: Namespace) -> Labels:
@@ -24,9 +23,7 @@ def read_labels(source: Path, images: Images, options: Namespace) -> Labels:
     The options are those of own_data.py.
     """
     if source.is_dir():
-        if list(walk_files(source, masks.SUFFIXES)) and (
-            options.mask_ending or not any(path.is_relative_to(source) for path in images.files)
-        ):
+        if list(walk_files(source, masks.SUFFIXES)) and (options.mask_ending or not _holds_images(source, images)):
             return masks.read(source, images, options)
         files = [path for path in walk_files(source, (".json",)) if "shapes" in load_json(path)]
         if not files:
@@ -53,9 +50,6 @@ def read_labels(source: Path, images: Images, options: Namespace) -> Labels:
     )
 
 
-def load_json(path: Path) -> object:
-    """Read a JSON file."""
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise PrepareError(f"{path} is no whole JSON file: {error}.") from error
+def _holds_images(source: Path, images: Images) -> bool:
+    """Whether a folder of labels is that of the images, or a part of it that counts as such."""
+    return source.is_relative_to(images.folder) and any(path.is_relative_to(source) for path in images.files)

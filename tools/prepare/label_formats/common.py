@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -62,7 +63,14 @@ class Images:
 
 
 def _has_labelme(folder: Path) -> bool:
-    return any(path.with_suffix(".json").is_file() for path in walk_files(folder, IMAGE_SUFFIXES))
+    """Whether labelme's files of images are beside them, and not beside masks of the same names."""
+    for path in walk_files(folder, IMAGE_SUFFIXES):
+        file = path.with_suffix(".json")
+        content = load_json(file) if file.is_file() else None
+        if isinstance(content, dict) and "shapes" in content:
+            image = PurePosixPath(str(content.get("imagePath")).replace("\\", "/"))  # from the file's own folder on
+            return image.parent == PurePosixPath() and image.suffix == path.suffix
+    return False
 
 
 def _agree(folder: Path, named: Sequence[str]) -> bool:
@@ -118,3 +126,11 @@ def make_palette(names: Mapping[str, int], colours: Mapping[str, Colour]) -> tup
 def list_classes(names: Mapping[str, int]) -> tuple[str, ...]:
     """Return the classes of ``number_classes`` that count, in order."""
     return tuple(sorted((name for name, number in names.items() if number != IGNORE), key=names.__getitem__))
+
+
+def load_json(path: Path) -> object:
+    """Read a JSON file."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise PrepareError(f"{path} is no whole JSON file: {error}.") from error
