@@ -2,6 +2,7 @@
 
 from .checkpoint.atomic import AtomicCheckpointHook, AtomicLocalBackend
 from .checkpoint.fit import CheckpointFitHook
+from .hooks.channels_last import ChannelsLastHook
 from .hooks.collapse_monitor import CollapseMonitorHook
 from .hooks.mean_teacher import MeanTeacherHook
 from .hooks.non_finite import NonFiniteHook
@@ -12,7 +13,6 @@ from .hooks.pseudo_label_visualization import PseudoLabelVisualizationHook
 from .hooks.report import ReportHook
 from .hooks.semantic_memory import SemanticMemoryHook
 from .hooks.snapshots import SnapshotHook
-from .hooks.speed import ChannelsLastHook
 from .hooks.start_checks import StartChecksHook
 from .hooks.validation_record import ValidationRecordHook
 from .loop import PseudoLabelLoop

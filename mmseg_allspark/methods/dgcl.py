@@ -1,6 +1,5 @@
 """DGCL (Hunting Sparsity, CVPR 2023): sparse features of a class are drawn to where its features are dense."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
@@ -139,8 +138,14 @@ class DGCLSegmentor(ContrastSegmentor):
         """Forward of labeled images, weak view and mixed images; the weak view's logits are not used."""
         if self.memory is None:
             return super().joint_pass(inputs, data_samples, images, pseudo, step)
-        joint = _join_weak_view(super().joint_pass, inputs, data_samples, images, pseudo, step)
-        return replace(joint, aux=ProjectedFeatures(*(maps[: -len(images)] for maps in joint.aux)))
+        weak, mixed = step.record["pseudo"].maps(), pseudo.maps()
+        both = PseudoLabel.from_maps({name: torch.cat([weak[name], mixed[name]]) for name in mixed})
+        joint = super().joint_pass(inputs, data_samples, torch.cat([inputs["weak"], images]), both, step)
+        begin, end = joint.num_labeled, joint.num_labeled + len(images)
+        feats, logits = [torch.cat([level[:begin], level[end:]]) for level in joint.feats], joint.logits
+        logits = torch.cat([logits[:begin], logits[end:]])
+        aux = ProjectedFeatures(*(maps[: -len(images)] for maps in joint.aux))  # of labeled images and weak view
+        return replace(joint, feats=feats, logits=logits, aux=aux, pseudo=pseudo, images=images)
 
     def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, ProjectedFeatures | None]:
         """Logits and, with the contrast, features before the classifier and their projections."""
@@ -172,20 +177,3 @@ class DGCLSegmentor(ContrastSegmentor):
         """
         logits = self.upsample(logits, pseudo.label.shape[1:])
         return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss) * pseudo.weight, pseudo.extras["sure"])
-
-
-def _join_weak_view(
-    joint_pass: Callable[..., JointPass],
-    inputs: dict[str, Tensor],
-    data_samples: SamplesByPart,
-    images: Tensor,
-    pseudo: PseudoLabel,
-    step: Step,
-) -> JointPass:
-    """A method's joint pass with the weak view among the images, which is left out of all it gives but ``aux``."""
-    weak, mixed = step.record["pseudo"].maps(), pseudo.maps()
-    both = PseudoLabel.from_maps({name: torch.cat([weak[name], mixed[name]]) for name in mixed})
-    joint = joint_pass(inputs, data_samples, torch.cat([inputs["weak"], images]), both, step)
-    begin, end = joint.num_labeled, joint.num_labeled + len(images)
-    feats, logits = [torch.cat([level[:begin], level[end:]]) for level in joint.feats], joint.logits
-    return replace(joint, feats=feats, logits=torch.cat([logits[:begin], logits[end:]]), pseudo=pseudo, images=images)

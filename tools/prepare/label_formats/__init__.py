@@ -14,7 +14,7 @@ from _files import PrepareError
 from mmseg_allspark.utils.files import walk_files
 
 from . import coco, cvat, label_studio, labelme, masks, shapes
-from .common import Images, Labels, load_json
+from .common import Images, Labels, is_labelme, load_json
 
 
 def read_labels(source: Path, images: Images, options: Namespace) -> Labels:
@@ -25,7 +25,7 @@ def read_labels(source: Path, images: Images, options: Namespace) -> Labels:
     if source.is_dir():
         if list(walk_files(source, masks.SUFFIXES)) and (options.mask_ending or not _holds_images(source, images)):
             return masks.read(source, images, options)
-        files = [path for path in walk_files(source, (".json",)) if "shapes" in load_json(path)]
+        files = [path for path in walk_files(source, (".json",)) if is_labelme(load_json(path))]
         if not files:
             raise PrepareError(
                 f"{source} holds neither masks ({', '.join(masks.SUFFIXES)}) nor labelme's JSON files. Give an export "
@@ -42,7 +42,7 @@ def read_labels(source: Path, images: Images, options: Namespace) -> Labels:
         return shapes.draw_shapes(coco.read(source, content), images, options)
     if isinstance(content, list) and content and all("annotations" in task and "data" in task for task in content):
         return shapes.draw_shapes(label_studio.read(source, content), images, options)
-    if isinstance(content, dict) and "shapes" in content:
+    if is_labelme(content):
         return shapes.draw_shapes(labelme.read([source], source.parent), images, options)
     raise PrepareError(
         f"{source} is of no format that is known: COCO JSON, labelme JSON, Label Studio JSON (not JSON-MIN), CVAT for "

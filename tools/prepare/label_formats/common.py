@@ -67,7 +67,7 @@ def _has_labelme(folder: Path) -> bool:
     for path in walk_files(folder, IMAGE_SUFFIXES):
         file = path.with_suffix(".json")
         content = load_json(file) if file.is_file() else None
-        if isinstance(content, dict) and "shapes" in content:
+        if is_labelme(content):
             image = PurePosixPath(str(content.get("imagePath")).replace("\\", "/"))  # from the file's own folder on
             return image.parent == PurePosixPath() and image.suffix == path.suffix
     return False
@@ -126,6 +126,11 @@ def make_palette(names: Mapping[str, int], colours: Mapping[str, Colour]) -> tup
 def list_classes(names: Mapping[str, int]) -> tuple[str, ...]:
     """Return the classes of ``number_classes`` that count, in order."""
     return tuple(sorted((name for name, number in names.items() if number != IGNORE), key=names.__getitem__))
+
+
+def is_labelme(content: object) -> bool:
+    """Whether JSON is that of labelme."""
+    return isinstance(content, dict) and "shapes" in content
 
 
 def load_json(path: Path) -> object:
