@@ -73,6 +73,16 @@ def own_config(folder: Path, method: str, variable: str, value: object) -> Confi
     return Config.fromfile(folder / names[-1])
 
 
+def test_options_follow_the_classes_and_the_backbone(tmp_path):
+    for classes, rank in ((2, 1), (3, 2), (9, 3)):
+        cfg = own_config(tmp_path, "u2pl", "palette", [(0, 0, 0)] * classes)
+        assert cfg.model.contrast.low_rank == rank
+    cfg = own_config(tmp_path, "pseudoseg", "crop_size", (129, 129))
+    assert cfg.model.cutout.half == 12
+    keys = cfg.optim_wrapper.paramwise_cfg.custom_keys
+    assert keys.image_head == keys.attention == keys.decode_head
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_intervals_of_a_short_training_are_at_least_one(tmp_path, method):
     cfg = own_config(tmp_path, method, "max_iters", 2)

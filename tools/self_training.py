@@ -1,6 +1,7 @@
 """Self-training in stages, as ST++: train, rank the unlabeled images, label the reliable ones, retrain, and so on.
 
-    python tools/self_training.py CONFIG [--work-dir DIR] [--gpus N] [--device DEVICE] [--cfg-options KEY=VALUE ...]
+    python tools/self_training.py CONFIG [--work-dir DIR] [--steps N] [--gpus N] [--device DEVICE]
+        [--cfg-options KEY=VALUE ...]
 
 CONFIG trains on labels from files (LoadPseudoLabel); its top-level dict self_training says how the stages differ, see
 mmseg_allspark.engine.SelfTraining. Each training is a run of tools/train.py, or of tools/dist_train.sh with --gpus 2
@@ -39,6 +40,7 @@ import numpy as np
 import torch
 from _common import load_config, require_file
 from _errors import ROOT, Parser, errors_in_one_line, say
+from _schedule import steps_options
 from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from rich.progress import track
@@ -60,15 +62,16 @@ class Stages:
         work_dir: Folder of the whole.
         gpus: Processes of a training.
         device: That ranks and labels; None: a GPU if there is one.
+        steps: Iterations of each training; None: as the config says.
     """
 
-    def __init__(self, cfg: Config, work_dir: Path, gpus: int, device: str | None) -> None:
+    def __init__(self, cfg: Config, work_dir: Path, gpus: int, device: str | None, steps: int | None = None) -> None:
         if not cfg.get("self_training"):
             raise ValueError(
                 "The config has no self_training: add self_training=dict(supervised=dict(train_cfg=...)), see "
                 "configs/stpp."
             )
-        self.cfg, self.work_dir, self.gpus, self.device = cfg, work_dir.resolve(), gpus, device
+        self.cfg, self.work_dir, self.gpus, self.device, self.steps = cfg, work_dir.resolve(), gpus, device, steps
         self.plan = SelfTraining(**cfg.self_training)
         self.labels, self.unreadable = self.work_dir / "labels", on_unreadable(cfg)
 
@@ -99,6 +102,8 @@ class Stages:
     def require_same_config(self) -> None:
         """Keep the config beside the stages, and refuse another one."""
         path, text = self.work_dir / "config.py", self.cfg.pretty_text
+        if self.steps:
+            text += f"\n# --steps {self.steps}\n"
         if path.is_file() and path.read_text(encoding="utf-8") != text:
             raise ValueError(
                 f"{self.work_dir} has stages of another config, see {path}: give another --work-dir, or delete the "
@@ -166,6 +171,9 @@ class Stages:
         gc.collect()  # the models that ranked and labeled, and below their GPU's memory
         torch.cuda.empty_cache()
         path, folder = self.work_dir / f"{stage.name}.py", self.work_dir / stage.name
+        if self.steps:
+            for options in steps_options(cfg, self.steps):
+                cfg.merge_from_dict(options)
         write_whole(cfg.pretty_text, path)
         code = run_training(path, folder, self.gpus)
         if code:
@@ -247,13 +255,17 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", metavar="CONFIG", help="config file with self_training")
     parser.add_argument("--work-dir", help="folder of all stages (default: work_dirs/<config name>)")
+    parser.add_argument("--steps", type=int, help="iterations of each training, with its schedule in proportion")
     parser.add_argument("--gpus", type=int, default=1, help="processes of each training (default: 1)")
     parser.add_argument("--device", help="that ranks and labels: cpu, cuda:0 ... (default: a GPU if there is one)")
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings: nested.key=value ...")
     args = parser.parse_args(argv, argparse.Namespace(launcher="none", local_rank=0))
     require_file(parser, args.config, "config")
-    if args.gpus < 1:
-        parser.error(f"--gpus {args.gpus}: at least 1")
+    for name, least in (("gpus", 1), ("steps", 2)):
+        if getattr(args, name) is not None and getattr(args, name) < least:
+            parser.error(f"--{name} {getattr(args, name)}: at least {least}")
+    if lengths := {"train_cfg.max_iters", "train_cfg.max_epochs"} & set(args.cfg_options or ()):
+        parser.error(f"--cfg-options {min(lengths)}: the first training has its own. Set the length of all by --steps.")
     return args
 
 
@@ -265,7 +277,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     work_dir = Path(cfg.work_dir)
     for key in ("work_dir", "experiment_name", "launcher"):  # each training has its own
         cfg.pop(key, None)
-    say(f"result: {Stages(cfg, work_dir, args.gpus, args.device).run()}")
+    say(f"result: {Stages(cfg, work_dir, args.gpus, args.device, args.steps).run()}")
     return 0
 
 

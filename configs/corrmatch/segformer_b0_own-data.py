@@ -11,6 +11,8 @@ model = dict(
     **{key: _base_.model[key] for key in ("data_preprocessor", "backbone", "decode_head", "train_cfg", "test_cfg")},
 )
 unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.strong_unlabeled))
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(correlation=dict(lr_mult=10.0))))
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys=dict(correlation=_base_.optim_wrapper.paramwise_cfg.custom_keys.decode_head))
+)
 train_cfg = dict(pseudo_labels_from="model")  # the release has no teacher; the average is evaluated, as AllSpark's is
 del _base_.default_hooks["semantic_memory"]

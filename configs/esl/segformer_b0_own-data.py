@@ -10,4 +10,6 @@ model = dict(
 )
 unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.unlabeled))
 del _base_.default_hooks["semantic_memory"]
-optim_wrapper = dict(paramwise_cfg=dict(custom_keys=dict(projector=dict(lr_mult=10.0))))
+optim_wrapper = dict(
+    paramwise_cfg=dict(custom_keys=dict(projector=_base_.optim_wrapper.paramwise_cfg.custom_keys.decode_head))
+)

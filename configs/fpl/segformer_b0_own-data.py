@@ -1,5 +1,5 @@
 # FPL on Mean Teacher + CutMix on your own data. Step by step in docs/own_data.md.
-# With 2 classes FPL is plain cross-entropy.
+# With 2 classes FPL is cross-entropy weighted by the confidence.
 # Inherits data, classes and schedule from the AllSpark config.
 # python tools/train.py configs/fpl/segformer_b0_own-data.py
 _base_ = "../allspark/segformer_b0_own-data.py"

@@ -45,5 +45,10 @@ def _find_files(dataset: Any) -> Iterator[tuple[str, Path, dict[str, Path]]]:
         readers = [step for step in iter_steps(leaf) if isinstance(step, LoadPseudoLabel)]
         images = [entry.image for entry in list_files(leaf)] if readers else []
         for reader in readers:
+            if not reader.has_folder:
+                raise ValueError(
+                    "unlabeled_dataloader.dataset.pipeline has LoadPseudoLabel(folder=''): train a self-training "
+                    "config with tools/self_training.py CONFIG, or name the folder of your label files."
+                )
             for key, (folder, _) in reader.sources.items():
                 yield _ARGUMENTS[key], folder, {image: find_label(folder, image) for image in images}

@@ -149,6 +149,5 @@ def on_unreadable(cfg: Config) -> str:
 
 
 def label_path(folder: Path, image: str) -> Path:
-    """Where the labels of an image are written, which ``LoadPseudoLabel`` finds: below its last two folders' names."""
-    parts = Path(image).with_suffix(".png").parts
-    return folder.joinpath(*parts[max(1, len(parts) - 3) :])
+    """Where the labels of an image are written, which ``LoadPseudoLabel`` finds: below the names of all its folders."""
+    return folder.joinpath(*Path(image).with_suffix(".png").parts[1:])

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmseg_allspark.labels import PseudoLabel, max_probability, spread_labels
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_masks
-from mmseg_allspark.methods.step import Step
+from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.methods.unimatch import UniMatchSegmentor
 from mmseg_allspark.models import PixelCorrelation
 from mmseg_allspark.utils.checks import Count, LossWeight, Share, check_types
@@ -95,6 +95,11 @@ class CorrMatchSegmentor(UniMatchSegmentor):
         self.correlation = PixelCorrelation(**dict(in_channels=channels, dim=self.num_classes) | options)
         self.corr_index, self.segments, self.sup_corr_share = corr_index, segments, sup_corr_share
         self.kl_weight, self.corr_weight, self.kl_mixed = kl_weight, corr_weight, kl_mixed
+
+    @property
+    def needs(self) -> Needs:
+        """The model labels: the threshold, of the step's own logits, weighs all labels anew."""
+        return replace(super().needs, labels_from="model")
 
     def observe(self, data_samples: list[SegDataSample], pseudo_logits: Tensor, valid: Tensor | None) -> None:
         """Let the alignment follow; the threshold follows the logits of the step itself, in :meth:`unsup_losses`."""

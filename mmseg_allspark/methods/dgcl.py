@@ -17,7 +17,7 @@ from mmseg_allspark.labels import (
 from mmseg_allspark.methods.contrast import ContrastSegmentor
 from mmseg_allspark.methods.joint_pass import JointPass, SamplesByPart, stack_classes
 from mmseg_allspark.methods.passes import pass_teachers
-from mmseg_allspark.methods.step import Step
+from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.models import DensityMemory, ProjectionHead, decode_with_features
 from mmseg_allspark.utils.checks import LossWeight, Percent, PositiveInt, check_types
 from mmseg_allspark.utils.resizing import resize_floor
@@ -88,6 +88,11 @@ class DGCLSegmentor(ContrastSegmentor):
             head = self.decode_head
             self.memory = DensityMemory(self.num_classes, head.channels, projection_channels, **contrast)
             self.projector = ProjectionHead(head.channels, projection_channels, norm_cfg=head.norm_cfg)
+
+    @property
+    def needs(self) -> Needs:
+        """With a neck, too, a teacher may label in train mode."""
+        return replace(super().needs, teacher_in_train=self.labels_in == "train")
 
     @torch.no_grad()
     def label(self, inputs: dict[str, Tensor], data_samples: SamplesByPart, step: Step) -> PseudoLabel:

@@ -90,7 +90,7 @@ class GTASegmentor(TwoNetworkSegmentor):
     @property
     def needs(self) -> Needs:
         """A teacher that labels."""
-        return replace(super().needs, labels_from="ema")
+        return replace(super().needs, labels_from="ema", teacher_in_train=self.confidence_from == "mixed")
 
     def joint_pass(
         self,

@@ -34,8 +34,7 @@ class SemiSegmentor(EncoderDecoder):
     Args:
         sup_weight: Weight of the loss on labeled images. Default 0.5 (L = (L_s + L_u) / 2).
         unsup_weight: Weight of the loss on unlabeled images. Default 0.5.
-        unlabeled_view: View of the unlabeled images that is trained on; labels always come from ``'weak'``.
-            Default ``'weak'``.
+        unlabeled_view: View that is trained on; labels always come from ``'weak'``. Default ``'weak'``.
         confidence: Config of a module that weights pixels by confidence, e.g.
             ``dict(type='ConfidenceThreshold', threshold=0.9)``. Default None, every pixel counts.
         alignment: Config of :class:`DistributionAlignment` without ``type`` and ``num_classes``. Default None.
@@ -98,7 +97,8 @@ class SemiSegmentor(EncoderDecoder):
     def needs(self) -> Needs:
         """What the method asks of loop and data."""
         pastes = {} if self.cutmix is None else dict(unlabeled="cutmix")
-        return Needs(views=(self.unlabeled_view,), unlabeled_in_burn_in=self.steers_neck, pastes=pastes)
+        neck, in_train = self.steers_neck, self.labels_in == "train" and not self.steers_neck
+        return Needs((self.unlabeled_view,), unlabeled_in_burn_in=neck, teacher_in_train=in_train, pastes=pastes)
 
     @property
     def steers_neck(self) -> bool:

@@ -51,6 +51,8 @@ class Needs:
             ``dict(labeled='copy_paste', unlabeled='cutmix')``. Default ``{}``, none.
         unlabeled_in_burn_in: Whether a step whose unlabeled losses count 0 takes unlabeled images all the same: a
             memory is filled, or a module would be without a gradient. Default False.
+        teacher_in_train: Whether a teacher passes images in train mode, so that its statistics of batch norm can move
+            by themselves (``TeacherAverage(buffers='own')``). Default False.
         label_source: For the log, what the losses use in place of the labelers' labels. Default '', nothing.
     """
 
@@ -60,4 +62,5 @@ class Needs:
     equal_batches: bool = False
     pastes: dict[str, str] = field(default_factory=dict)
     unlabeled_in_burn_in: bool = False
+    teacher_in_train: bool = False
     label_source: str = ""

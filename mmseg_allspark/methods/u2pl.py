@@ -1,5 +1,6 @@
 """U2PL (CVPR 2022, arXiv 2203.03884): pixels that are too unsure to be learned from still say what they are not."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -10,7 +11,7 @@ from mmseg_allspark.labels import PseudoLabel, masked_quantiles, mean_by_share, 
 from mmseg_allspark.methods.contrast import ContrastSegmentor
 from mmseg_allspark.methods.joint_pass import JointPass, stack_classes
 from mmseg_allspark.methods.passes import pass_teachers
-from mmseg_allspark.methods.step import Step
+from mmseg_allspark.methods.step import Needs, Step
 from mmseg_allspark.models import ConvProjectionHead, NegativeMemory, trunk_width
 from mmseg_allspark.utils.checks import LossWeight, Percent, PositiveInt, check_types
 from mmseg_allspark.utils.resizing import resize_floor
@@ -78,6 +79,11 @@ class U2PLSegmentor(ContrastSegmentor):
             self.memory = NegativeMemory(self.num_classes, **contrast)
             width, head = self.memory.queue.queue.shape[2], self.decode_head
             self.projector = ConvProjectionHead(trunk_width(head), width, projection_channels, norm_cfg=head.norm_cfg)
+
+    @property
+    def needs(self) -> Needs:
+        """A teacher that passes the mixed images in train mode."""
+        return replace(super().needs, teacher_in_train=True)
 
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Cross-entropy of the learned pixels, and the contrast."""

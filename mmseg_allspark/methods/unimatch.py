@@ -109,7 +109,7 @@ class UniMatchSegmentor(SemiSegmentor):
 
     @torch.no_grad()
     def _own_labels(self, joint: JointPass) -> PseudoLabel:
-        if self.own_labels == "eval":
+        if self.own_labels == "eval" or joint.step.labels_from == "data":
             return joint.pseudo
         logits = self.upsample(joint.unlabeled_logits.detach(), joint.pseudo.label.shape[1:])
         return self.make_pseudo_label(logits, joint.pseudo.valid)

@@ -168,7 +168,7 @@ class DensityMemory(BaseModule):
         loss = (logits.logsumexp(dim=2) - logits[..., 0]) * takes_part
         loss = loss.sum(dim=1) / takes_part.sum(dim=1).clamp(min=1)
         full = self.full
-        ready = full if self.start_when == "class_full" else full.any() & (full | ~self.shown).all()
+        ready = full if self.start_when == "class_full" else full & (full | ~self.shown).all()
         counts = has_pixels & self.has_anchors & ready
         return (loss * counts).sum() / counts.sum().clamp(min=1)
 

@@ -41,7 +41,7 @@ class PartMemory(BaseModule):
     """
 
     training_only = True
-    copied_by_teacher = True  # the mean of two queues is none
+    shared_with_teacher = True  # a teacher reads none of it
 
     @check_types
     def __init__(

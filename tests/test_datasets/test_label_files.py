@@ -102,6 +102,12 @@ def test_training_starts_where_every_image_has_labels_of_its_own(data, images, t
     assert start.iterations == 1
 
 
+def test_a_config_of_self_training_names_its_tool(data, images, tmp_path):
+    with pytest.raises(ValueError, match=r"folder=''.*self_training.py"):
+        start(data, tmp_path, label_loader(data, "", images))
+    assert start.iterations == 0
+
+
 def test_missing_label_files_are_counted_and_named_before_training(data, images, tmp_path):
     (tmp_path / "labels/y.png").unlink()
     (tmp_path / "labels/z.png").unlink()

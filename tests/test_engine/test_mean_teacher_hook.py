@@ -113,3 +113,15 @@ def test_the_average_may_begin_after_an_epoch(data, tmp_path):
         student, teacher = (choose_weights(checkpoint, kind, "model")[0] for kind in ("model", "ema"))
         assert all(torch.equal(value, teacher[name]) for name, value in student.items()) == equal
     assert runner.epoch == 2
+
+
+def test_the_teacher_follows_updates_not_the_steps_whose_gradients_accumulate(data, tmp_path):
+    runner = train(
+        data,
+        tmp_path,
+        loop=dict(max_iters=5, pseudo_labels_from="ema"),
+        model=model_config(neck=None),
+        custom_hooks=[dict(type="MeanTeacherHook", momentum=0.3)],
+        optim_wrapper=dict(type="OptimWrapper", optimizer=dict(type="SGD", lr=0.1), accumulative_counts=2),
+    )
+    assert int(hook_of(runner, "MeanTeacherHook").ema_model.steps) == 3  # the fifth step ends the training

@@ -40,6 +40,27 @@ def test_teachers_that_a_method_is_defined_for(small_data, tmp_path, method, cha
     assert start.iterations == 0
 
 
+@pytest.mark.parametrize(
+    ("method", "model", "loop", "text"),
+    [
+        ("gta", dict(confidence_from="weak"), {}, "GTASegmentor' with these options never passes its teacher"),
+        ("dgcl", dict(labels_in="eval"), {}, "DGCLSegmentor' with these options never passes its teacher"),
+        ("mean_teacher", {}, {}, "MeanTeacherSegmentor' with these options never passes its teacher"),
+        ("u2pl", dict(contrast=None), dict(burn_in_iters=1), "burn_in_iters=1: the teacher passes no images"),
+        ("u2pl", {}, dict(burn_in_iters=1), None),
+    ],
+)
+def test_own_statistics_of_a_teacher_need_passes_in_train_mode(small_data, tmp_path, method, model, loop, text):
+    cfg = method_config(small_data, tmp_path, method, "plain", steps=1, **hooks(buffers="own"))
+    cfg.model.update(model)
+    cfg.train_cfg.update(loop)
+    if text is None:
+        assert start(cfg).iter == 1
+    else:
+        with pytest.raises(ValueError, match=f"buffers='own', but .*{text}.*buffers='average'"):
+            start(cfg)
+
+
 def changed(cfg, loader, images=None, **changes):
     """The config with changes of a loader, which has only the first of its images."""
     cfg[loader].update(changes)

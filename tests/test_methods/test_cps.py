@@ -7,6 +7,7 @@ from torch.nn.functional import cross_entropy
 
 from mmseg_allspark.labels import CutMix
 from mmseg_allspark.methods import Step
+from mmseg_allspark.models import TeacherAverage
 
 RELEASED = dict(prob=1.0, boxes=3, area=(0.25, 0.5), aspect=None)
 
@@ -108,3 +109,10 @@ def test_a_teacher_cannot_label(tmp_path, kind):
     options = dict(model=model_config(type=kind, neck=None), custom_hooks=[dict(type="MeanTeacherHook")])
     with pytest.raises(ValueError, match="needs train_cfg.pseudo_labels_from='model', not 'ema'"):
         train(data, tmp_path, loop=dict(max_iters=1, pseudo_labels_from="ema"), **options)
+
+
+@pytest.mark.parametrize("method", ["CPSSegmentor", "CCVCSegmentor"])
+@pytest.mark.parametrize("evaluated", ["first", "mean"])
+def test_an_average_follows_the_second_network_only_if_it_is_evaluated(method, evaluated):
+    model = cps(type=method, evaluated=evaluated, decode_head=head_config())
+    assert (TeacherAverage(model).module.second is model.second) == (evaluated == "first")

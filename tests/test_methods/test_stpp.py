@@ -3,6 +3,7 @@
 import csv
 import re
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,9 @@ from mmengine.config import Config
 from mmengine.structures import PixelData
 
 from mmseg_allspark.datasets.transforms import RandomNoiseCutOut
+from mmseg_allspark.datasets.transforms.pseudo_labels import label_names
 from mmseg_allspark.engine import SelfTraining, SnapshotHook
+from mmseg_allspark.engine.self_training import label_path
 from mmseg_allspark.labels import image_reliability, split_by_reliability
 
 
@@ -144,6 +147,29 @@ def test_one_of_them_or_too_many_stop_it(data, tmp_path, load_tool, monkeypatch,
     with pytest.raises(SystemExit):
         tool.main([str(path), "--work-dir", str(tmp_path / "out"), "--device", "cpu"])
     assert re.search(text, capsys.readouterr().err)
+
+
+def test_steps_are_those_of_every_training(data, tmp_path, load_tool, monkeypatch, capsys):  # noqa: F811
+    tool = load_tool("self_training")
+    monkeypatch.setattr(tool, "run_training", lambda *_: 1)
+    path = stage_config(data, tmp_path)
+    command = [str(path), "--work-dir", str(tmp_path / "out"), "--device", "cpu"]
+    with pytest.raises(SystemExit):  # the first training fails
+        tool.main([*command, "--steps", "6"])
+    cfg = Config.fromfile(tmp_path / "out/supervised.py")
+    assert cfg.train_cfg.max_iters == 6 and cfg.param_scheduler[0].end == 40  # 20 with 3 steps
+    for words, text in ((["--steps", "7"], "another config"), (["--cfg-options", "train_cfg.max_iters=7"], "--steps")):
+        with pytest.raises(SystemExit):
+            tool.main([*command, *words])
+        assert text in capsys.readouterr().err
+
+
+def test_labels_lie_below_all_folders_of_their_image():
+    labels = Path("/labels")
+    paths = [label_path(labels, f"/kitti/drive_{number}/image_02/data/0.jpg") for number in (1, 2)]
+    assert paths[0] != paths[1] and str(paths[0].relative_to(labels)) in label_names(
+        "/kitti/drive_1/image_02/data/0.jpg"
+    )
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from builders import CROP, Labeler, build_model, logits_of, semi_batch
+from mmengine.structures import PixelData
 from torch.nn.functional import cross_entropy
 
 from mmseg_allspark.labels import CutMix
@@ -115,3 +116,15 @@ def test_missing_view_and_missing_marks_are_named():
         model(**batch, mode="loss")
     with pytest.raises(KeyError, match="PadAndMark"):
         model(**semi_batch(model) | dict(inputs=batch_of(model)["inputs"]), mode="loss")
+
+
+def test_labels_from_files_are_the_own_and_the_pasted_ones():
+    model = unimatch(cutmix=dict(prob=1.0)).train()
+    seen = []
+    model.pseudo_label_loss = lambda logits, pseudo: seen.append(pseudo) or logits.sum() * 0
+    valid = torch.ones(CROP, CROP, dtype=torch.bool)
+    batch = semi_batch(model, views=("strong1", "strong2"), valid=valid, labels_from="data")
+    for item in batch["data_samples"]["unlabeled"]:
+        item.set_data(dict(pseudo_seg_map=PixelData(data=torch.full((1, CROP, CROP), 3))))
+    model(**batch, mode="loss")
+    assert len(seen) == 3 and all((pseudo.label == 3).all() for pseudo in seen)

@@ -38,6 +38,7 @@ class LoadPseudoLabel(LoadSegMask):
     @check_types
     def __init__(self, folder: str, confidence_folder: str | None = None, **kwargs: object) -> None:
         super().__init__(**kwargs)
+        self.has_folder = folder != ""  # Path("") would be the working directory
         self.sources = dict(pseudo_seg_map=(Path(folder), self))
         if confidence_folder is not None:
             anything = LoadSegMask(num_classes=256, drawn_on=self.drawn_on, backend_args=self.backend_args)

@@ -90,7 +90,9 @@ class MeanTeacherHook(EMAHook):
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | None = None, outputs: dict | None = None
     ) -> None:
-        """Let the teacher whose turn it is follow the student."""
+        """Let the teacher whose turn it is follow the student, once an update where gradients accumulate."""
+        if not runner.optim_wrapper.should_update():
+            return
         if self._ema_started(runner):
             self.teachers[runner.epoch % self.num_teachers].update_parameters(self.src_model)
         else:

@@ -14,6 +14,7 @@ from mmseg_allspark.datasets.label_files import check_missing_labels, check_own_
 from mmseg_allspark.datasets.mask_checks import check_masks
 from mmseg_allspark.datasets.setting_checks import LOADER_KEYS, check_classes, check_zero_label
 from mmseg_allspark.engine.checkpoint.atomic import AtomicCheckpointHook
+from mmseg_allspark.engine.hooks.mean_teacher import MeanTeacherHook
 from mmseg_allspark.engine.hooks.semantic_memory import SemanticMemoryHook
 from mmseg_allspark.methods import SemiSegmentor
 from mmseg_allspark.models import ClassQueue, SemanticMemory
@@ -61,6 +62,7 @@ class StartChecksHook(Hook):
         check_zero_label(runner.cfg, datasets)
         _warn_of_warm_ups(model, runner, loop)
         _check_labeler(model, loop)
+        _check_own_statistics(model, runner, loop)
         _check_batches(model, loop)
         _check_pastes(model, runner, loop)
         _log_roles(model, runner, loop)
@@ -209,6 +211,24 @@ def _check_labeler(model: nn.Module, loop: BaseLoop) -> None:
             f"model.type={type(model).__name__!r} is defined for {kind}, but MeanTeacherHook.num_teachers={found}: set "
             f"default_hooks.ema.num_teachers={least if found < least else most}, with type='MeanTeacherHook'."
         )
+
+
+def _check_own_statistics(model: nn.Module, runner: Runner, loop: BaseLoop) -> None:
+    """Raise if a teacher's statistics of batch norm should move by its own passes, but stand still without them."""
+    hook = next((hook for hook in runner.hooks if isinstance(hook, MeanTeacherHook)), None)
+    if hook is None or hook.ema_model.buffers != "own":
+        return
+    needs = model.needs
+    if not needs.teacher_in_train:
+        why = f"model.type={type(model).__name__!r} with these options never passes its teacher in train mode"
+    elif loop.burn_in_iters > 0 and not needs.unlabeled_in_burn_in:
+        why = f"train_cfg.burn_in_iters={loop.burn_in_iters}: the teacher passes no images until the burn-in ends"
+    else:
+        return
+    raise ValueError(
+        f"default_hooks.ema.buffers='own', but {why}, so its statistics of batch norm would stay those of the start: "
+        "set default_hooks.ema.buffers='average'."
+    )
 
 
 def _check_pastes(model: nn.Module, runner: Runner, loop: BaseLoop) -> None:
