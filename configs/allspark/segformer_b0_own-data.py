@@ -68,6 +68,7 @@ model = dict(
     # class by class: one threshold for all lets easy classes take over
     confidence=dict(type="ClassQuantileThreshold", keep=0.6),
     cutmix=dict(),
+    mask_padding=True,
     neck=dict(
         type="AllSparkNeck",
         in_channels=_base_.model.decode_head.in_channels[-1],

@@ -1,4 +1,4 @@
-# AllSpark as in the paper on a small transformer, VOC animals, crop 224, 4 + 4 images a step: no threshold, no CutMix,
+# AllSpark without options on a small transformer, VOC animals, crop 224, 4 + 4 images a step: no threshold, no CutMix,
 # labels of the model itself. The moving average is evaluated, as in the other configs of this data set.
 _base_ = "tinyvit-5m_voc-animals.py"
 model = dict(sup_weight=0.5, unsup_weight=0.5, unlabeled_view="weak", confidence=None, cutmix=None)
