@@ -79,8 +79,12 @@ def test_options_follow_the_classes_and_the_backbone(tmp_path):
         assert cfg.model.contrast.low_rank == rank
     cfg = own_config(tmp_path, "pseudoseg", "crop_size", (129, 129))
     assert cfg.model.cutout.half == 12
-    keys = cfg.optim_wrapper.paramwise_cfg.custom_keys
-    assert keys.image_head == keys.attention == keys.decode_head
+    for backbone, rate in (("mit-b0", 10.0), ("dinov2-s", 40.0)):
+        if backbone == "dinov2-s":
+            pytest.importorskip("mmseg_allspark.models.backbones.dinov2", reason="needs mmpretrain")
+        cfg = own_config(tmp_path, "pseudoseg", "_base_", f'"{ROOT}/configs/_base_/own_data/{backbone}.py"')
+        keys = cfg.optim_wrapper.paramwise_cfg.custom_keys
+        assert keys.image_head == keys.attention == keys.decode_head == dict(lr_mult=rate)
 
 
 @pytest.mark.parametrize("method", METHODS)

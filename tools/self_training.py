@@ -172,8 +172,8 @@ class Stages:
         torch.cuda.empty_cache()
         path, folder = self.work_dir / f"{stage.name}.py", self.work_dir / stage.name
         if self.steps:
-            for options in steps_options(cfg, self.steps):
-                cfg.merge_from_dict(options)
+            length, phases = steps_options(cfg, self.steps)
+            cfg.merge_from_dict(length | phases)
         write_whole(cfg.pretty_text, path)
         code = run_training(path, folder, self.gpus)
         if code:

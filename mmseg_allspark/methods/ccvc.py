@@ -78,7 +78,6 @@ class CCVCSegmentor(TwoNetworkSegmentor):
         self.conflict_threshold, self.conflict_by, self.conflict_of = conflict_threshold, conflict_by, conflict_of
         self.strong_view = strong_view
         self._check_options()
-        self.second.shared_with_teacher = self.evaluated == "first"  # no average of it is read
         head = self.second.decode_head
         if mapping is not None:
             head.mapping = FeatureMapping(head.trunk_channels, **dict(norm_cfg=head.norm_cfg) | dict(mapping))

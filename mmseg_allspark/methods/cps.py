@@ -51,7 +51,6 @@ class CPSSegmentor(TwoNetworkSegmentor):
         super().__init__(sup_weight=sup_weight, unsup_weight=unsup_weight, **kwargs)
         self.cps_on_labeled = cps_on_labeled and self.cutmix is None
         self.labels_in = labels_in
-        self.second.shared_with_teacher = self.evaluated == "first"  # no average of it is read
 
     @property
     def needs(self) -> Needs:

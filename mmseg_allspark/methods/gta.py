@@ -72,7 +72,6 @@ class GTASegmentor(TwoNetworkSegmentor):
                 raise TypeError(f"model.{name} means nothing to GTASegmentor, whose second network is the assistant.")
         weights = dict(sup_weight=sup_weight, unsup_weight=unsup_weight)
         super().__init__(cutmix=cutmix, mask_padding=mask_padding, **weights, **kwargs)
-        self.second.shared_with_teacher = True  # the teacher follows the student alone
         self.keep_percent, self.confidence_from = keep_percent, confidence_from
         self.transfer_momentum = transfer_momentum
         modules = dict(self.decode_head.named_children())

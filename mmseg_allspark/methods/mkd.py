@@ -77,6 +77,7 @@ class MKDSegmentor(TwoNetworkSegmentor):
         heads = [self.decode_head, self.second.decode_head] * 2
         # of both students, then of both teachers
         self.augmentations = nn.ModuleList(SemanticAugmentation(self.num_classes, head.channels) for head in heads)
+        self.second.shared_with_teacher = False  # the teachers are averages of both students
         self.augmentations.shared_with_teacher = True  # the average of two variances is none
 
     @property

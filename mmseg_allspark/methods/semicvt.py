@@ -88,7 +88,7 @@ class SemiCVTSegmentor(U2PLSegmentor):
     @property
     def needs(self) -> Needs:
         """Unlabeled images in every step: the projections learn from them alone."""
-        return replace(super().needs, unlabeled_in_burn_in=True, teacher_in_train=True)
+        return replace(super().needs, unlabeled_in_burn_in=True)
 
     def decode_joint(self, feats: list[Tensor]) -> tuple[Tensor, Streams]:
         """Mean logits (B, K, h, w), and what the streams give."""

@@ -92,6 +92,7 @@ class TwoNetworkSegmentor(SemiSegmentor):
         parts = Config._merge_a_into_b(second or {}, parts)
         self.second = EncoderDecoder(**parts, **{name: kwargs[name] for name in _SHARED if name in kwargs})
         self.second.training_only = evaluated == "first"
+        self.second.shared_with_teacher = evaluated == "first"  # no average of it is read
         self.evaluated, self.separate_norm = evaluated, separate_norm
 
     @property
