@@ -7,6 +7,7 @@ model = dict(
     unlabeled_view="strong",
     confidence=dict(type="ClassQuantileThreshold", keep=0.6),
     cutmix=dict(),
+    mask_padding=True,
 )
 train_cfg = dict(_delete_=True, pseudo_labels_from="ema", **_base_.semi_train_cfg)
 default_hooks = dict(ema=_base_.teacher)

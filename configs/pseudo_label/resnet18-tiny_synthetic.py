@@ -8,6 +8,7 @@ model = dict(
     confidence=dict(type="ConfidenceThreshold", threshold=0.7, per="pixel"),
     alignment=dict(),
     cutmix=dict(prob=1.0),
+    mask_padding=True,
 )
 unlabeled_dataloader = dict(dataset=dict(pipeline=_base_.pipelines.strong_unlabeled))
 train_cfg = dict(_delete_=True, pseudo_labels_from="ema", **_base_.semi_train_cfg)
