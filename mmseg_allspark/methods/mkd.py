@@ -106,8 +106,7 @@ class MKDSegmentor(TwoNetworkSegmentor):
     def describe(self, inputs: dict[str, Tensor]) -> tuple[NetworkOutput, NetworkOutput]:
         """What both networks give of labeled images and the weak view, each passed by itself."""
         parts = [inputs["labeled"], inputs["weak"]]
-        in_train = self.labels_in == "train" and not self.steers_neck
-        with contextlib.nullcontext() if in_train else eval_mode(self):
+        with contextlib.nullcontext() if self.labels_in_train else eval_mode(self):
             feats = [self.extract_feat(part, inference_keys=self.pseudo_label_keys) for part in parts]
             first = NetworkOutput.cat([NetworkOutput(*self.decode_joint(part)) for part in feats])
             return first, NetworkOutput.cat([self.pass_second(part) for part in parts])

@@ -71,17 +71,14 @@ class SemiSegmentor(EncoderDecoder):
         **kwargs,  # noqa: ANN003
     ) -> None:
         if not isinstance(data_preprocessor, SemiDataPreprocessor):
-            data_preprocessor = SemiDataPreprocessor(
-                dict(type="BaseDataPreprocessor") if data_preprocessor is None else data_preprocessor
-            )
+            data_preprocessor = SemiDataPreprocessor(data_preprocessor or dict(type="BaseDataPreprocessor"))
         super().__init__(data_preprocessor=data_preprocessor, **kwargs)
         self.sup_weight, self.unsup_weight = sup_weight, unsup_weight
         self.unlabeled_view, self.pseudo_label_keys, self.mask_padding = unlabeled_view, pseudo_label_keys, mask_padding
-        self.pseudo_loss = build_loss(pseudo_loss)
-        self.confidence = build_confidence(confidence, self.num_classes)
-        per_class = dict(num_classes=self.num_classes)
-        self.alignment = None if alignment is None else DistributionAlignment(**per_class | dict(alignment))
-        self.cutmix = None if cutmix is None else CutMix(**cutmix)
+        self.pseudo_loss, self.confidence = build_loss(pseudo_loss), build_confidence(confidence, self.num_classes)
+        if alignment is not None:
+            alignment = DistributionAlignment(**dict(num_classes=self.num_classes) | dict(alignment))
+        self.alignment, self.cutmix = alignment, None if cutmix is None else CutMix(**cutmix)
         if self.out_channels != self.num_classes:
             raise ValueError(
                 f"model.decode_head.out_channels={self.out_channels} (a sigmoid output) is not supported; leave "
@@ -96,14 +93,18 @@ class SemiSegmentor(EncoderDecoder):
     @property
     def needs(self) -> Needs:
         """What the method asks of loop and data."""
-        pastes = {} if self.cutmix is None else dict(unlabeled="cutmix")
-        neck, in_train = self.steers_neck, self.labels_in == "train" and not self.steers_neck
-        return Needs((self.unlabeled_view,), unlabeled_in_burn_in=neck, teacher_in_train=in_train, pastes=pastes)
+        modes = dict(unlabeled_in_burn_in=self.steers_neck, teacher_in_train=self.labels_in_train)
+        return Needs((self.unlabeled_view,), pastes={} if self.cutmix is None else dict(unlabeled="cutmix"), **modes)
 
     @property
     def steers_neck(self) -> bool:
         """Whether the neck takes the step's pseudo labels and options, as ``AllSparkNeck`` does (``takes_step``)."""
         return self.with_neck and getattr(self.neck, "takes_step", False)
+
+    @property
+    def labels_in_train(self) -> bool:
+        """Whether the network that labels is in train mode: as ``labels_in`` says, but never with a steered neck."""
+        return self.labels_in == "train" and not self.steers_neck
 
     def forward(
         self,
@@ -181,10 +182,9 @@ class SemiSegmentor(EncoderDecoder):
     @torch.no_grad()
     def label_unlabeled(self, inputs: dict[str, Tensor]) -> Tensor:
         """Logits (B_u, K, H, W) of the weak view at image size, in eval mode or, in training, as ``labels_in`` says."""
-        images, in_train = inputs["weak"], self.labels_in == "train" and not self.steers_neck
-        with nullcontext() if in_train else eval_mode(self):
-            feats = self.extract_feat(images, inference_keys=self.pseudo_label_keys)
-            return self.upsample(self.decode(feats), images.shape[2:])
+        with nullcontext() if self.labels_in_train else eval_mode(self):
+            feats = self.extract_feat(inputs["weak"], inference_keys=self.pseudo_label_keys)
+            return self.upsample(self.decode(feats), inputs["weak"].shape[2:])
 
     @torch.no_grad()
     def make_pseudo_label(self, pseudo_logits: Tensor, valid: Tensor | None = None) -> PseudoLabel:
