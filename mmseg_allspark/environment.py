@@ -223,12 +223,8 @@ def prepare() -> None:
     Raises:
         ImportError: If distributions of one import name are installed for both.
     """
-    twice = [name for fork in FORK[:3] if version_of(fork) for name in (fork, fork[6:]) if version_of(fork[6:])]
-    if twice:
-        raise ImportError(
-            f"Both {' and '.join(twice)} are installed; they share import names and overwrite each other. "
-            f"Run: pip uninstall -y {' '.join(twice)}, then install one family again."
-        )
+    for problem in base_problems():
+        raise ImportError(f"{problem.text}. Remedy: {problem.remedy}")
     if version_of("mmsegmentation") is None:  # let _base_ = 'mmseg::...' find the fork, a distribution of another name
         import_module("mmengine.config.utils").MODULE2PACKAGE["mmseg"] = "mmseg"
 

@@ -24,7 +24,7 @@ from mmseg_allspark.engine.checkpoint.resume_point import find_resume_point
 from mmseg_allspark.engine.hooks.report import ReportHook
 from mmseg_allspark.engine.hooks.start_checks import describe_evaluated, describe_labeler
 from mmseg_allspark.report.run_record import read_run
-from mmseg_allspark.utils.metric_names import find_metric, metric_names
+from mmseg_allspark.utils.metric_names import find_best, find_metric, metric_names
 from mmseg_allspark.utils.wrappers import bare_model
 
 # what mm* packages say of every run, and nobody can do anything about
@@ -175,7 +175,7 @@ def describe_end(runner: Runner) -> str:
     name, lines = find_metric(curves), {}
     if name is not None:
         curve = curves[name]
-        last, best = max(curve), max(curve, key=curve.get)
+        last, best = max(curve), find_best(curve)
         lines[name] = f"{curve[last]:.2f} at the end (iteration {last}), best {curve[best]:.2f} (iteration {best})"
     hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
     best_file = getattr(hook, "best_ckpt_path", None)

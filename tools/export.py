@@ -223,6 +223,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--cfg-options", nargs="+", action=DictAction, help="change settings: nested.key=value ...")
     args = parser.parse_args(argv)
     require_model_files(parser, args)
+    if args.batch_size < 1:
+        parser.error(f"--batch-size {args.batch_size}: at least 1")
     if args.out.suffix not in SUFFIXES:
         parser.error(f"OUT {args.out}: its name ends in {', '.join(SUFFIXES)}")
     if args.out.resolve() == Path(args.checkpoint).resolve():

@@ -17,7 +17,7 @@ set -euo pipefail
 for argument in "$@"; do  # neither help nor a typing error costs an installation
     case "$argument" in
         -h | --help) sed -n '2,/^$/s/^# \{0,1\}//p' "$0"; exit 0 ;;
-        --seed | --steps | --work-dir | --data-root | --*=*) ;;
+        --seed | --steps | --work-dir | --data-root | --seed=* | --steps=* | --work-dir=* | --data-root=*) ;;
         --*)
             echo "quickstart: unknown option $argument (known: --seed, --steps, --work-dir, --data-root)" >&2
             exit 2

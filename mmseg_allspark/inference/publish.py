@@ -82,7 +82,7 @@ def scrub(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
     Args:
         values: Changed in place, keys as well as values: keys about folders and accounts are removed; of a path that is
             absolute, leads to a home folder or goes up only the last part is kept ('.' for a home folder itself); of an
-            address what follows '?' is left out, which may be a token.
+            address what follows '?' is left out, which may be a token. Names of ``classes`` stay.
         prefix: Of the keys, for the result.
 
     Returns:
@@ -97,7 +97,7 @@ def scrub(values: dict[str, Any], prefix: str = "") -> dict[str, str]:
         if name != key:
             name = f"{name}_{len(values)}" if name in values else name
             changed[f"{prefix}{name}"] = "renamed"
-        values[name] = _scrubbed(value, f"{prefix}{name}", changed)
+        values[name] = value if name == "classes" else _scrubbed(value, f"{prefix}{name}", changed)
     return changed
 
 

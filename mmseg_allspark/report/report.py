@@ -10,7 +10,7 @@ from PIL import Image
 
 from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.utils.files import write_whole
-from mmseg_allspark.utils.metric_names import MAIN, find_metric
+from mmseg_allspark.utils.metric_names import MAIN, find_best, find_metric
 
 from .curves import HEIGHT, WIDTH, Chart, draw_curves, thin
 from .run_record import Curve, Run, read_run
@@ -71,7 +71,7 @@ def _cards(run: Run, metric: str | None) -> dict[str, str]:
     cards = {"iterations": f"{run.last_iter} of {total}" if total else str(run.last_iter)}
     if metric:
         curve = run.metrics[metric]
-        best = _find_best(curve)
+        best = find_best(curve)
         cards[f"{metric}, last (%)"] = f"{curve[max(curve)]:.2f}"
         cards[f"{metric}, best (%), iteration {best}"] = f"{curve[best]:.2f}"
     if run.times:
@@ -119,17 +119,12 @@ def _memory(scalars: dict[str, Curve]) -> dict[str, Curve]:
     }
 
 
-def _find_best(curve: Curve) -> int | None:
-    """The iteration of the largest value, the first of equals; NaN is the least."""
-    return max(sorted(curve), key=lambda step: (curve[step] == curve[step], curve[step]), default=None)
-
-
 def _class_table(run: Run, metric: str | None) -> dict | None:
     """IoU of each class at each validation, the best of them starred."""
     entries = {step: entry for step, entry in run.validations.items() if entry.get("iou")}
     if not entries:
         return None
-    starred = {_find_best(run.metrics.get(metric, {}))} & set(entries) if len(entries) > 1 else set()
+    starred = {find_best(run.metrics.get(metric, {}))} & set(entries) if len(entries) > 1 else set()
     steps = sorted({*thin(sorted(entries), _MOST_COLUMNS), *starred})
     names = entries[steps[-1]]["classes"]
     rows = {name: [entries[step]["iou"][index] for step in steps] for index, name in enumerate(names)}

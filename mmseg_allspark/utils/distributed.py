@@ -74,7 +74,8 @@ def prepare_cpu_distributed(cfg: Config, launcher: str) -> bool:
         return False
     wrapper = _cpu_wrapper_cfg(cfg)
     rank_environment = _read_rank_environment(launcher)
-    dist_cfg = dict(cfg.get("env_cfg", {}).get("dist_cfg", {}))
+    dist_cfg = dict((cfg.get("env_cfg") or {}).get("dist_cfg", {}))
+    cfg.env_cfg = cfg.get("env_cfg") or {}
     if not dist.is_initialized():
         os.environ.update(rank_environment)
         timeout = datetime.timedelta(seconds=dist_cfg.get("timeout", 1800))

@@ -1,6 +1,6 @@
-"""Under which names the validations of a config give their figures, and which of them is meant."""
+"""Under which names the validations of a config give their figures, which of them is meant, and the best."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from mmengine.config import Config
@@ -70,3 +70,8 @@ def metric_names(cfg: Config) -> list[str] | None:
         prefix = f"{part['prefix']}/" if part.get("prefix") else ""
         names += [prefix + (name if name == "aAcc" else f"m{name}") for name in found]
     return names or None
+
+
+def find_best(curve: Mapping[int, float]) -> int | None:
+    """The iteration of the largest value, the first of equals; NaN is the least."""
+    return max(sorted(curve), key=lambda step: (curve[step] == curve[step], curve[step]), default=None)

@@ -85,7 +85,9 @@ def load_checkpoint(filename: str | os.PathLike, map_location: Any = None) -> An
     """
     path = os.path.expanduser(filename)
     if not os.path.isfile(path):
-        raise FileNotFoundError(f"The checkpoint {path} does not exist.")
+        raise FileNotFoundError(
+            f"The checkpoint {path} {'is an address: download it' if '://' in path else 'does not exist'}."
+        )
     with open(path, "rb") as stream:
         is_archive = stream.read(2) == b"PK"
     if is_archive and not zipfile.is_zipfile(path):  # torch's own words name neither file nor reason

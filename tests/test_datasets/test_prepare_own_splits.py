@@ -32,6 +32,13 @@ def test_own_splits(tool, own, capsys):
     assert run(tool, "make", "--ids", listed, "--out", own / "out", "--fractions", "0.25", "--seed", 3) == 0
 
 
+def test_ids_with_spaces_stay_whole(tool, own):
+    names = ["a 1", "b 2", "c 3", "d 4"]
+    assert run(tool, *make_arguments(own, "--ids", write_ids(own / "ids.txt", names), "--fractions", "1/2")) == 0
+    folder = own / "out/splits/1_2"
+    assert sorted(sum(((folder / f"{p}.txt").read_text().splitlines() for p in ("labeled", "unlabeled")), [])) == names
+
+
 def test_lists_of_given_sizes_in_a_folder_of_their_own(tool, own, capsys):
     sizes = ["make", "--ids", own / "images", "--out", own / "out", "--group", "guidedmix", "--counts", 3, 7]
     assert run(tool, *sizes, "--seed", 1) == 0

@@ -70,6 +70,11 @@ def test_paths(value, left):
     assert changed == ({} if value == left else {"data.0.root": repr(left)})
 
 
+def test_names_of_classes_stay():
+    values = dict(metainfo=dict(classes=["car /truck", "~other"]))
+    assert scrub(values) == {} and values["metainfo"]["classes"] == ["car /truck", "~other"]
+
+
 def test_a_config_that_could_run_code_is_left_out(trained, tmp_path):
     checkpoint = load_checkpoint(trained / "iter_2.pth")
     checkpoint["meta"]["cfg"] = "import os"

@@ -76,6 +76,13 @@ def test_pseudo_labels_are_the_models_and_unsure_ones_white(tool, data, tmp_path
         assert (panel(page, row, 4) == expected).all()
 
 
+@pytest.mark.parametrize(("model", "mixed"), [("MeanTeacherSegmentor", True), ("AELSegmentor", False)])
+def test_the_method_says_whether_it_mixes(tool, data, tmp_path, capsys, model, mixed):
+    settings = dict(cutmix=dict(bank_area=0.01)) if model == "AELSegmentor" else {}
+    page, _, _ = browse(tool, capsys, write_config(data, tmp_path, type=model, **settings))
+    assert page.shape[1] >= (7 if mixed else 5) * SIDE and (mixed or page.shape[1] < 6 * SIDE)
+
+
 def test_more_images_than_rows_make_more_pages_and_the_seed_decides(tool, data, tmp_path, monkeypatch):
     monkeypatch.setattr(tool, "ROWS", 2)
     config = write_config(data, tmp_path)

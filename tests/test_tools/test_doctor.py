@@ -68,7 +68,7 @@ def test_both_families(fake):
     path = fake("onedl-mmengine", "0.10.12")
     (found,) = problems("both families")
     assert found.fatal and "pip uninstall -y onedl-mmengine" in found.remedy
-    with pytest.raises(ImportError, match="pip uninstall -y onedl-mmengine mmengine"):
+    with pytest.raises(ImportError, match="pip uninstall -y onedl-mmengine .*mmengine"):
         environment.prepare()
     short = run("tools/doctor.py", "--import", "torch", PYTHONPATH=str(path))
     assert short.returncode == 1 and "mmengine 0.10.7" in short.stderr and "onedl-mmengine" in short.stderr

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -84,9 +85,8 @@ class Job:
             variables = os.environ | environment
             return subprocess.Popen(self.command(), stdout=log, stderr=subprocess.STDOUT, env=variables)
 
-    def end(self, process: subprocess.Popen) -> str:
-        """Wait for the end and record it; returns why the training failed, nothing if it went well."""
-        _, status, usage = os.wait4(process.pid, 0)  # Popen.wait would drop the peak memory
+    def end(self, process: subprocess.Popen, status: int, usage: resource.struct_rusage) -> str:
+        """Record the end, as ``os.wait4`` gave it; returns why the training failed, nothing if it went well."""
         code = process.returncode = os.waitstatus_to_exitcode(status)
         record = self.record()
         peak = usage.ru_maxrss >> (20 if sys.platform == "darwin" else 10)
@@ -127,13 +127,12 @@ def train_all(jobs: Sequence[Job], slots: Sequence[Slot]) -> dict[Path, str]:
                 job, slot = waiting.pop(0), free.pop(0)
                 process = job.start(slot)
                 running[process.pid] = (job, slot, process)
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT).si_pid
+            ended, *result = os.wait4(-1, 0)  # Popen.wait would drop the peak memory
             if ended not in running:  # a child of somebody else's
-                os.waitpid(ended, 0)
                 continue
             job, slot, process = running.pop(ended)
             free.append(slot)
-            why = job.end(process)
+            why = job.end(process, *result)
             failed |= {job.work_dir: why} if why else {}
             done = len(jobs) - len(waiting) - len(running)
             print(f"[{done}/{len(jobs)}] {job}: {why or 'finished'}", flush=True)
@@ -141,5 +140,5 @@ def train_all(jobs: Sequence[Job], slots: Sequence[Slot]) -> dict[Path, str]:
         for _, _, process in running.values():
             process.terminate()
         for job, _, process in running.values():
-            job.end(process)
+            job.end(process, *os.wait4(process.pid, 0)[1:])
     return failed

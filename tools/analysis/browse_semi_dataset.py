@@ -4,7 +4,7 @@
 
 Each row is a labeled image after its pipeline, its mask, and every view of an unlabeled image. With --checkpoint the
 model's pseudo label of the weak view follows, pixels without weight in white; without one the ground truth, if there
-is any. With model.cutmix, the mixed images and labels follow. White is 'ignored' or 'unknown'. Writes
+is any. Of a method with plain CutMix, the mixed images and labels follow. White is 'ignored' or 'unknown'. Writes
 DIR/page_00.png, page_01.png, ...
 """
 
@@ -31,7 +31,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from mmengine.utils import mkdir_or_exist
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 from torch import Tensor, nn
 
@@ -73,35 +73,35 @@ def known_masks(samples: Sequence[Sample]) -> list[Tensor]:
 
 
 def make_columns(
-    cfg: Config, labeled: Sequence[Sample], unlabeled: Sequence[Sample], model: nn.Module | None
+    method: nn.Module, labeled: Sequence[Sample], unlabeled: Sequence[Sample], *, trained: bool
 ) -> dict[str, list[Tensor]]:
     """Images (3, H, W) or labels (H, W) of each column, by its title; see the top of this file.
 
-    Without a ``model``, which labels the unlabeled images, their ground truth is shown.
+    A ``trained`` method labels the unlabeled images; otherwise their ground truth is shown.
     """
     columns = {"labeled": [sample.views["weak"] for sample in labeled], "mask": known_masks(labeled)}
     if unlabeled:
         for view in sorted(unlabeled[0].views, key=lambda name: name != "weak"):
             columns[f"unlabeled: {view}"] = [sample.views[view] for sample in unlabeled]
-        labels = known_masks(unlabeled) if model is None else list(label(model, unlabeled))
-        columns["ground truth" if model is None else "pseudo label"] = labels
-        if cfg.model.get("cutmix") is not None:
-            columns |= mix(cfg, unlabeled, labels)
+        labels = list(label(method, unlabeled)) if trained else known_masks(unlabeled)
+        columns["pseudo label" if trained else "ground truth"] = labels
+        if type(getattr(method, "cutmix", None)) is CutMix:  # AEL and AugSeg choose what they paste by their labels
+            columns |= mix(method, unlabeled, labels)
     return {title: entries for title, entries in columns.items() if entries}
 
 
-def mix(cfg: Config, unlabeled: Sequence[Sample], labels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
-    """What CutMix makes of the trained view and its labels, as the rows' images are one batch."""
-    view = cfg.model.get("unlabeled_view", "weak")
-    if view not in unlabeled[0].views:
+def mix(method: nn.Module, unlabeled: Sequence[Sample], labels: Sequence[Tensor]) -> dict[str, list[Tensor]]:
+    """What CutMix makes of the first trained view and its labels, as the rows' images are one batch."""
+    view, given = next((name for name in method.needs.views if name != "weak"), "weak"), sorted(unlabeled[0].views)
+    if view not in given:
         raise KeyError(
-            f"model.unlabeled_view={view!r}, but the unlabeled data give the views {sorted(unlabeled[0].views)}; add "
-            "the view to the pipeline's MultiView."
+            f"{type(method).__name__} trains on the view {view!r} (model.unlabeled_view), but the unlabeled data give "
+            f"{given}; add it to the pipeline's MultiView."
         )
     images = [sample.views[view] for sample in unlabeled]
     if len(images) < 2 or len({image.shape for image in images}) > 1:
         return {}
-    mixed = CutMix(**cfg.model.cutmix)([torch.stack(images), *([torch.stack(list(labels))] if labels else [])])
+    mixed = method.cutmix([torch.stack(images), *([torch.stack(list(labels))] if labels else [])])
     return dict(zip((f"CutMix: {view}", "CutMix: label"), map(list, mixed), strict=False))
 
 
@@ -149,13 +149,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     meta = labeled_set.metainfo
     labeled = draw_samples(labeled_set, args.num, args.seed)
     unlabeled = draw_samples(DATASETS.build(loader.dataset), args.num, args.seed + 1) if loader else []
-    model = load_model(cfg, args.checkpoint) if args.checkpoint else None
+    method = load_model(cfg, args.checkpoint) if args.checkpoint else MODELS.build(cfg.model)
     mkdir_or_exist(args.out)
     set_random_seed(args.seed)
     for number, first in enumerate(range(0, max(len(labeled), len(unlabeled)), ROWS)):
         rows = slice(first, first + ROWS)
         path = args.out / f"page_{number:02d}.png"
-        save_page(make_columns(cfg, labeled[rows], unlabeled[rows], model), meta, path)
+        save_page(make_columns(method, labeled[rows], unlabeled[rows], trained=bool(args.checkpoint)), meta, path)
         names = [" ".join(sample.name for sample in samples[rows]) for samples in (labeled, unlabeled)]
         say(f"{path}: labeled {names[0]} | unlabeled {names[1]}")
 

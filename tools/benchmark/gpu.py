@@ -4,9 +4,9 @@
     python tools/benchmark/gpu.py --small                         # a minute on a CPU, to see that it runs
 
 In order: what the device reaches in a matrix product and a copy; the golden cases; a training step of every method
-(MiT-B0, crop 257); AllSpark's step with MiT-B5 at crop 513; the neck; the attention over the memory, block by block and
-by torch's fused kernels with padded columns; the reads by the host in a step. Times are medians over rounds in float32,
-bfloat16 and float16.
+(MobileNetV2, crop 224); AllSpark's step with MiT-B5 at crop 513; the neck; the attention over the memory, block by
+block and by torch's fused kernels with padded columns; the reads by the host in a step. Times are medians over rounds
+in float32, bfloat16 and float16.
 """
 
 from __future__ import annotations

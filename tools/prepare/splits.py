@@ -89,15 +89,24 @@ def fetch_and_prepare(options: argparse.Namespace) -> None:
         prepare_published(options, Path(folder))
 
 
+def is_image(name: str) -> bool:
+    """Whether a name ends as those of images do."""
+    return Path(name).suffix.lower() in IMAGE_SUFFIXES
+
+
 def list_own_ids(path: Path) -> list[str]:
-    """List the ids of own data, sorted, without image suffix: the first words of a list, or the files of a folder."""
+    """List the ids of own data, sorted, without image suffix: the lines of a list, or the files of a folder.
+
+    Of a line 'image mask' the image is taken: its first word is the name of an image.
+    """
     if path.is_dir():
         names = [p.relative_to(path).as_posix() for p in walk_files(path, IMAGE_SUFFIXES)]
     elif path.is_file():
-        names = [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
+        lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        names = [line.split()[0] if is_image(line.split()[0]) else line for line in lines]
     else:
         raise PrepareError(f"{path} is neither a list of ids nor a folder of images.")
-    ids = sorted(n[: -len(Path(n).suffix)] if Path(n).suffix.lower() in IMAGE_SUFFIXES else n for n in names)
+    ids = sorted(name[: -len(Path(name).suffix)] if is_image(name) else name for name in names)
     if not ids:
         raise PrepareError(f"{path} holds no id. A folder needs images ({', '.join(IMAGE_SUFFIXES)}).")
     if twice := sorted({a for a, b in zip(ids, ids[1:], strict=False) if a == b}):
