@@ -6,58 +6,71 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-from mmseg_allspark.convert.unimatch_v2 import unimatch_v2_name
-
-NECK_NAMES = {
-    "map_in.0.weight": "map_in.0.weight",
-    "map_in.0.bias": "map_in.0.bias",
-    "attn_norm.weight": "token_norm.weight",
-    "attn_norm.bias": "token_norm.bias",
-    "attn.q_u.weight": "unlabeled_attention.q.weight",
-    "attn.k_u.weight": "unlabeled_attention.k.weight",
-    "attn.v_u.weight": "unlabeled_attention.v.weight",
-    "attn.out_u.weight": "unlabeled_attention.out.weight",
-    "attn.q_l2u.weight": "labeled_attention.q.weight",
-    "attn.k_l2u.weight": "labeled_attention.k.weight",
-    "attn.v_l2u.weight": "labeled_attention.v.weight",
-    "attn.out_l2u.weight": "labeled_attention.out.weight",
-    "attn.kv_queue": "memory.queue",
-    "attn.queue_ptr": "memory.pointer",
-    "encoder_norm.weight": "out_norm.weight",
-    "encoder_norm.bias": "out_norm.bias",
-    "map_out.0.weight": "map_out.0.weight",
-    "map_out.0.bias": "map_out.0.bias",
-}
 NECK_PREFIX = "decoder.allspark."
-HEAD_PREFIX = "decoder.decoder."
-BLOCK_NAMES = {
-    "attn.q": "attn.attn.in_proj",
-    "attn.kv": "attn.attn.in_proj",
-    "attn.proj": "attn.attn.out_proj",
-    "attn.sr": "attn.sr",
-    "attn.norm": "attn.norm",
-    "norm1": "norm1",
-    "norm2": "norm2",
-    "mlp.fc1": "ffn.layers.0",
-    "mlp.dwconv.dwconv": "ffn.layers.1",
-    "mlp.fc2": "ffn.layers.4",
-}
-_PATCH_EMBED = re.compile(r"patch_embed(\d)\.(proj|norm)\.(weight|bias)")
-_BLOCK = re.compile(r"block(\d)\.(\d+)\.(.+)\.(weight|bias)")
-_STAGE_NORM = re.compile(r"norm(\d)\.(weight|bias)")
-_LEVEL = re.compile(r"linear_c([1-4])\.proj\.(weight|bias)")
-_FUSION = re.compile(r"linear_fuse\.(conv|bn)\.(\w+)")
-_CLASSIFIER = re.compile(r"linear_pred\.(weight|bias)")
+_LEAF = r"(weight|bias)"
+_NECK = rf"(?:{re.escape(NECK_PREFIX)})?"
+_HEAD = r"decoder\.decoder\."
+_BLOCK, _MIT = r"block(\d)\.(\d+)\.", r"backbone.layers.<1>.1.\2."
+_LAYER, _VIT = r"blocks\.(\d+)\.", r"backbone.layers.\1."
+_DPT = r"head\.scratch\."
+# name of a release, and ours; <1> is group 1 less one, and '' a tensor that is not needed
+_HEADS_AND_NECK = (
+    (rf"{_NECK}map_(in|out)\.0\.{_LEAF}", r"neck.map_\1.0.\2"),
+    (rf"{_NECK}attn_norm\.{_LEAF}", r"neck.token_norm.\1"),
+    (rf"{_NECK}attn\.(q|k|v|out)_u\.weight", r"neck.unlabeled_attention.\1.weight"),
+    (rf"{_NECK}attn\.(q|k|v|out)_l2u\.weight", r"neck.labeled_attention.\1.weight"),
+    (rf"{_NECK}attn\.kv_queue", "neck.memory.queue"),
+    (rf"{_NECK}attn\.queue_ptr", "neck.memory.pointer"),
+    (rf"{_NECK}encoder_norm\.{_LEAF}", r"neck.out_norm.\1"),
+    (rf"{_HEAD}linear_c([1-4])\.proj\.{_LEAF}", r"decode_head.convs.<1>.\2"),
+    (rf"{_HEAD}linear_fuse\.(conv|bn)\.(\w+)", r"decode_head.fusion_conv.\1.\2"),
+    (rf"{_HEAD}linear_pred\.{_LEAF}", r"decode_head.conv_seg.\1"),
+)
+_MIT_NAMES = (
+    (rf"patch_embed(\d)\.proj\.{_LEAF}", r"backbone.layers.<1>.0.projection.\2"),
+    (rf"patch_embed(\d)\.norm\.{_LEAF}", r"backbone.layers.<1>.0.norm.\2"),
+    (rf"norm(\d)\.{_LEAF}", r"backbone.layers.<1>.2.\2"),
+    (rf"{_BLOCK}attn\.(?:q|kv)\.{_LEAF}", rf"{_MIT}attn.attn.in_proj_\3"),
+    (rf"{_BLOCK}attn\.proj\.{_LEAF}", rf"{_MIT}attn.attn.out_proj.\3"),
+    (rf"{_BLOCK}(attn\.sr|attn\.norm|norm1|norm2)\.{_LEAF}", rf"{_MIT}\3.\4"),
+    (rf"{_BLOCK}mlp\.fc1\.{_LEAF}", rf"{_MIT}ffn.layers.0.\3"),
+    (rf"{_BLOCK}mlp\.dwconv\.dwconv\.{_LEAF}", rf"{_MIT}ffn.layers.1.\3"),
+    (rf"{_BLOCK}mlp\.fc2\.{_LEAF}", rf"{_MIT}ffn.layers.4.\3"),
+)
 # UniMatch's DeepLabV3+, and ResNets with a deep stem in torchvision's naming (timm's resnet101s)
 _DEEPLAB_NAMES = (
-    (re.compile(r"conv1\.(\d\.\w+)"), r"backbone.stem.\1"),
-    (re.compile(r"bn1\.(\w+)"), r"backbone.stem.7.\1"),
-    (re.compile(r"(layer[1-4]\.\d+\.(?:conv[123]|bn[123]|downsample\.[01])\.\w+)"), r"backbone.\1"),
-    (re.compile(r"head\.b4\.gap\.(.+)"), r"decode_head.image_pool.\1"),
-    (re.compile(r"head\.b([0-3]\..+)"), r"decode_head.branches.\1"),
-    (re.compile(r"(?:head\.)?((?:project|reduce|fuse)\.\d\.\w+)"), r"decode_head.\1"),
-    (re.compile(r"classifier\.(weight|bias)"), r"decode_head.conv_seg.\1"),
+    (r"conv1\.(\d\.\w+)", r"backbone.stem.\1"),
+    (r"bn1\.(\w+)", r"backbone.stem.7.\1"),
+    (r"(layer[1-4]\.\d+\.(?:conv[123]|bn[123]|downsample\.[01])\.\w+)", r"backbone.\1"),
+    (r"head\.b4\.gap\.(.+)", r"decode_head.image_pool.\1"),
+    (r"head\.b([0-3]\..+)", r"decode_head.branches.\1"),
+    (r"(?:head\.)?((?:project|reduce|fuse)\.\d\.\w+)", r"decode_head.\1"),
+    (rf"classifier\.{_LEAF}", r"decode_head.conv_seg.\1"),
 )
+# DINOv2, and UniMatch V2's head
+_UNIMATCH_V2_NAMES = (
+    # of the pretraining; and a unit of the deepest level that has nothing to add and never learns
+    (r"mask_token|head\.scratch\.refinenet4\.resConfUnit1\..+", ""),
+    (r"(cls_token|pos_embed)", r"backbone.\1"),
+    (rf"patch_embed\.proj\.{_LEAF}", r"backbone.patch_embed.projection.\1"),
+    (rf"norm\.{_LEAF}", r"backbone.ln1.\1"),
+    (rf"{_LAYER}norm([12])\.{_LEAF}", rf"{_VIT}ln\2.\3"),
+    (rf"{_LAYER}attn\.(qkv|proj)\.{_LEAF}", rf"{_VIT}attn.\2.\3"),
+    (rf"{_LAYER}ls1\.gamma", rf"{_VIT}attn.gamma1.weight"),
+    (rf"{_LAYER}ls2\.gamma", rf"{_VIT}ffn.gamma2.weight"),
+    (rf"{_LAYER}mlp\.fc1\.{_LEAF}", rf"{_VIT}ffn.layers.0.0.\2"),
+    (rf"{_LAYER}mlp\.fc2\.{_LEAF}", rf"{_VIT}ffn.layers.1.\2"),
+    (rf"head\.projects\.(\d)\.{_LEAF}", r"decode_head.projects.\1.\2"),
+    (rf"head\.resize_layers\.(\d)\.{_LEAF}", r"decode_head.resamples.\1.\2"),
+    (rf"{_DPT}layer([1-4])_rn\.weight", "decode_head.narrow.<1>.weight"),
+    (rf"{_DPT}refinenet([1-4])\.resConfUnit1\.(conv[12])\.{_LEAF}", r"decode_head.fusions.<1>.skip_unit.\2.\3"),
+    (rf"{_DPT}refinenet([1-4])\.resConfUnit2\.(conv[12])\.{_LEAF}", r"decode_head.fusions.<1>.unit.\2.\3"),
+    (rf"{_DPT}refinenet([1-4])\.out_conv\.{_LEAF}", r"decode_head.fusions.<1>.out.\2"),
+    (rf"{_DPT}output_conv\.0\.{_LEAF}", r"decode_head.last.0.\1"),
+    (rf"{_DPT}output_conv\.2\.{_LEAF}", r"decode_head.conv_seg.\1"),
+)
+_PREFIXED = [(rf"(?:backbone\.)?(?:{theirs})", o) for theirs, o in (*_MIT_NAMES, *_DEEPLAB_NAMES, *_UNIMATCH_V2_NAMES)]
+_NAMES = [(re.compile(theirs), ours) for theirs, ours in (*_HEADS_AND_NECK, *_PREFIXED)]
 
 
 def convert_reference_checkpoint(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -110,37 +123,9 @@ def convert_reference_checkpoint(state_dict: dict[str, Tensor]) -> dict[str, Ten
 
 def _target_name(name: str) -> str | None:
     """Our name for a name of a release, '' for one that is not needed, or None."""
-    if name.startswith(HEAD_PREFIX):
-        return _head_name(name.removeprefix(HEAD_PREFIX))
-    neck = NECK_NAMES.get(name.removeprefix(NECK_PREFIX))
-    if neck is not None:
-        return f"neck.{neck}"
-    bare = name.removeprefix("backbone.")
-    deeplab = (pattern.sub(ours, bare) for pattern, ours in _DEEPLAB_NAMES if pattern.fullmatch(bare))
-    found = _backbone_name(bare) or next(deeplab, None)
-    return unimatch_v2_name(bare) if found is None else found
-
-
-def _backbone_name(name: str) -> str | None:
-    if match := _PATCH_EMBED.fullmatch(name):
-        part = {"proj": "projection", "norm": "norm"}[match[2]]
-        return f"backbone.layers.{int(match[1]) - 1}.0.{part}.{match[3]}"
-    if (match := _BLOCK.fullmatch(name)) and match[3] in BLOCK_NAMES:
-        stage, block, part = int(match[1]) - 1, match[2], BLOCK_NAMES[match[3]]
-        joint = "_" if part.endswith("in_proj") else "."
-        return f"backbone.layers.{stage}.1.{block}.{part}{joint}{match[4]}"
-    if match := _STAGE_NORM.fullmatch(name):
-        return f"backbone.layers.{int(match[1]) - 1}.2.{match[2]}"
-    return None
-
-
-def _head_name(name: str) -> str | None:
-    if match := _LEVEL.fullmatch(name):
-        return f"decode_head.convs.{int(match[1]) - 1}.{match[2]}"
-    if match := _FUSION.fullmatch(name):
-        return f"decode_head.fusion_conv.{match[1]}.{match[2]}"
-    if match := _CLASSIFIER.fullmatch(name):
-        return f"decode_head.conv_seg.{match[1]}"
+    for theirs, ours in _NAMES:
+        if match := theirs.fullmatch(name):
+            return re.sub(r"<(\d)>", lambda group: str(int(match[int(group[1])]) - 1), match.expand(ours))
     return None
 
 
