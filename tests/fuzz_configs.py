@@ -30,7 +30,7 @@ VALUES = [
     ("a", "b"), dict(type="Nope"), dict(a=1),
 ]  # fmt: skip
 # Not to be built from a config: what the loop or the model builds itself, and needs objects for, or what exports have.
-BUILT_BY_US = {"StreamBatchSampler", "TeacherAverage", "StartChecksHook", "EnsembleBackbone", "EnsembleHead"}
+BUILT_BY_US = {"TeacherAverage", "StartChecksHook", "EnsembleBackbone", "EnsembleHead"}
 BY_IMPORT = {"DenseTinyViT"}  # registered by an import of its own; tests/test_models/test_tiny_vit.py
 TYPELESS = {
     ("model", "alignment"): "DistributionAlignment",

@@ -61,7 +61,7 @@ def check_zero_label(cfg: Mapping, datasets: Mapping[str, Any]) -> None:
     val, test = ((cfg.get(f"{part}_dataloader") or {}).get("dataset") for part in ("val", "test"))
     if test and test != val:
         with suppress(Exception):  # each data set raises its own kind; test images may be on another machine
-            datasets["test_dataloader"] = DATASETS.build(test)
+            datasets["test_dataloader"] = DATASETS.build(dict(test, lazy_init=True))
     found: dict[bool, str] = {}
     for key, dataset in datasets.items():
         for leaf in iter_leaves(dataset):

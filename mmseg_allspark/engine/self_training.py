@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import DATASETS
 
@@ -106,7 +106,7 @@ class SelfTraining:
             ValueError: If no step of the unlabeled pipeline reads labels.
         """
         cfg = self._stage_config(cfg)
-        dataset = cfg.unlabeled_dataloader.dataset
+        dataset = unlabeled_dataset(cfg)
         loading = [step for step in dataset.pipeline if step["type"] == "LoadPseudoLabel"]
         if not loading:
             raise ValueError(
@@ -135,9 +135,20 @@ class SelfTraining:
         return cfg
 
 
+def unlabeled_dataset(cfg: Config) -> ConfigDict:
+    """Config of the unlabeled data set; ``ValueError`` for one that wraps others."""
+    dataset = cfg.unlabeled_dataloader.dataset
+    if "pipeline" not in dataset:
+        raise ValueError(
+            f"unlabeled_dataloader.dataset.type={dataset['type']!r} has no pipeline of its own; self-training takes "
+            "one data set: an UnlabeledDataset whose source lists all folders."
+        )
+    return dataset
+
+
 def list_unlabeled(cfg: Config) -> list[str]:
     """Absolute paths of a config's U unlabeled images, in the data set's order."""
-    dataset = DATASETS.build(dict(cfg.unlabeled_dataloader.dataset, pipeline=[]))
+    dataset = DATASETS.build(dict(unlabeled_dataset(cfg), pipeline=[]))
     return [os.path.abspath(dataset.get_data_info(index)["img_path"]) for index in range(len(dataset))]
 
 

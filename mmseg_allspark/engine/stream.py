@@ -10,7 +10,6 @@ from mmengine.dataset import InfiniteSampler
 from mmengine.dist import get_rank, get_world_size
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
-from mmseg.registry import DATA_SAMPLERS
 from torch.utils.data import BatchSampler, DataLoader, Dataset, Sampler
 
 from mmseg_allspark.datasets.checks import iter_leaves
@@ -23,33 +22,12 @@ _EMPTY = "the data set is empty; check its ann_file, data_prefix and data_root."
 _OWN = ("dataset", "random_stream")  # attributes of SeededDataset
 
 
-class StreamIndex(int):
-    """Index of an image that knows its position in the stream, also in a worker.
-
-    Args:
-        index: Of the image.
-        position: Of the sample, counted from the beginning of training; no two samples have the same.
-    """
-
-    position: int
-
-    def __new__(cls, index: int, position: int) -> "StreamIndex":
-        """Build an int with one attribute more."""
-        self = super().__new__(cls, index)
-        self.position = position
-        return self
-
-    def __getnewargs__(self) -> tuple[int, int]:
-        return int(self), self.position
-
-
-@DATA_SAMPLERS.register_module()
 class StreamBatchSampler(BatchSampler):
     """Endless batches over a finite or infinite sampler; its length is the batches of one pass.
 
     The data loader on top never ends, so its workers are started once, and a resumed run moves to its
-    position by :meth:`seek`, without reading data. The indices are :class:`StreamIndex`: what is random about a sample
-    may depend on its position.
+    position by :meth:`seek`, without reading data. It yields (index, position) pairs: what is random about a sample may
+    depend on its position, counted from the beginning of training.
 
     Args:
         sampler: Gives the indices of this rank; its ``set_epoch``, if any, is called before every pass.
@@ -98,11 +76,11 @@ class StreamBatchSampler(BatchSampler):
         """Start the next iteration after ``num_batches`` batches, counted from the beginning of training."""
         self._first_batch = num_batches
 
-    def __iter__(self) -> Iterator[list[StreamIndex]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         """Yield batches for ever."""
         batches = self._cycled_batches() if self.cycle else self._pass_batches()
         for number, batch in enumerate(islice(batches, self._first_batch, None), self._first_batch):
-            yield [StreamIndex(index, number * self.batch_size + place) for place, index in enumerate(batch)]
+            yield [(index, number * self.batch_size + place) for place, index in enumerate(batch)]
 
     def _passes(self) -> Iterator[list[int]]:
         """Yield the indices of pass after pass."""
@@ -138,19 +116,19 @@ class SeededDataset(Dataset):
 
     Args:
         dataset: The data set or its config.
-        random_stream: Seeds by position; an index without position (see :class:`StreamIndex`) is passed on as it is.
+        random_stream: Seeds by position; an index without position is passed on as it is.
     """
 
     def __init__(self, dataset: dict | Dataset, random_stream: RandomStream) -> None:
         self.random_stream = random_stream
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
 
-    def __getitem__(self, index: int) -> Any:
-        position = getattr(index, "position", None)
-        if position is None:
+    def __getitem__(self, index: int | tuple[int, int]) -> Any:
+        if not isinstance(index, tuple):
             return self.dataset[index]
+        index, position = index
         with self.random_stream.seeded_sample(position):
-            return self.dataset[int(index)]
+            return self.dataset[index]
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -196,15 +174,16 @@ def build_stream(runner: Runner, cfg: dict, key: str, cycle: bool = False, hold_
         )
     if "dataset" not in cfg:
         raise KeyError(f"{key}.dataset is missing: give the config of the data set.")
+    if runner._randomness_cfg.get("diff_rank_seed"):
+        raise ValueError("randomness.diff_rank_seed=True: leave it out, ranks differ already, and a resume is exact.")
     cfg = copy.deepcopy(cfg)
     labeled = key == "train_dataloader"
     cfg["batch_sampler"] = dict(type=StreamBatchSampler, drop_last=cfg.pop("drop_last", False), cycle=cycle)
     stream = RandomStream("labeled" if labeled else "unlabeled", runner.seed, get_rank())
-    diff_rank_seed = runner._randomness_cfg.get("diff_rank_seed", False)
     try:
         dataset = _divide(cfg["dataset"], runner) if hold_out else cfg["dataset"]
         cfg["dataset"] = dict(type=SeededDataset, dataset=dataset, random_stream=stream)
-        loader = runner.build_dataloader(cfg, seed=runner.seed, diff_rank_seed=diff_rank_seed)
+        loader = runner.build_dataloader(cfg, seed=runner.seed)
     except (TypeError, ValueError) as error:
         # what numpy says when mmengine's data sets have no image
         why = _EMPTY if "need at least one array to concatenate" in str(error) else error

@@ -12,7 +12,7 @@ from .cutout import CutOut
 from .entropy import masked_quantiles, max_probability, prediction_entropy
 from .fusion import equalize_logits, fuse_predictions
 from .label_spreading import spread_labels
-from .pseudo_label import PseudoLabel, loaded_labels, masked_mean, mean_by_share, mean_prediction
+from .pseudo_label import PseudoLabel, loaded_labels, masked_mean, mean_prediction
 from .reliability import image_reliability, split_by_reliability
 from .running_threshold import GlobalMaxThreshold
 from .statistics import count_per_class, count_pseudo_labels, count_right_labels, pseudo_label_statistics
@@ -41,7 +41,6 @@ __all__ = [
     "masked_mean",
     "masked_quantiles",
     "max_probability",
-    "mean_by_share",
     "mean_prediction",
     "prediction_entropy",
     "pseudo_label_statistics",

@@ -133,17 +133,3 @@ def masked_mean(
         return values.mean(dim=dim, keepdim=keepdim)
     valid = valid.expand_as(values)
     return (values * valid).sum(dim=dim, keepdim=keepdim) / valid.sum(dim=dim, keepdim=keepdim).clamp(min=1)
-
-
-def mean_by_share(pixel_loss: Tensor, kept: Tensor) -> Tensor:
-    """Mean of a loss over the pixels that are kept, divided by their share of all pixels; 0 where none is.
-
-    This is the unlabeled loss of U2PL's, SemiCVT's and DGCL's releases, which keep a share that is set. A threshold,
-    which may leave any share, weighs ``pixel_loss`` instead, so that the loss falls with the pixels that it leaves.
-
-    Args:
-        pixel_loss: (B, H, W), weighted by pixel.
-        kept: (B, H, W) bool, False on padding, which counts among all pixels.
-    """
-    total = kept.sum().clamp(min=1)
-    return (pixel_loss * kept).sum() / total * (kept.numel() / total)

@@ -5,33 +5,14 @@ Legend: K classes, (H, W) image size in pixels.
 
 from collections.abc import Sequence
 
-import torch
+from mmseg.evaluation import IoUMetric
 from torch import Tensor
 
 
-def class_ious(labels: Tensor, truth: Tensor, num_classes: int) -> Tensor:
-    """IoU of each class over one image.
-
-    Args:
-        labels: (H, W) integers in [0, K).
-        truth: (H, W) integers. Pixels outside of [0, K) do not count.
-        num_classes: Classes K.
-
-    Returns:
-        (K,) float32; NaN for a class that is in neither.
-    """
-    labels, truth = labels.long(), truth.long()
-    counts = (truth >= 0) & (truth < num_classes)
-    # a pixel that does not count goes to a bin of its own, so that nothing waits for its number
-    pairs = torch.where(counts, truth * num_classes + labels, num_classes**2)
-    confusion = torch.bincount(pairs.flatten(), minlength=num_classes**2 + 1)[:-1].view(num_classes, num_classes)
-    both = confusion.diagonal()
-    return both / (confusion.sum(dim=0) + confusion.sum(dim=1) - both)
-
-
 def mean_iou(labels: Tensor, truth: Tensor, num_classes: int) -> float:
-    """Mean of :func:`class_ious` over the classes that are in ``labels`` or ``truth``."""
-    return class_ious(labels, truth, num_classes).nanmean().item()
+    """Mean IoU over the classes that are in ``labels`` or ``truth``, (H, W) integers; ``truth`` 255 does not count."""
+    intersect, union, *_ = IoUMetric.intersect_and_union(labels, truth, num_classes, 255)
+    return (intersect / union).nanmean().item()
 
 
 def image_reliability(earlier: Sequence[Tensor], last: Tensor, num_classes: int) -> float:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from mmseg_allspark.labels import PseudoLabel
 from mmseg_allspark.methods.semi_segmentor import SemiSegmentor
 from mmseg_allspark.methods.step import Needs
 from mmseg_allspark.models import decode_with_trunk
@@ -36,3 +37,18 @@ class ContrastSegmentor(SemiSegmentor):
             return super().decode_joint(feats)
         logits, hidden = decode_with_trunk(self.decode_head, feats)
         return logits, self.projector(hidden)
+
+    def learned_loss(self, logits: Tensor, pseudo: PseudoLabel, learned: Tensor) -> Tensor:
+        """Mean loss over the learned pixels, divided by their share of all pixels; 0 where none is learned.
+
+        This is the unlabeled loss of U2PL's, SemiCVT's and DGCL's releases, which keep a share that is set. A
+        threshold, which may leave any share, weighs the pixels instead, so that the loss falls with those it leaves.
+
+        Args:
+            logits: (B_u, K, h, w) of the student.
+            pseudo: Labels (B_u, H, W).
+            learned: (B_u, H, W) bool, False on padding, which counts among all pixels.
+        """
+        loss = pseudo.pixel_loss(self.upsample(logits, learned.shape[1:]), self.pseudo_loss) * pseudo.weight
+        total = learned.sum().clamp(min=1)
+        return (loss * learned).sum() / total * (learned.numel() / total)

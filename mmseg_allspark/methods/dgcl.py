@@ -10,7 +10,6 @@ from torch import Tensor
 from mmseg_allspark.labels import (
     PseudoLabel,
     masked_quantiles,
-    mean_by_share,
     mean_prediction,
     prediction_entropy,
 )
@@ -162,7 +161,7 @@ class DGCLSegmentor(ContrastSegmentor):
     def unsup_losses(self, joint: JointPass) -> dict[str, Tensor]:
         """Cross-entropy of the sure pixels, and the contrast; the memory takes the step's features afterwards."""
         scale = joint.step.unsup_scale
-        loss = self.sure_loss(joint.unlabeled_logits, joint.pseudo)
+        loss = self.learned_loss(joint.unlabeled_logits, joint.pseudo, joint.pseudo.extras["sure"])
         losses = {"unsup.decode.loss_ce": loss * (self.unsup_weight * scale)}
         if self.memory is not None:
             classes, seen = joint.step.record.pop("contrast_classes"), joint.aux
@@ -172,13 +171,3 @@ class DGCLSegmentor(ContrastSegmentor):
             losses["unsup.contrast.loss_density"] = loss * (self.contrast_weight * scale)
             losses["unsup.contrast_memory"] = self.memory.queue.fill_level()[:-1].mean()
         return losses
-
-    def sure_loss(self, logits: Tensor, pseudo: PseudoLabel) -> Tensor:
-        """Mean loss over the sure pixels, divided by their share of all pixels, padding included.
-
-        Args:
-            logits: (B_u, K, h, w) of the student.
-            pseudo: Labels (B_u, H, W) with ``extras['sure']`` (B_u, H, W) bool, False on padding.
-        """
-        logits = self.upsample(logits, pseudo.label.shape[1:])
-        return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss) * pseudo.weight, pseudo.extras["sure"])

@@ -7,7 +7,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from mmseg_allspark.labels import PseudoLabel, masked_quantiles, mean_by_share, mean_prediction, prediction_entropy
+from mmseg_allspark.labels import masked_quantiles, mean_prediction, prediction_entropy
 from mmseg_allspark.methods.contrast import ContrastSegmentor
 from mmseg_allspark.methods.joint_pass import JointPass, stack_classes
 from mmseg_allspark.methods.passes import pass_teachers
@@ -120,17 +120,6 @@ class U2PLSegmentor(ContrastSegmentor):
         return Reliability(
             valid & (entropy < limits[0]), valid & (entropy <= limits[1]), valid & (entropy >= limits[2])
         )
-
-    def learned_loss(self, logits: Tensor, pseudo: PseudoLabel, learned: Tensor) -> Tensor:
-        """Mean loss over the learned pixels, divided by their share of all pixels.
-
-        Args:
-            logits: (B_u, K, h, w) of the student.
-            pseudo: Labels (B_u, H, W).
-            learned: (B_u, H, W) bool.
-        """
-        logits = self.upsample(logits, learned.shape[1:])
-        return mean_by_share(pseudo.pixel_loss(logits, self.pseudo_loss) * pseudo.weight, learned)
 
     def _contrast(
         self, joint: JointPass, logits: Tensor, features: Tensor, valid: Tensor, pixels: Reliability

@@ -79,23 +79,10 @@ class UniMatchV2Segmentor(SemiSegmentor):
         both = {name: torch.cat([view[name] for view in maps]) for name in maps[0]}
         return torch.cat(images), PseudoLabel.from_maps(both)
 
-    def joint_pass(
-        self,
-        inputs: dict[str, Tensor],
-        data_samples: SamplesByPart,
-        images: Tensor,
-        pseudo: PseudoLabel,
-        step: Step,
-    ) -> JointPass:
-        """As in the base, with dropped channels of the unlabeled images."""
-        labeled = inputs["labeled"]
-        feats = self.extract_feat(
-            torch.cat([labeled, images]), num_labeled=len(labeled), pseudo_logits=pseudo.logits, **step.options
-        )
-        feats = self.drop_channels(feats, len(labeled))
-        return JointPass(
-            inputs, data_samples, step, len(labeled), feats, self.decode(feats), pseudo=pseudo, images=images
-        )
+    def extract_feat(self, inputs: Tensor, **neck_options: object) -> list[Tensor]:
+        """As in the base; in the joint pass, which alone has labeled images, channels of the others are dropped."""
+        feats, num_labeled = super().extract_feat(inputs, **neck_options), neck_options.get("num_labeled")
+        return feats if num_labeled is None else self.drop_channels(feats, num_labeled)
 
     def drop_channels(self, feats: list[Tensor], num_labeled: int) -> list[Tensor]:
         """Drop channels of the unlabeled images in levels (B_l + 2 B_u, C_i, h, w); the labeled come first."""

@@ -46,7 +46,7 @@ class TeacherAverage(ExponentialMovingAverage):
             self.module.set_submodule(name, model.get_submodule(name))
         prefixes = tuple(f"{name}." for name in shared)
         self.avg_parameters = {k: v for k, v in self.avg_parameters.items() if not k.startswith(prefixes)}
-        self.warmup, self.buffers = warmup, buffers
+        self.warmup, self.buffer_mode = warmup, buffers  # buffers() is nn.Module's
         parameters = dict(self.module.named_parameters())
         state = self.module.state_dict()
         kept = {name for name in state if name not in parameters} - _copied_buffers(self.module)

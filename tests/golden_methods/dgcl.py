@@ -74,7 +74,7 @@ def unsup(data):
     sure = sure & (ignored != 255)
     pseudo = PseudoLabel(F.one_hot(label, 4).movedim(3, 1).float(), label, sure.float(), extras=dict(sure=sure))
     predict = tensor(data["predict"]).requires_grad_()
-    loss = model.sure_loss(predict, pseudo)
+    loss = model.learned_loss(predict, pseudo, sure)
     loss.backward()
     yield "loss", loss, data["loss"]
     yield "gradient", predict.grad, data["grad"]

@@ -6,11 +6,11 @@ import random
 import numpy as np
 import pytest
 import torch
-from builders import write_data
+from builders import model_config, train, write_data
 from mmengine.dataset import BaseDataset
 
 from mmseg_allspark.engine.randomness import RandomStream
-from mmseg_allspark.engine.stream import SeededDataset, StreamIndex
+from mmseg_allspark.engine.stream import SeededDataset
 
 from .random_runs import assert_same_run, random_options
 from .recording import record
@@ -132,15 +132,19 @@ class FickleDataset(BaseDataset):
         return None if np.random.rand() < 0.5 else (super().prepare_data(idx)["number"], *draws())
 
 
+def test_seeds_of_ranks_are_not_mmengines(data, tmp_path):
+    with pytest.raises(ValueError, match=r"randomness\.diff_rank_seed"):
+        train(data, tmp_path, loop=dict(max_iters=1), randomness=dict(seed=0, diff_rank_seed=True), model=model_config())
+
+
 def test_a_sample_follows_from_its_position_and_disturbs_nobody():
     dataset = SeededDataset(FickleDataset(), RandomStream("labeled", 5, 0))
-    samples = [dataset[StreamIndex(3, position)] for position in range(20)]
+    samples = [dataset[3, position] for position in range(20)]
     assert len({sample[0] for sample in samples}) > 2  # refused and drawn again
     before = draws()
     RandomStream("step", 0, 0).seed_step(0)
     expected = draws()
     RandomStream("step", 0, 0).seed_step(0)
     copy = pickle.loads(pickle.dumps(dataset))
-    indices = pickle.loads(pickle.dumps([StreamIndex(3, position) for position in range(20)]))
-    assert [copy[index] for index in reversed(indices)] == samples[::-1]
+    assert [copy[3, position] for position in reversed(range(20))] == samples[::-1]
     assert draws() == expected != before

@@ -77,6 +77,14 @@ def test_without_a_memory_the_hook_is_an_error(data, tmp_path, changes):
         )  # fmt: skip
 
 
+def test_supervised_training_has_nothing_to_fill_the_memory_with(data, tmp_path):
+    with pytest.raises(ValueError, match=r"delete default_hooks.semantic_memory and set model.neck=None"):
+        train(
+            data, tmp_path, loop={}, train_cfg=dict(type="SupervisedLoop", max_iters=1),
+            model=model_config(type="EncoderDecoder"), custom_hooks=[dict(type="SemanticMemoryHook")],
+        )  # fmt: skip
+
+
 def statistics_run(data, tmp_path, **options):
     hook = dict(type="PseudoLabelStatisticsHook")
     model = model_config(confidence=dict(type="ConfidenceThreshold", threshold=0.25, per="image"))

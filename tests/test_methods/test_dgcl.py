@@ -111,7 +111,7 @@ def test_a_threshold_leaves_the_share_of_sure_pixels_as_it_is():
     weight = torch.zeros(1, 10, 10)
     weight[0, 0, 0] = 1.0
     pseudo = PseudoLabel(torch.randn(1, 4, 10, 10), torch.zeros_like(sure).long(), weight, extras=dict(sure=sure))
-    loss = dgcl().sure_loss(torch.zeros(1, 4, 10, 10), pseudo)
+    loss = dgcl().learned_loss(torch.zeros(1, 4, 10, 10), pseudo, sure)
     assert loss.item() == pytest.approx(math.log(4) / 80 / 0.8)  # of one pixel of 80
 
 

@@ -17,7 +17,7 @@ from mmengine.structures import PixelData
 from mmseg_allspark.datasets.transforms import RandomNoiseCutOut
 from mmseg_allspark.datasets.transforms.pseudo_labels import label_names
 from mmseg_allspark.engine import SelfTraining, SnapshotHook
-from mmseg_allspark.engine.self_training import label_path
+from mmseg_allspark.engine.self_training import label_path, list_unlabeled
 from mmseg_allspark.labels import image_reliability, split_by_reliability
 
 
@@ -80,6 +80,12 @@ def test_snapshots_are_of_whole_epochs(epochs, iterations, expected):
     loop = SimpleNamespace() if epochs > 1 else SimpleNamespace(by_epoch=False)
     runner = SimpleNamespace(max_epochs=epochs, max_iters=iterations, train_loop=loop)
     assert SnapshotHook().iterations(runner) == expected
+
+
+def test_a_data_set_of_data_sets_is_refused():
+    wrapped = dict(dataset=dict(type="ConcatDataset", datasets=[]))
+    with pytest.raises(ValueError, match="'ConcatDataset' has no pipeline of its own.*lists all folders"):
+        list_unlabeled(Config(dict(unlabeled_dataloader=wrapped)))
 
 
 def test_without_selection_all_images_are_labeled_at_once():

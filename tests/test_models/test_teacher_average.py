@@ -26,6 +26,7 @@ def step(model, seed):
 def test_average_is_that_of_the_formula(warmup):
     model = student()
     teacher = TeacherAverage(model, momentum=0.1, warmup=warmup)
+    assert len(list(teacher.buffers())) == len(list(model.buffers())) + 1  # mmengine counts its steps in one
     expected = None
     for index in range(6):
         state = step(model, index)

@@ -3,7 +3,6 @@
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmengine.utils import apply_to
 from mmseg.registry import HOOKS
 from torch import Tensor
 
@@ -15,10 +14,10 @@ class ChannelsLastHook(Hook):
     """Keep 4-D weights (those of convolutions) in channels-last memory format during training.
 
     Feature maps follow the weights. The model, its moving average (``EMAHook``) and the optimizer's state are
-    converted; checkpoints are written in the usual format, so they do not show that the hook was there.
+    converted. A checkpoint loads into either format.
     """
 
-    priority = "LOW"  # before_save_checkpoint: after EMAHook has added its weights
+    priority = "LOW"
 
     def before_train(self, runner: Runner) -> None:
         """Convert: weights are initialised and loaded by now, and initialising follows the order in memory."""
@@ -34,22 +33,8 @@ class ChannelsLastHook(Hook):
             for value in state.values():
                 _convert(value)
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Write contiguous tensors."""
-        states = [checkpoint.get(key, {}) for key in ("state_dict", "ema_state_dict")]
-        for state in (*states, *checkpoint.get("other_teachers", ())):
-            for name, value in state.items():
-                if _is_map(value):
-                    state[name] = value.contiguous()
-        if "optimizer" in checkpoint:
-            checkpoint["optimizer"] = apply_to(checkpoint["optimizer"], _is_map, Tensor.contiguous)
-
-
-def _is_map(value: object) -> bool:
-    return isinstance(value, Tensor) and value.dim() == 4
-
 
 def _convert(value: object) -> None:
     """Change the memory format of a 4-D tensor; it stays the same object, which optimizer and EMAHook refer to."""
-    if _is_map(value):
+    if isinstance(value, Tensor) and value.dim() == 4:
         value.data = value.data.contiguous(memory_format=torch.channels_last)

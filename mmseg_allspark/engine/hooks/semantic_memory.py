@@ -44,6 +44,11 @@ class SemanticMemoryHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Find the memory and say how it will be used."""
         memory = find_memory(runner)
+        if not hasattr(runner.train_loop, "labeled_dataloader"):
+            raise ValueError(
+                "SemanticMemoryHook: supervised training has no unlabeled images to fill the memory with; delete "
+                "default_hooks.semantic_memory and set model.neck=None."
+            )
         self._last_enqueued = memory.enqueued.clone()  # after a resume, what was written before is old news
         unit = f"{self.warmup_epochs} epochs" if self.warmup_epochs else f"{self.warmup_iters} iterations"
         runner.logger.info(

@@ -216,7 +216,7 @@ def _check_labeler(model: nn.Module, loop: BaseLoop) -> None:
 def _check_own_statistics(model: nn.Module, runner: Runner, loop: BaseLoop) -> None:
     """Raise if a teacher's statistics of batch norm should move by its own passes, but stand still without them."""
     hook = next((hook for hook in runner.hooks if isinstance(hook, MeanTeacherHook)), None)
-    if hook is None or hook.ema_model.buffers != "own":
+    if hook is None or hook.ema_model.buffer_mode != "own":
         return
     needs = model.needs
     if not needs.teacher_in_train:

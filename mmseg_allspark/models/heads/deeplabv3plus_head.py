@@ -121,7 +121,7 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         """Decode backbone maps to logits (B, K, H_1, W_1)."""
         return self.tail(self.trunk(inputs))
 
-    def build_tail(self, in_channels: int | None = None) -> HeadTail:
-        """Build the tail once more, for ``in_channels`` channels (default: of :meth:`trunk`)."""
-        fuse = self._build_fuse(in_channels or self.trunk_channels)
+    def build_tail(self) -> HeadTail:
+        """Build the tail once more."""
+        fuse = self._build_fuse(self.trunk_channels)
         return HeadTail(fuse, self.channels, self.num_classes, self.dropout_ratio, self.init_cfg)

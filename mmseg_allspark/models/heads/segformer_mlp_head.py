@@ -79,10 +79,10 @@ class SegformerMLPHead(SegformerHead):
         """Fuse and classify: (B, C, h, w) -> logits (B, K, h, w)."""
         return self.cls_seg(self.fusion_conv(hidden))
 
-    def build_tail(self, in_channels: int | None = None) -> HeadTail:
-        """Build the tail once more, for ``in_channels`` channels (default: of :meth:`trunk`)."""
+    def build_tail(self) -> HeadTail:
+        """Build the tail once more."""
         parts = dict(norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
-        fuse = ConvModule(in_channels or self.trunk_channels, self.channels, 1, **parts)
+        fuse = ConvModule(self.trunk_channels, self.channels, 1, **parts)
         return HeadTail(fuse, self.channels, self.num_classes, self.dropout_ratio, self.init_cfg)
 
 

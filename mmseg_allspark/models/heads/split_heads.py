@@ -59,8 +59,8 @@ class SplitHead(Protocol):
     def tail(self, hidden: Tensor) -> Tensor:
         """Second part: (B, C, h, w) -> logits (B, K, h, w)."""
 
-    def build_tail(self, in_channels: int | None = None) -> HeadTail:
-        """Build the second part once more, for ``in_channels`` channels (default C)."""
+    def build_tail(self) -> HeadTail:
+        """Build the second part once more."""
 
 
 @MODELS.register_module()
@@ -94,8 +94,8 @@ class SplitASPPHead(ASPPHead):
         """Decode backbone maps to logits (B, K, h, w)."""
         return self.tail(self.trunk(inputs))
 
-    def build_tail(self, in_channels: int | None = None) -> HeadTail:
+    def build_tail(self) -> HeadTail:
         """Build the tail once more."""
         convs = dict(conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
-        fuse = ConvModule(in_channels or self.trunk_channels, self.channels, 3, padding=1, **convs)
+        fuse = ConvModule(self.trunk_channels, self.channels, 3, padding=1, **convs)
         return HeadTail(fuse, self.channels, self.num_classes, self.dropout_ratio, self.init_cfg)

@@ -47,3 +47,7 @@ class TwoStreamHead(DeepLabV3PlusHead):
     def tail(self, hidden: Tensor) -> Tensor:
         """Mean logits (B, K, h, w) of both streams."""
         return torch.stack(self.tails(hidden.chunk(2, dim=1))).mean(dim=0)
+
+    def build_tail(self) -> None:
+        """Refuse: a further tail would be one of both streams, which no method asks for."""
+        raise TypeError("TwoStreamHead has two tails: model.decode_head of this method has to be another SplitHead.")
