@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from _config_checks import walk
 from mmengine.config import Config
@@ -123,19 +123,6 @@ def _unknown(cfg: Config, key: str, value: object) -> ValueError:
         f"{key}={value} counts {other} while the training counts {own}: which share of the training that is cannot be "
         f"told. Say it in {own} in the config, or set what it shall be with --cfg-options."
     )
-
-
-def left_behind(cfg: Config, given: Mapping[str, object]) -> list[str]:
-    """Settings, with their values, that stay where they are though the user has ``given`` another length."""
-    key = "max_epochs" if counts_epochs(cfg) else "max_iters"
-    steps, whole = given.get(f"train_cfg.{key}"), cfg.train_cfg.get(key)
-    if not isinstance(steps, int) or not whole or steps == whole:
-        return []
-    moved = _schedulers(cfg, steps, whole, given) | _phases(cfg, steps, whole, given)
-    before = {f"{path}.{last}": part[last] for path, part in walk(cfg._cfg_dict.to_dict()) for last in part}
-    words = ("by_epoch", "convert_to_iter_based")
-    names = [name for name in moved if name in before and name.rpartition(".")[2] not in words]
-    return [f"{name}={before[name]}" for name in names if before[name] != moved[name]]
 
 
 def quick_options(cfg: Config, steps: int | None, given: Collection[str]) -> tuple[Options, str]:

@@ -8,7 +8,6 @@ import sys
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import repeat
 from pathlib import Path
 from urllib.error import URLError
 
@@ -38,7 +37,7 @@ from _config_checks import (
 )
 from _console import StartHook, begin, describe_end, describe_stop
 from _errors import Parser, errors_in_one_line, say
-from _schedule import left_behind, quick_options, steps_options
+from _schedule import quick_options, steps_options
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, is_main_process
@@ -52,7 +51,6 @@ from mmseg_allspark.datasets.data_report import is_semi_supervised
 from mmseg_allspark.datasets.setting_checks import LOADER_KEYS, check_classes, check_zero_label
 from mmseg_allspark.engine import SupervisedLoop
 from mmseg_allspark.engine.checkpoint.resume_point import NAMES, find_resume_point
-from mmseg_allspark.utils.config_files import read_config
 from mmseg_allspark.utils.distributed import shutdown_distributed
 from mmseg_allspark.utils.work_dir_lock import only_training_in
 from mmseg_allspark.utils.wrappers import bare_model
@@ -101,15 +99,11 @@ def set_length(cfg: Config, args: argparse.Namespace) -> None:
     elif args.steps is not None:
         length, phases = steps_options(cfg, args.steps, given=given)
         cfg.merge_from_dict(length | phases)
-    elif key := next((key for key in LENGTHS if key in given), None):
-        before = read_config(args.config, {name: given[name] for name in given if name != key})
-        kept = []
-        with suppress(ValueError):  # for a setting whose share of the training cannot be told
-            kept = left_behind(before, given)
-        if kept:
-            more = f" and {len(kept) - 4} more" if len(kept) > 4 else ""
-            text = f"--cfg-options {key}={given[key]} leaves {', '.join(kept[:4])}{more} as they are"
-            warnings.warn(f"{text}. --steps N moves them, too.", stacklevel=2)
+    elif (key := next((key for key in LENGTHS if key in given), None)) and not any(
+        name.startswith("param_scheduler") for name in given
+    ):
+        text = f"--cfg-options {key}={given[key]} leaves schedule, burn-in and warm-ups as they are"
+        warnings.warn(f"{text}. --steps N moves them, too.", stacklevel=2)
 
 
 def enable_amp(cfg: Config) -> None:
@@ -187,12 +181,12 @@ def protect_checkpoints(cfg: Config) -> None:
 
 
 class PlainLoopHook(Hook):
-    """What supervised loops leave out: a check of the data; in mmengine's validation of a finished run as well."""
+    """What supervised loops leave out: a check of the data."""
 
     priority = "LOWEST"  # after ReportHook, which begins its report at the same moment
 
     def before_train(self, runner: Runner) -> None:
-        """Check the data; validate if no iteration is left."""
+        """Check the data."""
         loop = runner.train_loop
         if not isinstance(loop, EpochBasedTrainLoop | IterBasedTrainLoop | SupervisedLoop):
             return
@@ -202,13 +196,6 @@ class PlainLoopHook(Hook):
             check_classes(LOADER_KEYS[name], dataset, getattr(bare_model(runner.model), "num_classes", None))
         with suppress(TypeError):  # data sets of another kind than mmseg's
             check_zero_label(runner.cfg, datasets)
-        if isinstance(loop, SupervisedLoop):
-            return
-        if loop.iter >= loop.max_iters and runner.val_loop is not None:
-            runner.val_loop.run()
-            batches = getattr(loop, "dataloader_iterator", None)
-            if batches is not None and not hasattr(batches, "skip_iter"):
-                loop.dataloader_iterator = repeat(None)  # OpenMMLab's mmengine reads again what was trained on
 
 
 def main(argv: Sequence[str] | None = None) -> None:

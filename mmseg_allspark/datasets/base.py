@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from mmengine import fileio
 from mmseg.datasets import BaseSegDataset
 
@@ -12,11 +11,9 @@ from .transforms.decoding import DataFileError
 
 
 class CheckedSegDataset(BaseSegDataset):
-    """mmseg's ``BaseSegDataset`` with errors that name the file, and with the same images in every run.
+    """mmseg's ``BaseSegDataset`` with errors that name the file.
 
-    Samples have ``num_classes`` where the data set names its classes: ``LoadSegMask`` checks labels against it. What
-    replaces a skipped image depends on the skipped one alone; mmengine draws it from numpy's global generator, so that
-    it depends on workers and on what was drawn before.
+    Samples have ``num_classes`` where the data set names its classes: ``LoadSegMask`` checks labels against it.
     """
 
     _name = ""  # of data that a tool of ours prepares, and that tool
@@ -42,22 +39,6 @@ class CheckedSegDataset(BaseSegDataset):
         """As in ``BaseDataset``, with ``num_classes``."""
         info, classes = super().get_data_info(idx), self._metainfo.get("classes")
         return dict(info, num_classes=len(classes)) if classes else info
-
-    def __getitem__(self, idx: int) -> Any:
-        """Return what the pipeline gives for a sample, or for its replacement."""
-        if self.test_mode:
-            return super().__getitem__(idx)
-        if not self._fully_initialized:
-            self.full_init()
-        chance = np.random.default_rng(idx % len(self))
-        for place in (idx, *chance.integers(len(self), size=self.max_refetch)):
-            sample = self.prepare_data(int(place))
-            if sample is not None:
-                return sample
-        raise DataFileError(
-            f"{type(self).__name__} found no readable image after {self.max_refetch} others, the first was "
-            f"{self.get_data_info(idx)['img_path']}. Look at all with tools/prepare/check_data.py CONFIG."
-        )
 
     def prepare_data(self, idx: int) -> Any:
         """Return what the pipeline gives for a sample, None to have it replaced; errors gain the image's name."""

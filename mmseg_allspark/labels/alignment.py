@@ -22,15 +22,14 @@ class DistributionAlignment(BaseModule):
     Args:
         num_classes: Classes K.
         momentum: Step of both running means. Default 0.01.
-        strength: 1 aligns fully, 0 not at all. Default 1.
     """
 
     training_only = True
 
     @check_types
-    def __init__(self, num_classes: PositiveInt, momentum: Share = 0.01, strength: Share = 1.0) -> None:
+    def __init__(self, num_classes: PositiveInt, momentum: Share = 0.01) -> None:
         super().__init__()
-        self.momentum, self.strength = momentum, strength
+        self.momentum = momentum
         uniform = torch.full((num_classes,), 1.0 / num_classes)
         self.register_buffer("labeled_prior", uniform.clone())
         self.register_buffer("predicted_prior", uniform.clone())
@@ -39,7 +38,7 @@ class DistributionAlignment(BaseModule):
     def forward(self, logits: Tensor) -> Tensor:
         """Align: (B, K, H, W) logits -> the same shape."""
         shift = self.labeled_prior.clamp(min=1e-6).log() - self.predicted_prior.clamp(min=1e-6).log()
-        return logits + (self.strength * shift).to(logits.dtype)[None, :, None, None]
+        return logits + shift.to(logits.dtype)[None, :, None, None]
 
     @torch.no_grad()
     def update(self, labels: Tensor, logits: Tensor, ignore_index: int = 255, valid: Tensor | None = None) -> None:

@@ -76,7 +76,6 @@ def draw_channels(
     columns: Sequence[str],
     *,
     title: str,
-    same_scale: bool,
     legend: Mapping[str, Sequence[int]] | None = None,
 ) -> Figure:
     """Draw channels at equal indexes, one source under the other.
@@ -86,8 +85,6 @@ def draw_channels(
         row_names: Of the sources.
         columns: A title for each channel.
         title: Of the figure.
-        same_scale: One colour scale for a channel's maps of one image (sources in the same units); otherwise each
-            map has its own.
         legend: Name to RGB (0 to 255) of the classes in the pictures. Default None.
     """
     height, width = next(p for block in blocks for p in block.pictures if p is not None).shape[:2]
@@ -100,7 +97,7 @@ def draw_channels(
         row[0].set_ylabel(row_names[number], fontsize=8)
         for column, axis in enumerate(row[1:]):
             values = block.maps[number][column]
-            scale = [maps[column] for maps in block.maps] if same_scale else [values]
+            scale = [maps[column] for maps in block.maps]  # all sources of an image have the same units
             _show_map(axis, values, scale, aspect=ratio * values.shape[1] / values.shape[0])
             axis.set_xlabel(block.captions[number][column], fontsize=7, labelpad=2)
     for axis, text in zip(axes[0][1:], columns, strict=True):

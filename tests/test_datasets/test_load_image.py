@@ -112,15 +112,6 @@ def used(dataset: BaseDataset) -> list[str]:
     return [Path(dataset[i]["data_samples"].img_path).name for i in range(len(dataset))]
 
 
-def test_unreadable_unlabeled_images_are_replaced_alike_in_every_run(spoilt):
-    folder, runs = spoilt(broken=3, whole=6), []
-    for seed in (0, 1):
-        np.random.seed(seed)
-        runs.append(used(UnlabeledDataset(folder, pipeline=PIPELINE)))
-    assert runs[0] == runs[1] and runs[0][3:] == [f"w0{i}.png" for i in range(6)]
-    assert {name[0] for name in runs[0]} == {"w"}
-
-
 def test_mostly_unreadable_images_stop_the_run(spoilt):
     folder = spoilt(broken=30, whole=9)
     with pytest.raises(DataFileError, match=r"\d\d of the \d\d unlabeled images .*check_data\.py"):

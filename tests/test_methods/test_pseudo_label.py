@@ -81,7 +81,7 @@ def test_alignment_starts_as_identity_and_moves_the_prediction_to_the_labels():
 
 
 def test_alignment_is_a_running_mean():
-    module, momentum = DistributionAlignment(2, momentum=0.25, strength=0.5), 0.25
+    module, momentum = DistributionAlignment(2, momentum=0.25), 0.25
     prior = [0.5, 0.5]
     for step, share in enumerate([1, 3, 2, 0, 4, 4, 4]):
         labels = torch.tensor([1] * share + [0] * (4 - share)).view(1, 2, 2)
@@ -90,7 +90,7 @@ def test_alignment_is_a_running_mean():
         prior = [(1 - rate) * old + rate * new for old, new in zip(prior, [1 - share / 4, share / 4], strict=True)]
         assert module.labeled_prior.tolist() == pytest.approx(prior)
     shift = (module(torch.zeros(1, 2, 1, 1)))[0, :, 0, 0]
-    torch.testing.assert_close(shift, 0.5 * (torch.tensor(prior) / 0.5).log(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(shift, (torch.tensor(prior) / 0.5).log(), rtol=1e-4, atol=1e-5)
 
 
 def test_alignment_without_a_labeled_pixel_keeps_the_labeled_mean():

@@ -67,7 +67,7 @@ def test_steps_moves_the_training_and_an_option_alone_is_warned_of(start, tmp_pa
     schedule = [dict(type="PolyLR", begin=0, end=4, by_epoch=False)]
     start("--steps", "2", param_scheduler=schedule)
     assert "2 iterations" in capsys.readouterr().out
-    with pytest.warns(UserWarning, match=r"max_iters=3 leaves param_scheduler.0.end=4 as they are. --steps"):
+    with pytest.warns(UserWarning, match=r"max_iters=3 leaves schedule, burn-in and warm-ups as they are. --steps"):
         start("--cfg-options", "train_cfg.max_iters=3", param_scheduler=schedule)
 
 

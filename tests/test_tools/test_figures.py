@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import pytest
 import torch
-from builders import CLASSES, MEMORY_SIZE, backbone_config, build_model, model_config, run_config
+from builders import CLASSES, MEMORY_SIZE, build_model, model_config, run_config
 from mmengine.runner import CheckpointLoader
 from PIL import Image
 
@@ -135,19 +135,6 @@ def test_channels_without_masks_or_with_a_single_class_match_none(draw, project,
         Image.fromarray(np.zeros((65, 65), np.uint8)).save(path)
     figure = draw("channels", *project(data_root=data_without_masks), "--split", split, "--images", "1")
     assert {axis.get_xlabel() for axis in figure.axes} == {""} and "correlation" not in figure.get_suptitle()
-
-
-def test_backbones_stand_one_under_the_other(draw, project):
-    other = project("other", backbone=backbone_config(embed_dims=16), neck=None, decode_head=wide_head())
-    figure = draw("backbones", *project(), "--other", *other, "--names", "A", "B", "--images", "1", "--count", "4")
-    axes = np.reshape(figure.axes, (2, 5))
-    assert [axis.get_ylabel() for axis in axes[:, 0]] == ["A", "B"]
-    assert [axis.get_title() for axis in axes[0, 1:]] == [f"channel {index}" for index in (0, 8, 16, 24)]
-    assert all(not np.allclose(*(maps(figure)[5 * row + column] for row in (0, 1))) for column in range(1, 5))
-
-
-def wide_head():
-    return model_config().decode_head | dict(in_channels=[16, 32, 48, 64])
 
 
 def test_grouping_counts_every_channel_once_and_the_pixels_of_the_labels(draw, project, capsys):

@@ -141,17 +141,6 @@ def neck_channels(model: nn.Module, image: Tensor) -> tuple[np.ndarray, np.ndarr
     return tuple(record[name][0].T.unflatten(1, size).numpy() for name in ("before", "after"))
 
 
-@torch.no_grad()
-def backbone_channels(model: nn.Module, image: Tensor, level: int) -> np.ndarray:
-    """Channels (C, H, W) of one level of the backbone."""
-    with recording(model, levels="backbone") as record:
-        model.extract_feat(to_input(model, image))
-    levels = record["levels"]
-    if not -len(levels) <= level < len(levels):
-        raise ValueError(f"--level {level}: the backbone gives {len(levels)} levels.")
-    return levels[level][0].float().numpy()
-
-
 def group_image(model: nn.Module, image: Tensor) -> Grouped:
     """Label one unlabeled image and group its channels, as a training step does before the attention.
 

@@ -3,7 +3,6 @@
     python tools/analysis/figures.py channels  CONFIG CHECKPOINT --out FILE    channels before and after the neck
     python tools/analysis/figures.py grouping  CONFIG CHECKPOINT --out FILE    channels per class, chosen by grouping
     python tools/analysis/figures.py memory    CONFIG CHECKPOINT --out FILE    rows of the semantic memory as maps
-    python tools/analysis/figures.py backbones CONFIG CHECKPOINT --other CONFIG CHECKPOINT --out FILE
     python tools/analysis/figures.py dominance CONFIG CHECKPOINT [--other CONFIG CHECKPOINT] --out FILE
     python tools/analysis/figures.py gain COMPARISON.json [...] --out FILE     gain against training time
 
@@ -29,7 +28,6 @@ from _figure_gain import add_gain, draw_gains
 from _figure_inputs import (
     IGNORE,
     LOADERS,
-    backbone_channels,
     build_dataset,
     choose_channels,
     choose_classes,
@@ -72,38 +70,9 @@ def figure_channels(args: argparse.Namespace, cfg: Config) -> Figure:
     model = load_model(cfg, args.checkpoint, args.device, args.weights)
     require_allspark(model)
     dataset = build_dataset(cfg, args.split)
-    samples = draw_samples(dataset, args.images, args.seed)
+    meta, samples = dataset.metainfo, draw_samples(dataset, args.images, args.seed)
     maps = [neck_channels(model, sample.views["weak"]) for sample in samples]
-    return compare_channels(args, dataset.metainfo, samples, maps, ("before", "after"), same_scale=True)
-
-
-def figure_backbones(args: argparse.Namespace, cfg: Config) -> Figure:
-    """Channels of two backbones at equal indexes, a transformer and a CNN (fig. 8).
-
-    Both models see the images of CONFIG; they may have learned other classes.
-    """
-    models = [load_model(cfg, args.checkpoint, args.device, args.weights)]
-    models += [load_model(read_config(path), checkpoint, args.device, args.weights) for path, checkpoint in args.other]
-    dataset = build_dataset(cfg, args.split)
-    samples = draw_samples(dataset, args.images, args.seed)
-    maps = [[backbone_channels(model, sample.views["weak"], args.level) for model in models] for sample in samples]
-    return compare_channels(args, dataset.metainfo, samples, maps, model_names(args), same_scale=False)
-
-
-def compare_channels(
-    args: argparse.Namespace,
-    meta: dict,
-    samples: Sequence[Sample],
-    maps: Sequence[Sequence[np.ndarray]],
-    names: Sequence[str],
-    *,
-    same_scale: bool,
-) -> Figure:
-    """Lay out channels of several sources; say how well all channels match classes, not only those drawn.
-
-    ``maps`` holds, of each image and each of the sources ``names``, all channels (C, H, W).
-    """
-    indexes = choose_channels(args, maps)
+    indexes, names = choose_channels(args, maps), ("before", "after")
     blocks, matches = [], {name: [] for name in names}
     for sample, sources in zip(samples, maps, strict=True):
         image, captions = to_picture(sample.views["weak"]), []
@@ -116,8 +85,7 @@ def compare_channels(
                 if best[0] >= 0:  # the mask has more than one class
                     captions[-1] = [f"{meta['classes'][best[i]]} {correlation[i]:.2f}" for i in indexes]
                     matches[name].append(correlation.mean())
-        pictures = [image, truth, *[None] * (len(names) - 2)]
-        blocks.append(ChannelBlock(pictures, [channels[indexes] for channels in sources], captions))
+        blocks.append(ChannelBlock([image, truth], [channels[indexes] for channels in sources], captions))
     title = "Channels at equal indexes"
     if all(matches.values()):
         means = ", ".join(f"{name} {np.mean(values):.2f}" for name, values in matches.items())
@@ -125,7 +93,7 @@ def compare_channels(
         say(f"{len(samples)} images, mean correlation of all channels with their best class: {means}")
     columns = [f"channel {index}" for index in indexes]
     legend = class_legend([sample.mask.numpy() for sample in samples if sample.mask is not None], meta, IGNORE)
-    return draw_channels(blocks, names, columns, title=title, same_scale=same_scale, legend=legend)
+    return draw_channels(blocks, names, columns, title=title, legend=legend)
 
 
 def figure_grouping(args: argparse.Namespace, cfg: Config) -> Figure:
@@ -241,7 +209,6 @@ OPTIONS = {
     "count": dict(type=positive, default=6, help="maps, spread evenly (default: 6)"),
     "refill": dict(type=positive, default=0, metavar="N", help="unlabeled images to write"),
     "classes": dict(nargs="+", metavar="NAME", help="which (default: the first 12)"),
-    "level": dict(type=int, default=-1, help="of the backbones' maps (default: -1, the deepest)"),
     "other": dict(nargs=2, action="append", metavar=("CONFIG", "CHECKPOINT"), help="another model; may be repeated"),
     "names": dict(nargs="+", help="of the models (default: the names of the configs)"),
 }
@@ -249,7 +216,6 @@ FIGURES = {  # what draws it, number of images, further options
     "channels": (figure_channels, 2, "split channels count"),
     "grouping": (figure_grouping, 100, ""),
     "memory": (figure_memory, None, "count refill classes"),
-    "backbones": (figure_backbones, 2, "split channels count level other names"),
     "dominance": (figure_dominance, 100, "other names"),
 }
 
@@ -273,8 +239,6 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add_gain(figures)
     args = parser.parse_args(argv)
     args.other = getattr(args, "other", None) or []
-    if args.figure == "backbones" and not args.other:
-        parser.error("backbones needs --other CONFIG CHECKPOINT")
     paths = args.comparisons if args.figure == "gain" else (args.config, args.checkpoint, *sum(args.other, []))
     for path in paths:
         if "://" not in str(path) and not Path(path).is_file():
