@@ -109,7 +109,7 @@ class Fuzz:
         image_path, mask_path = self.folder / f"pair{image.suffix}", self.folder / f"pair_mask{mask.suffix}"
         image_path.write_bytes(image.content)
         mask_path.write_bytes(mask.content)
-        dataset = UnlabeledDataset(str(image_path), pipeline=PIPELINE, unreadable="stop", serialize_data=False)
+        dataset = UnlabeledDataset(str(image_path), pipeline=PIPELINE, serialize_data=False)
         dataset.data_list[0].update(seg_map_path=str(mask_path), num_classes=LABELS)
         try:
             sample = dataset[0]

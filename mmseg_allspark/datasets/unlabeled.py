@@ -6,7 +6,6 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from mmseg.registry import DATASETS
 
@@ -32,13 +31,11 @@ class UnlabeledDataset(CheckedSegDataset):
         data_root: Where relative paths start. Default: None, the working directory.
         suffixes: Which files of a folder or glob are images. Default: ``IMAGE_SUFFIXES``.
         metainfo: May name ``classes`` and ``palette`` for visualisers. Default: None.
-        unreadable: What ``LoadImage`` does with an image that cannot be decoded: 'skip' (default; a warning with the
-            path, another image takes its place, an error once most are unreadable) or 'stop'.
         **kwargs: As in ``BaseSegDataset`` (``pipeline``, ``indices``, ``serialize_data``, ...).
 
     Raises:
         FileNotFoundError: If a source, or a file named in a list, does not exist, or if no image is found.
-        ValueError: If a source is a JSON file, or on another value of ``unreadable``.
+        ValueError: If a source is a JSON file.
     """
 
     @check_types
@@ -48,10 +45,8 @@ class UnlabeledDataset(CheckedSegDataset):
         data_root: str | os.PathLike | None = None,
         suffixes: Sequence[str] = IMAGE_SUFFIXES,
         metainfo: dict | None = None,
-        unreadable: Literal["skip", "stop"] = "skip",
         **kwargs: object,
     ) -> None:
-        self.unreadable = unreadable
         is_one = isinstance(source, str | os.PathLike)
         self.sources = [os.fspath(entry) for entry in ([source] if is_one else source)]
         if "" in self.sources:
@@ -77,10 +72,6 @@ class UnlabeledDataset(CheckedSegDataset):
             )
         record = dict(label_map=self.label_map, reduce_zero_label=self.reduce_zero_label)
         return [dict(img_path=path, seg_fields=[], **record) for path in sorted(found.values())]
-
-    def get_data_info(self, idx: int) -> dict:
-        """As in ``BaseDataset``, with what ``LoadImage`` has to know."""
-        return dict(super().get_data_info(idx), unreadable=self.unreadable)
 
     def _from_root(self, path: str) -> str:
         return os.path.join(self.data_root or "", path)

@@ -121,7 +121,7 @@ class SelfTraining:
             pipeline=dataset.pipeline,
             # a type of data sets may have it without the config saying so, and all of a run have to agree
             reduce_zero_label=DATASETS.build(dict(dataset, pipeline=[], lazy_init=True)).reduce_zero_label,
-            **{key: dataset[key] for key in ("metainfo", "unreadable") if key in dataset},
+            **({"metainfo": dataset.metainfo} if "metainfo" in dataset else {}),
         )
         return cfg
 
@@ -154,9 +154,8 @@ def list_unlabeled(cfg: Config) -> list[str]:
 
 def on_unreadable(cfg: Config) -> str:
     """What is done with an unlabeled image that cannot be read, ``'skip'`` or ``'stop'``: as in training."""
-    dataset = cfg.unlabeled_dataloader.dataset
-    loads = next((step for step in dataset.get("pipeline", ()) if step["type"] == "LoadImage"), {})
-    return loads.get("unreadable") or dataset.get("unreadable", "skip")
+    loads = next((step for step in unlabeled_dataset(cfg).pipeline if step["type"] == "LoadImage"), {})
+    return loads.get("unreadable") or "skip"
 
 
 def label_path(folder: Path, image: str) -> Path:

@@ -203,10 +203,10 @@ def _divide(dataset: dict, runner: Runner) -> dict | Dataset:
 
 
 def _skip_unreadable(dataset: Dataset) -> None:
-    """Let unlabeled images that cannot be read be skipped where neither data set nor transform says otherwise."""
+    """Let unlabeled images that cannot be read be skipped, unless ``LoadImage`` says otherwise."""
     for leaf in iter_leaves(dataset):
         for step in getattr(leaf.pipeline, "transforms", ()):
-            if isinstance(step, LoadImage) and step.unreadable is None and not hasattr(leaf, "unreadable"):
+            if isinstance(step, LoadImage) and step.unreadable is None:
                 step.unreadable = "skip"
 
 

@@ -35,8 +35,8 @@ class LoadImage(LoadImageFromFile):
         *args: As in ``LoadImageFromFile``.
         unreadable: What to do with an image that is missing or cannot be decoded. 'stop': raise. 'skip': say so once
             a file, give None, whereupon the data set takes another image, and raise only when more than half of at
-            least 20 images read could not be (for unlabeled images). None (default): what the data set says
-            (``UnlabeledDataset``: 'skip'), else 'stop'.
+            least 20 images read could not be (for unlabeled images). None (default): 'skip' for the unlabeled
+            images of a training, else 'stop'.
         **kwargs: As in ``LoadImageFromFile``; ``ignore_empty`` keeps its meaning (skip and say nothing).
 
     Required keys: ``img_path``. Added keys: ``img`` (H, W, 3) uint8 BGR, ``img_shape``, ``ori_shape``, and, where
@@ -61,7 +61,7 @@ class LoadImage(LoadImageFromFile):
         except DataFileError as error:
             if self.ignore_empty:
                 return None
-            if (self.unreadable or results.get("unreadable", "stop")) != "skip":
+            if self.unreadable != "skip":
                 raise
             self._skip(path, error)
             return None
